@@ -1,0 +1,45 @@
+"""A reverse-mode autodiff tape over NumPy, and recurrent networks on it.
+
+>>> import numpy as np, tinygrad_rnn as tg
+>>> x = tg.tensor([1.0, 2.0, 3.0], requires_grad=True)
+>>> np.sum(np.tanh(x) ** 2).backward()
+>>> x.grad.round(6)
+array([0.6397  , 0.136219, 0.019634])
+"""
+
+from . import bptt, errors, io, nn, optim
+from .functional import grad
+from .gradcheck import gradcheck
+from .io import load, save
+from .listing import Tape, tape
+from .ops.elementwise import relu, sigmoid, softplus
+from .ops.reduction import log_softmax, logsumexp, softmax
+from .tape import Op, enable_grad, is_grad_enabled, no_grad, scope
+from .tensor import Tensor, tensor
+
+__all__ = [
+    "Op",
+    "Tape",
+    "Tensor",
+    "bptt",
+    "enable_grad",
+    "errors",
+    "grad",
+    "gradcheck",
+    "io",
+    "is_grad_enabled",
+    "load",
+    "log_softmax",
+    "logsumexp",
+    "nn",
+    "no_grad",
+    "optim",
+    "relu",
+    "save",
+    "scope",
+    "sigmoid",
+    "softmax",
+    "softplus",
+    "tape",
+    "tensor",
+]

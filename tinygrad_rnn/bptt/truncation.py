@@ -1,0 +1,122 @@
+"""Truncated backpropagation through time: where to cut, and nothing else.
+
+A cut is `detach`: the state keeps its value and loses its past, so the reverse sweep stops there. Truncation needs no
+gradient algorithm of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from ..ops.shape import concatenate
+from ..tensor import Tensor
+
+
+def detach(state: Any) -> Any:
+    """The same state without its past; any nesting of tuples, lists and dicts of tensors.
+
+    >>> import tinygrad_rnn as tg
+    >>> h = tg.tensor([0.5], requires_grad=True) * 2
+    >>> tg.bptt.detach((h, {"c": h}))[1]["c"].requires_grad
+    False
+    """
+    if isinstance(state, Tensor):
+        return state.detach()
+    if isinstance(state, dict):
+        return type(state)({key: detach(part) for key, part in state.items()})
+    if isinstance(state, tuple) and hasattr(state, "_fields"):
+        return type(state)(*map(detach, state))
+    if isinstance(state, tuple | list):
+        return type(state)(map(detach, state))
+    return state
+
+
+def windows(sequence: Any, size: int) -> Iterator[Any]:
+    """Consecutive windows of `size` time steps along the first axis, the last one possibly shorter.
+
+    A tuple of sequences of one length gives tuples of windows.
+
+    >>> import numpy as np, tinygrad_rnn as tg
+    >>> [w.tolist() for w in tg.bptt.windows(np.arange(5), 2)]
+    [[0, 1], [2, 3], [4]]
+    """
+    check_steps("size", size)
+    together = sequence if isinstance(sequence, tuple) else (sequence,)
+    lengths = {len(part) for part in together}
+    if len(lengths) > 1:
+        raise ValueError(f"windows of sequences of different lengths: {', '.join(str(len(part)) for part in together)}")
+    for start in range(0, len(together[0]), size):
+        window = tuple(part[start : start + size] for part in together)
+        yield window if isinstance(sequence, tuple) else window[0]
+
+
+class Truncated:
+    """Every k1 steps, backpropagate through k2 steps.
+
+    k1 = k2 (the default) is the usual chunking: each window starts from the detached state of the one before, and a
+    loss at the start of a window sees little of the past. With k2 > k1 windows overlap: the first k2 - k1 steps
+    are run again only to carry the gradient further back, and its loss counts the last k1 steps alone
+    (BPTT(h; h') of Williams and Peng 1990, with h = k2 and h' = k1). The price is k2 / k1 forward steps a step.
+
+    >>> import tinygrad_rnn as tg
+    >>> [(w.start, w.new, w.stop) for w in tg.bptt.Truncated(2, 3).spans(5)]
+    [(0, 0, 2), (1, 2, 4), (2, 4, 5)]
+    """
+
+    def __init__(self, k1: int, k2: int | None = None) -> None:
+        self.k1 = check_steps("k1", k1)
+        self.k2 = self.k1 if k2 is None else check_steps("k2", k2)
+        if self.k2 < self.k1:
+            raise ValueError(f"k2 must be at least k1: with k1={k1}, k2={k2} some steps would get no gradient at all")
+
+    def spans(self, T: int) -> Iterator[Span]:
+        """The windows of a sequence of T steps."""
+        for new in range(0, T, self.k1):
+            stop = min(new + self.k1, T)
+            yield Span(max(0, stop - self.k2) if stop - self.k2 < new else new, new, stop)
+
+    def run(
+        self, layer: Callable[..., tuple[Tensor, Any]], x: Any, state: Any = None
+    ) -> Iterator[tuple[slice, Tensor, Any]]:
+        """Run ``output, state = layer(x, state)`` window by window; yields (steps, output of these steps, state).
+
+        Compute a loss of the output for these steps, call its backward(), and update the weights, before the next.
+
+        >>> import numpy as np, tinygrad_rnn as tg
+        >>> rnn = tg.nn.RNN(1, 2, rng=0)
+        >>> for steps, output, state in tg.bptt.Truncated(2).run(rnn, np.ones((5, 1, 1))):
+        ...     (output**2).sum().backward()
+        >>> steps
+        slice(4, 5, None)
+        """
+        spans = list(self.spans(len(x)))
+        for span, following in zip(spans, [*spans[1:], None], strict=True):
+            start_of_next = following.start if following is not None else span.stop
+            outputs, carried = [], state
+            for begin, end in ((span.start, start_of_next), (start_of_next, span.stop)):
+                if begin < end:
+                    output, carried = layer(x[begin:end], carried)
+                    outputs.append(output)
+                if end == start_of_next:
+                    state = detach(carried)
+            output = outputs[0] if len(outputs) == 1 else concatenate(outputs)
+            yield slice(span.new, span.stop), output[span.new - span.start :], carried
+
+
+class Span:
+    """A window of a sequence: it starts at `start`, its loss counts from `new`, and it ends before `stop`."""
+
+    def __init__(self, start: int, new: int, stop: int) -> None:
+        self.start, self.new, self.stop = start, new, stop
+
+
+def check_steps(name: str, value: Any) -> int:
+    """A number of time steps; ValueError or TypeError, naming it, for anything but 1, 2, 3, ..."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{name} must be a whole number of time steps, not {value!r}")
+    if value < 1:
+        raise ValueError(f"{name} must be 1 or more time steps, not {value}")
+    return int(value)

@@ -1,0 +1,252 @@
+"""Text as training data: characters become integers, integers become streams for truncated BPTT.
+
+A stream cuts the text into `batch` long rows that are read side by side, `window` characters at a
+time. Row b of one window continues row b of the window before, so the hidden state carried from
+window to window always belongs to the text that comes next:
+
+    text   abcdefghijkl|m        batch = 2, window = 3
+    row 0  abc def               window 0: abc, ghi
+    row 1  ghi jkl               window 1: def, jkl        the target of each is the next character
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tinygrad_rnn.errors import DataError
+
+Ids = NDArray[np.int64]
+
+
+def python_docs() -> str:
+    """The default corpus, which every CPython carries: the language reference as English prose.
+
+    About 465,000 characters, 103 distinct; both change a little with the version of Python.
+
+    >>> "grammar" in python_docs()
+    True
+    """
+    from pydoc_data.topics import topics
+
+    return "\n".join(topics[name] for name in sorted(topics))
+
+
+def read_text(path: str | os.PathLike[str]) -> str:
+    """The text of a UTF-8 file, every character kept but a byte order mark.
+
+    Raises DataError when the file is missing, a folder, unreadable, empty or not UTF-8.
+
+    >>> read_text("no/such/file.txt")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    tinygrad_rnn.errors.DataError: text 'no/such/file.txt': No such file or directory; expected ...
+    """
+    where = f"text {os.fspath(path)!r}"
+    cure = "expected the path of a UTF-8 text file"
+    try:
+        with open(path, "rb") as file:
+            text = file.read().decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{where}: not UTF-8: byte {error.object[error.start]:#04x} at offset {error.start}; "
+            "convert the file to UTF-8 first"
+        ) from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL character in the path
+        raise DataError(f"{where}: {getattr(error, 'strerror', None) or error}; {cure}") from error
+    if not text:
+        raise DataError(f"{where}: the file is empty; {cure}")
+    return text
+
+
+class Vocabulary:
+    """The distinct characters of a text, sorted; a character's place among them is its id.
+
+    `Vocabulary(other.characters)` is the same vocabulary, so that string is all a checkpoint needs.
+
+    Raises DataError when the text is empty.
+
+    >>> vocabulary = Vocabulary("hello")
+    >>> vocabulary.characters, vocabulary.encode("hello"), vocabulary.decode([1, 0, 2, 2, 3])
+    ('ehlo', array([1, 0, 2, 2, 3]), 'hello')
+    """
+
+    characters: str
+
+    def __init__(self, text: str) -> None:
+        if not text:
+            raise DataError("Vocabulary: expected some text, found none; give a text to learn from")
+        self.characters = "".join(sorted(set(text)))
+        self._codes = _codes(self.characters)
+        self._ids = np.full(sys.maxunicode + 1, -1, np.int64)  # by code point
+        self._ids[self._codes] = np.arange(len(self))
+
+    def __len__(self) -> int:
+        return len(self.characters)
+
+    def __repr__(self) -> str:
+        return f"Vocabulary({self.characters!r})"
+
+    def encode(self, text: str) -> Ids:
+        """The ids of a text's characters; raises DataError at the first one that has none.
+
+        >>> Vocabulary("abc").encode("cab")
+        array([2, 0, 1])
+        """
+        ids = self._ids[_codes(text)]
+        if ids.size and ids.min() < 0:
+            at = int(ids.argmin())  # the first of them
+            raise DataError(
+                f"encode: character {text[at]!r} at position {at} is not one of the {len(self)} in "
+                "the vocabulary; take it out, or make the vocabulary from a text that has it"
+            )
+        return ids
+
+    def decode(self, ids: ArrayLike) -> str:
+        """The text of some ids, one row of them; raises DataError for anything else.
+
+        >>> Vocabulary("abc").decode([2, 0, 1])
+        'cab'
+        """
+        row = _row("decode", ids)
+        if row.size and not 0 <= row.min() <= row.max() < len(self):
+            raise DataError(
+                f"decode: expected ids from 0 to {len(self) - 1}, found {row.min()} to "
+                f"{row.max()}; use the vocabulary that encoded them"
+            )
+        return self._codes[row].tobytes().decode("utf-32-le", "surrogatepass")
+
+
+def unigram_entropy(ids: ArrayLike) -> float:
+    """H(x_t) in bits: the loss of a model that knows how often each character occurs, no more.
+
+    Raises DataError when there are no ids.
+
+    >>> unigram_entropy([0, 1, 0, 1])
+    1.0
+    """
+    row = _row("unigram_entropy", ids, at_least=1)
+    _, counts = np.unique(row, return_counts=True)
+    p = counts / row.size
+    return float(p @ np.log2(1 / p))
+
+
+def bigram_entropy(ids: ArrayLike) -> float:
+    """H(x_t | x_{t-1}) in bits: the loss of a model that remembers one character and no more.
+
+    A recurrent network that does worse has learned nothing from its state.
+
+    Raises DataError when there are fewer than two ids.
+
+    >>> bigram_entropy([0, 1, 0, 1])
+    0.0
+    """
+    row = _row("bigram_entropy", ids, at_least=2)
+    _, row = np.unique(row, return_inverse=True)  # small numbers, so that pairs fit in 64 bits
+    before, after = row[:-1], row[1:]
+    pairs = before * (row.max() + 1) + after
+    return max(0.0, unigram_entropy(pairs) - unigram_entropy(before))  # H(x, y) = H(x) + H(y | x)
+
+
+def split(ids: ArrayLike, held_out: float = 0.1) -> tuple[Ids, Ids]:
+    """The training part of a text and the last fraction of it, held out for testing.
+
+    Raises DataError when the fraction is not in [0, 1).
+
+    >>> split([1, 2, 3, 4], held_out=0.25)
+    (array([1, 2, 3]), array([4]))
+    """
+    row = _row("split", ids)
+    if not 0 <= held_out < 1:
+        raise DataError(f"split: expected held_out in [0, 1), found {held_out}; 0.1 is usual")
+    cut = row.size - round(row.size * held_out)
+    return row[:cut], row[cut:]
+
+
+class Window(NamedTuple):
+    """Some steps of a stream: inputs, targets (time, batch), and whether the text starts here."""
+
+    x: Ids
+    y: Ids
+    at_start: bool
+
+
+class Stream:
+    """An endless stream of windows over a text, for truncated backpropagation through time.
+
+    Each window is `x, y, at_start`: inputs and next characters, both int64 of shape (window,
+    batch), and whether the stream is at the start of the text, first or again, where a carried
+    state belongs to nothing and must be reset. `position` counts the windows handed out; save it
+    and set it to continue exactly. At most batch * window characters at the end are left over.
+
+    Raises DataError when the text is too short for one window in each row.
+
+    >>> stream = Stream(Vocabulary("abcdefghijklm").encode("abcdefghijklm"), batch=2, window=3)
+    >>> for x, y, at_start in stream:
+    ...     state = "reset" if at_start else "carried"
+    ...     print(x.T.tolist(), y.T.tolist(), state)
+    ...     if stream.position == 3:
+    ...         break
+    [[0, 1, 2], [6, 7, 8]] [[1, 2, 3], [7, 8, 9]] reset
+    [[3, 4, 5], [9, 10, 11]] [[4, 5, 6], [10, 11, 12]] carried
+    [[0, 1, 2], [6, 7, 8]] [[1, 2, 3], [7, 8, 9]] reset
+    """
+
+    position: int
+    windows_per_epoch: int
+
+    def __init__(self, ids: ArrayLike, batch: int, window: int) -> None:
+        for name, value in (("batch", batch), ("window", window)):
+            if not isinstance(value, int | np.integer) or value < 1:
+                raise DataError(f"Stream: {name}: expected a positive integer, found {value!r}")
+        row = _row("Stream", ids)
+        self.windows_per_epoch = int((row.size - 1) // (batch * window))
+        if self.windows_per_epoch < 1:
+            raise DataError(
+                f"Stream: {batch} rows of {window} characters and their targets need at least "
+                f"{batch * window + 1} characters, found {row.size}; "
+                "give a longer text, or a smaller batch or window"
+            )
+        steps = self.windows_per_epoch * window
+        self._x = row[: batch * steps].reshape(batch, steps).T
+        self._y = row[1 : batch * steps + 1].reshape(batch, steps).T
+        self._window = window
+        self.position = 0
+
+    @property
+    def epoch(self) -> int:
+        """How many times the text has been read to its end."""
+        return self.position // self.windows_per_epoch
+
+    def __getitem__(self, index: int) -> Window:
+        place = index % self.windows_per_epoch
+        steps = slice(place * self._window, (place + 1) * self._window)
+        return Window(self._x[steps].copy(), self._y[steps].copy(), place == 0)
+
+    def __iter__(self) -> Iterator[Window]:
+        return self
+
+    def __next__(self) -> Window:
+        window = self[self.position]
+        self.position += 1
+        return window
+
+
+def _codes(text: str) -> NDArray[np.uint32]:
+    """One code point a character, without a Python loop over them."""
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.dtype("<u4"))
+
+
+def _row(where: str, ids: ArrayLike, at_least: int = 0) -> Ids:
+    """The ids as a 1-d int64 array, or a DataError."""
+    row = np.atleast_1d(np.asarray(ids))
+    if row.size and (row.ndim != 1 or row.dtype.kind not in "iu"):
+        raise DataError(
+            f"{where}: expected a 1-d array of integers, found {row.ndim}-d of {row.dtype}; "
+            "give what Vocabulary.encode gives"
+        )
+    if row.size < at_least:
+        raise DataError(f"{where}: expected at least {at_least} ids, found {row.size}")
+    return row.astype(np.int64, copy=False)

@@ -1,0 +1,7 @@
+"""Files: checkpoints, and weights to and from PyTorch."""
+
+from .checkpoint import load_arrays, save_arrays, write_atomically
+from .state import load, save
+from .torch import from_torch, to_torch
+
+__all__ = ["from_torch", "load", "load_arrays", "save", "save_arrays", "to_torch", "write_atomically"]

@@ -1,0 +1,137 @@
+"""Weights to and from PyTorch: its names and its layout, as plain arrays.
+
+    ours                       torch's
+    W_xh (I, G*H)              weight_ih_l0 (G*H, I): the transpose; gates in the same order
+    W_hh (H, G*H)              weight_hh_l0 (G*H, H)
+    b_h (G*H,)                 bias_ih_l0 + bias_hh_l0: two biases that only ever act as their sum,
+    b_hn (H,) of a GRU         except the last third of a GRU's bias_hh_l0, which the reset gate multiplies
+    W, b of Linear             weight (transposed), bias
+    W of Embedding             weight
+    gain, bias of LayerNorm    weight, bias
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..errors import StateDictError
+from ..nn.basic import Embedding, LayerNorm, Linear
+from ..nn.cells import Cell, GRUCell
+from ..nn.module import Module
+from ..nn.recurrent import Recurrent
+from ..tensor import Tensor
+
+Arrays = Mapping[str, Any]
+
+
+def to_torch(module: Module) -> dict[str, np.ndarray]:
+    """The parameters of a module under torch's names, for ``torch_module.load_state_dict`` (after torch.as_tensor).
+
+    >>> import tinygrad_rnn as tg
+    >>> {name: array.shape for name, array in tg.io.to_torch(tg.nn.RNN(2, 3, rng=0)).items()}
+    {'weight_ih_l0': (3, 2), 'weight_hh_l0': (3, 3), 'bias_ih_l0': (3,), 'bias_hh_l0': (3,)}
+    """
+    return {name: array for part in _parts(module) for name, array in part.write().items()}
+
+
+def from_torch(module: Module, state_dict: Arrays) -> Module:
+    """Fill a module from torch's state dict, or any mapping of torch's names to array-likes; gives the module.
+
+    Raises StateDictError that lists everything missing, unexpected or of a wrong shape, and then has changed nothing.
+
+    >>> import numpy as np, tinygrad_rnn as tg
+    >>> layer = tg.io.from_torch(tg.nn.Linear(2, 1), {"weight": np.array([[1.0, 2.0]]), "bias": np.zeros(1)})
+    >>> layer.W.data
+    array([[1.],
+           [2.]], dtype=float32)
+    """
+    given = {name: np.asarray(x.detach() if hasattr(x, "detach") else x) for name, x in state_dict.items()}
+    parts = list(_parts(module))
+    expected = {name: array.shape for part in parts for name, array in part.write().items()}
+    problems = [f"{name}: missing, expected shape {shape}" for name, shape in expected.items() if name not in given]
+    problems += [f"{name}: unexpected, of shape {given[name].shape}" for name in given if name not in expected]
+    for name in expected.keys() & given.keys():
+        if given[name].shape != expected[name]:
+            problems.append(f"{name}: expected shape {expected[name]}, got {given[name].shape}")
+    if problems:
+        lines = "\n  ".join(sorted(problems))
+        kind = type(module).__name__
+        raise StateDictError(f"torch's state dict does not fit {kind}; nothing was changed:\n  {lines}")
+    for part in parts:
+        part.read(given)
+    return module
+
+
+class _Part:
+    """One module with parameters of its own: how to write them as torch's, and how to read them back."""
+
+    def __init__(self, write: Callable[[], dict[str, np.ndarray]], read: Callable[[Arrays], None]) -> None:
+        self.write, self.read = write, read
+
+
+def _parts(module: Module, prefix: str = "") -> Iterator[_Part]:
+    if isinstance(module, Recurrent):
+        for cell, suffix in zip(module.cells, module.suffixes, strict=True):
+            layer = suffix.removesuffix("_reverse")
+            tail = (layer or "_l0") + suffix[len(layer) :]
+            yield _cell(cell, prefix, tail)
+        return
+    if isinstance(module, Cell):
+        yield _cell(module, prefix, "")
+    elif isinstance(module, Linear):
+        yield _renamed({f"{prefix}weight": (module.W, True), f"{prefix}bias": (module.b, False)})
+    elif isinstance(module, Embedding):
+        yield _renamed({f"{prefix}weight": (module.W, False)})
+    elif isinstance(module, LayerNorm):
+        yield _renamed({f"{prefix}weight": (module.gain, False), f"{prefix}bias": (module.bias, False)})
+    else:
+        own = {prefix + name: (value, False) for name, value in vars(module).items() if isinstance(value, Tensor)}
+        if own:
+            yield _renamed(own)
+    for name, child in module.children():
+        yield from _parts(child, f"{prefix}{name}.")
+
+
+def _renamed(tensors: dict[str, tuple[Any, bool]]) -> _Part:
+    """Parameters that differ from torch's by their name, and perhaps by a transposition."""
+    present = {name: (tensor, turned) for name, (tensor, turned) in tensors.items() if tensor is not None}
+
+    def write() -> dict[str, np.ndarray]:
+        return {name: (t.array.T if turned else t.array).copy() for name, (t, turned) in present.items()}
+
+    def read(given: Arrays) -> None:
+        for name, (tensor, turned) in present.items():
+            tensor.data = given[name].T if turned else given[name]
+
+    return _Part(write, read)
+
+
+def _cell(cell: Cell, prefix: str, tail: str) -> _Part:
+    """A recurrent cell: two weights, and a bias that torch writes as two."""
+    names = [f"{prefix}{part}{tail}" for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+    W_ih, W_hh, b_ih, b_hh = names
+    hidden = cell.hidden_size
+    if isinstance(cell, GRUCell) and not cell.reset_after:
+        raise StateDictError("torch has no GRU with reset_after=False: its reset gate comes after the product")
+
+    def write() -> dict[str, np.ndarray]:
+        arrays = {W_ih: cell.W_xh.array.T.copy(), W_hh: cell.W_hh.array.T.copy()}
+        if cell.b_h is not None:
+            arrays[b_ih], arrays[b_hh] = cell.b_h.array.copy(), np.zeros_like(cell.b_h.array)
+        if isinstance(cell, GRUCell) and cell.b_hn is not None:
+            arrays[b_hh][2 * hidden :] = cell.b_hn.array
+        return arrays
+
+    def read(given: Arrays) -> None:
+        cell.W_xh.data, cell.W_hh.data = given[W_ih].T, given[W_hh].T
+        if cell.b_h is not None:
+            b = given[b_ih] + given[b_hh]
+            if isinstance(cell, GRUCell) and cell.b_hn is not None:
+                b[2 * hidden :] = given[b_ih][2 * hidden :]
+                cell.b_hn.data = given[b_hh][2 * hidden :]
+            cell.b_h.data = b
+
+    return _Part(write, read)

@@ -1,0 +1,181 @@
+"""Layers without a state: Linear, Embedding, Dropout, LayerNorm, and Sequential to chain them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..errors import DataError, DtypeError, ShapeError
+from ..tensor import Tensor
+from .init import Rng
+from .module import Module, Parameter
+
+
+def as_input(x: Any, dtype: np.dtype[Any], layer: str) -> Tensor:
+    """What enters a layer, as a Tensor of the layer's dtype; numbers that stand for classes are refused."""
+    if isinstance(x, tuple) and x and isinstance(x[0], Tensor):
+        raise TypeError(
+            f"{layer} got a tuple of {len(x)}, not one tensor: a recurrent layer gives (output, state), so take its output "
+            "with output, state = layer(x)"
+        )
+    t = x if isinstance(x, Tensor) else Tensor(x)
+    if t.dtype == dtype:
+        return t
+    if t.dtype.kind != "f":
+        raise DtypeError(
+            f"{layer} needs real-valued features, not {t.dtype}: class numbers go through tg.nn.Embedding first, "
+            "and counts become features with x.astype(float)"
+        )
+    return t.astype(dtype)
+
+
+def positive(name: str, value: Any) -> int:
+    """A size as an int; ValueError or TypeError, naming it, for anything but 1, 2, 3, ..."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{name} must be an integer of 1 or more, not {value!r}")
+    if value < 1:
+        raise ValueError(f"{name} must be 1 or more, not {value}")
+    return int(value)
+
+
+class Linear(Module):
+    """y = x W + b, with W (inputs, outputs) and b (outputs,); x is (..., inputs), y is (..., outputs).
+
+    W and b start from U(-1/√inputs, 1/√inputs). Raises ShapeError for another last axis.
+
+    >>> import tinygrad_rnn as tg
+    >>> tg.nn.Linear(3, 2, rng=0)(tg.tensor([[1.0, 2.0, 3.0]])).shape
+    (1, 2)
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, bias: bool = True, *, dtype: Any = np.float32, rng: Rng = None
+    ) -> None:
+        self.inputs, self.outputs = positive("inputs", inputs), positive("outputs", outputs)
+        generator = np.random.default_rng(rng)
+        bound = 1 / math.sqrt(self.inputs)
+        self.W = Parameter(generator.uniform(-bound, bound, (self.inputs, self.outputs)), dtype)
+        self.b = Parameter(generator.uniform(-bound, bound, self.outputs), dtype) if bias else None
+
+    def forward(self, x: Any) -> Tensor:
+        x = as_input(x, self.W.dtype, "Linear")
+        if x.ndim < 1 or x.shape[-1] != self.inputs:
+            raise ShapeError(f"Linear({self.inputs}, {self.outputs}): x must be (..., {self.inputs}), got {x.shape}")
+        y = x @ self.W
+        return y if self.b is None else y + self.b
+
+    def extra_repr(self) -> str:
+        return f"{self.inputs}, {self.outputs}" + ("" if self.b is not None else ", bias=False")
+
+
+class Embedding(Module):
+    """y = W[ids]: row k of W (classes, size) stands for class k. ids (...) of integers give y (..., size).
+
+    W starts from N(0, 1). Raises DtypeError for ids that are not integers, DataError for one out of range.
+
+    >>> import tinygrad_rnn as tg
+    >>> tg.nn.Embedding(10, 4, rng=0)([[1, 2, 3]]).shape
+    (1, 3, 4)
+    """
+
+    def __init__(self, classes: int, size: int, *, dtype: Any = np.float32, rng: Rng = None) -> None:
+        self.classes, self.size = positive("classes", classes), positive("size", size)
+        self.W = Parameter(np.random.default_rng(rng).standard_normal((self.classes, self.size)), dtype)
+
+    def forward(self, ids: Any) -> Tensor:
+        return self.W[class_numbers(ids, self.classes, "Embedding: ids")]
+
+    def extra_repr(self) -> str:
+        return f"{self.classes}, {self.size}"
+
+
+def class_numbers(ids: Any, classes: int, name: str) -> np.ndarray:
+    """The ids as an integer array, each in 0 .. classes - 1."""
+    array = np.asarray(ids.array if isinstance(ids, Tensor) else ids)
+    if array.dtype.kind not in "iu" and array.size:
+        raise DtypeError(f"{name} must be integers, not {array.dtype}")
+    wrong = (array < 0) | (array >= classes)
+    if wrong.any():
+        raise DataError(f"{name} must be in 0 .. {classes - 1}, and {array[wrong].flat[0]} is not")
+    return array.astype(np.intp)
+
+
+class Dropout(Module):
+    """While training, sets each entry to 0 with probability p and divides the others by 1 - p; else does nothing.
+
+    The expected value of each entry stays the same (Srivastava et al. 2014, inverted as in every library).
+    """
+
+    def __init__(self, p: float = 0.5, *, rng: Rng = None) -> None:
+        if not 0 <= p < 1:
+            raise ValueError(f"dropout must be at least 0 and below 1, not {p}")
+        self.p = float(p)
+        self.rng = np.random.default_rng(rng)
+
+    def forward(self, x: Any) -> Tensor:
+        t = x if isinstance(x, Tensor) else Tensor(x)
+        if t.dtype.kind != "f":
+            raise DtypeError(f"Dropout needs real-valued features, not {t.dtype}: the entries kept are divided by 1 - p")
+        if not self.training or self.p == 0:
+            return t
+        keep = self.rng.random(t.shape) >= self.p
+        return t * (keep / (1 - self.p)).astype(t.dtype)
+
+    def extra_repr(self) -> str:
+        return f"{self.p}"
+
+
+class LayerNorm(Module):
+    """y = gain (x - mean) / √(variance + eps) + bias over the last axis, of the given size (Ba et al. 2016, eq. 4).
+
+    >>> import tinygrad_rnn as tg
+    >>> tg.nn.LayerNorm(2, dtype=float)(tg.tensor([1.0, 3.0])).data.round(4)
+    array([-1.,  1.])
+    """
+
+    def __init__(self, size: int, eps: float = 1e-5, *, dtype: Any = np.float32) -> None:
+        self.size, self.eps = positive("size", size), eps
+        self.gain = Parameter(np.ones(self.size), dtype)
+        self.bias = Parameter(np.zeros(self.size), dtype)
+
+    def forward(self, x: Any) -> Tensor:
+        x = as_input(x, self.gain.dtype, "LayerNorm")
+        if x.ndim < 1 or x.shape[-1] != self.size:
+            raise ShapeError(f"LayerNorm({self.size}): x must be (..., {self.size}), got {x.shape}")
+        centred = x - x.mean(-1, keepdims=True)
+        variance = (centred * centred).mean(-1, keepdims=True)
+        return centred / np.sqrt(variance + self.eps) * self.gain + self.bias
+
+    def extra_repr(self) -> str:
+        return f"{self.size}"
+
+
+class Sequential(Module):
+    """Modules one after the other: the output of each is the input of the next.
+
+    >>> import tinygrad_rnn as tg
+    >>> model = tg.nn.Sequential(tg.nn.Linear(3, 4, rng=0), tg.nn.Linear(4, 1, rng=1))
+    >>> model(tg.tensor([[1.0, 2.0, 3.0]])).shape
+    (1, 1)
+    """
+
+    def __init__(self, *modules: Module) -> None:
+        for k, module in enumerate(modules):
+            if not isinstance(module, Module):
+                raise TypeError(f"Sequential: argument {k} must be a Module, not {type(module).__name__}")
+            setattr(self, str(k), module)
+
+    def forward(self, x: Any) -> Any:
+        for _, module in self.children():
+            x = module(x)
+        return x
+
+    def __len__(self) -> int:
+        return len(list(self.children()))
+
+    def __getitem__(self, k: int) -> Module:
+        return [module for _, module in self.children()][k]
+
+

@@ -1,0 +1,92 @@
+"""Losses: how far a prediction is from its target, as one number (or one an example, with ``reduction="none"``)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import ShapeError
+from ..ops.elementwise import softplus, where
+from ..ops.reduction import logsumexp
+from ..tensor import Tensor
+from .basic import class_numbers
+
+
+def cross_entropy(input: Any, target: Any, *, reduction: str = "mean", ignore_index: int = -100) -> Tensor:
+    """-log softmax(o)_y = log Σ e^o - o_y, in nats: scores o (..., classes), class numbers y (...).
+
+    A difference of scores neither overflows nor loses small probabilities, in float32 too. Its gradient
+    dL/do = softmax(o) - onehot(y) arises from the two terms. Targets equal to `ignore_index` count for nothing.
+
+    Raises ShapeError, DtypeError or DataError for targets that do not fit, ValueError for an unknown reduction or a
+    mean over nothing.
+
+    >>> import tinygrad_rnn as tg
+    >>> tg.nn.cross_entropy(tg.tensor([[0.0, 0.0], [1000.0, 0.0]]), [1, 0]).item()  # (log 2 + 0) / 2
+    0.34657359027997264
+    """
+    scores = input if isinstance(input, Tensor) else Tensor(input)
+    y = np.asarray(target.array if isinstance(target, Tensor) else target)
+    if scores.ndim < 1 or y.shape != scores.shape[:-1]:
+        raise ShapeError(
+            f"cross_entropy: target must have the shape of input without its last axis, the classes: expected "
+            f"{scores.shape[:-1]}, got {y.shape}"
+        )
+    classes = scores.shape[-1]
+    counted = y != ignore_index
+    y = class_numbers(np.where(counted, y, 0) if y.size else y.astype(int), classes, "cross_entropy: target")
+    rows = scores.reshape(-1, classes)
+    losses = logsumexp(rows, -1) - rows[np.arange(y.size), y.ravel()]
+    losses = losses.reshape(y.shape)
+    if counted.all():
+        return reduce(losses, reduction)
+    losses = where(counted, losses, 0)
+    if reduction == "mean":
+        if not counted.any():
+            raise ValueError("cross_entropy: every target is ignore_index, and there is no mean over nothing")
+        return losses.sum() / int(counted.sum())
+    return reduce(losses, reduction)
+
+
+def mse_loss(input: Any, target: Any, *, reduction: str = "mean") -> Tensor:
+    """(o - y)², averaged over all entries. Raises ShapeError unless both have one shape.
+
+    >>> import tinygrad_rnn as tg
+    >>> tg.nn.mse_loss(tg.tensor([1.0, 2.0]), [0.0, 0.0]).item()
+    2.5
+    """
+    o, y = same_shape("mse_loss", input, target)
+    error = o - y
+    return reduce(error * error, reduction)
+
+
+def binary_cross_entropy_with_logits(input: Any, target: Any, *, reduction: str = "mean") -> Tensor:
+    """-y log σ(o) - (1 - y) log(1 - σ(o)) = log(1 + e^o) - o y, for targets y in [0, 1], safe for large o.
+
+    Raises ShapeError unless both have one shape.
+
+    >>> import tinygrad_rnn as tg
+    >>> tg.nn.binary_cross_entropy_with_logits(tg.tensor([0.0, 1000.0]), [1.0, 1.0]).item()  # (log 2 + 0) / 2
+    0.34657359027997264
+    """
+    o, y = same_shape("binary_cross_entropy_with_logits", input, target)
+    return reduce(softplus(o) - o * y, reduction)
+
+
+def same_shape(name: str, input: Any, target: Any) -> tuple[Tensor, Tensor]:
+    """Both as Tensors of the input's dtype; a target that would be broadcast is refused: it is always a slip."""
+    o = input if isinstance(input, Tensor) else Tensor(input)
+    y = target if isinstance(target, Tensor) else Tensor(target, dtype=o.dtype)
+    if o.shape != y.shape:
+        raise ShapeError(f"{name}: input has shape {o.shape} and target {y.shape}; they must be the same")
+    return o, y if y.dtype == o.dtype else y.astype(o.dtype)
+
+
+def reduce(losses: Tensor, reduction: str) -> Tensor:
+    """The losses as they are ("none"), their mean or their sum."""
+    if reduction not in ("none", "mean", "sum"):
+        raise ValueError(f"reduction must be 'mean', 'sum' or 'none', not {reduction!r}")
+    if reduction == "none":
+        return losses
+    return losses.mean() if reduction == "mean" else losses.sum()

@@ -1,0 +1,114 @@
+"""Products of matrices: matmul for all ranks, and einsum."""
+
+from __future__ import annotations
+
+import string
+from typing import Any
+
+import numpy as np
+
+from ..tape import Op
+from .shape import sum_to
+
+
+class MatMul(Op):
+    """Y = A B.  dL/dA = G Bᵀ,  dL/dB = Aᵀ G.
+
+    The axes before the last two are a batch and broadcast, so a gradient is summed back over them (`fit`). A vector
+    takes part as a matrix of one row (on the left) or of one column (on the right).
+    """
+
+    name = "matmul"
+
+    def forward(self, a: Any, b: Any) -> Any:
+        if a.ndim > 2 and b.ndim == 2:  # many rows times one matrix is one product, not one a batch entry
+            return np.matmul(a.reshape(-1, a.shape[-1]), b).reshape(*a.shape[:-1], b.shape[-1])
+        return np.matmul(a, b)
+
+    def vjp_a(self, g: Any, y: Any, a: Any, b: Any) -> Any:
+        g, a2, b = _matrices(g, a, b)
+        return np.reshape(sum_to(g @ np.swapaxes(b, -1, -2), a2.shape), a.shape)
+
+    def vjp_b(self, g: Any, y: Any, a: Any, b: Any) -> Any:
+        g, a, b2 = _matrices(g, a, b)
+        if a.ndim > 2 and b2.ndim == 2:  # the rows of all batch entries meet the one matrix: again one product
+            a, g = np.reshape(a, (-1, a.shape[-1])), np.reshape(g, (-1, g.shape[-1]))
+        return np.reshape(sum_to(np.swapaxes(a, -1, -2) @ g, b2.shape), b.shape)
+
+
+def _matrices(g: Any, a: Any, b: Any) -> tuple[Any, Any, Any]:
+    """The gradient and the operands with vectors written as matrices."""
+    if a.ndim == 1:
+        a, g = np.expand_dims(a, 0), np.expand_dims(g, -2 if b.ndim > 1 else -1)
+    if b.ndim == 1:
+        b, g = np.expand_dims(b, -1), np.expand_dims(g, -1)
+    return g, a, b
+
+
+class EinSum(Op):
+    """y = Σ x_1 x_2 ... over the labels that the output lacks.
+
+    The gradient of operand i is an einsum again: of g and all the other operands, to the labels of x_i.
+    """
+
+    name = "einsum"
+
+    def __init__(self, operands: tuple[str, ...], output: str) -> None:
+        self.operands, self.output = operands, output
+
+    def forward(self, *xs: Any) -> Any:
+        return np.einsum(f"{','.join(self.operands)}->{self.output}", *xs)
+
+    def vjp(self, g: Any, y: Any, *xs: Any) -> tuple[Any, ...]:
+        return tuple(self.gradient(i, g, xs) for i in range(len(xs)))
+
+    def gradient(self, i: int, g: Any, xs: tuple[Any, ...]) -> Any:
+        """dL/dx_i = einsum(g, the others), placed on the diagonal where x_i repeats a label, copied along a label
+        that only x_i has."""
+        x, labels = xs[i], self.operands[i]
+        terms = [(self.output, g)] + [(self.operands[k], xs[k]) for k in range(len(xs)) if k != i]
+        unused = iter(sorted(set(string.ascii_letters) - set("".join(self.operands))))
+        target = ""
+        for k, label in enumerate(labels):
+            if label in target:  # x_ii: only the diagonal was used
+                fresh = next(unused)
+                terms.append((label + fresh, np.eye(x.shape[k], dtype=x.dtype)))
+                label = fresh
+            target += label
+        known = {label for term, _ in terms for label in term}
+        sizes = {(label, n) for term, array in terms for label, n in zip(term, array.shape, strict=True)}
+        missing = [k for k, label in enumerate(target) if (label, x.shape[k]) not in sizes]
+        missing = [k for k in missing if x.shape[k] != 1 or target[k] not in known]
+        terms += [(target[k], np.ones(x.shape[k], x.dtype)) for k in missing]
+        subscripts = ",".join(term for term, _ in terms)
+        return sum_to(np.einsum(f"{subscripts}->{target}", *[array for _, array in terms]), x.shape)
+
+
+matmul = MatMul()
+
+
+def einsum(subscripts: str, *operands: Any, optimize: Any = False) -> Any:
+    """As `np.einsum` with subscripts as a string, an ellipsis included; `optimize` is accepted and ignored."""
+    if not isinstance(subscripts, str):
+        raise TypeError("np.einsum of Tensors needs its subscripts as a string, such as 'ij,jk->ik'")
+    terms, output = _subscripts(subscripts.replace(" ", ""), operands)
+    return EinSum(terms, output)(*operands)
+
+
+def _subscripts(subscripts: str, operands: tuple[Any, ...]) -> tuple[tuple[str, ...], str]:
+    """The labels of each operand and of the output, an ellipsis replaced by labels, an implicit output spelled out."""
+    inputs, arrow, output = subscripts.partition("->")
+    terms = inputs.split(",")
+    if len(terms) != len(operands):
+        raise ValueError(f"np.einsum {subscripts!r} names {len(terms)} operands, but {len(operands)} were given")
+    unused = sorted(set(string.ascii_letters) - set(subscripts), reverse=True)
+    ranks = [np.ndim(x) - len(term.replace("...", "")) for term, x in zip(terms, operands, strict=True)]
+    longest = max((rank for rank, term in zip(ranks, terms, strict=True) if "..." in term), default=0)
+    dots = "".join(unused[:longest])
+    if not arrow:
+        letters = inputs.replace(",", "").replace("...", "")
+        output = ("..." if "..." in inputs else "") + "".join(c for c in sorted(set(letters)) if letters.count(c) == 1)
+    spelled = [
+        term.replace("...", dots[longest - rank :] if rank > 0 else "") for term, rank in zip(terms, ranks, strict=True)
+    ]
+    return tuple(spelled), output.replace("...", dots)

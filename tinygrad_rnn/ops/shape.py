@@ -1,0 +1,242 @@
+"""Ops that move entries without changing them: the gradient goes back the way the entry came.
+
+They come in adjoint pairs: broadcast_to and sum_to, concatenate and split, a transposition and its inverse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..tape import Op
+
+
+class Reshape(Op):
+    """The same entries under other axes.  The gradient gets the old axes back."""
+
+    def __init__(self, shape: Any) -> None:
+        self.shape = shape
+
+    def forward(self, x: Any) -> Any:
+        return np.reshape(x, self.shape)
+
+    def vjp(self, g: Any, y: Any, x: Any) -> Any:
+        return np.reshape(g, x.shape)
+
+
+class ExpandDims(Op):
+    """New axes of size 1."""
+
+    def __init__(self, axis: Any) -> None:
+        self.axis = axis
+
+    def forward(self, x: Any) -> Any:
+        return np.expand_dims(x, self.axis)
+
+    vjp = Reshape.vjp
+
+
+class Squeeze(Op):
+    """Without axes of size 1."""
+
+    def __init__(self, axis: Any) -> None:
+        self.axis = axis
+
+    def forward(self, x: Any) -> Any:
+        return np.squeeze(x, self.axis)
+
+    vjp = Reshape.vjp
+
+
+class Transpose(Op):
+    """The axes in another order.  The gradient goes through the inverse permutation."""
+
+    def __init__(self, axes: Sequence[int] | None) -> None:
+        self.axes = axes
+
+    def forward(self, x: Any) -> Any:
+        return np.transpose(x, self.axes)
+
+    def vjp(self, g: Any, y: Any, x: Any) -> Any:
+        inverse = None if self.axes is None else np.argsort([axis % x.ndim for axis in self.axes])
+        return np.transpose(g, inverse)
+
+
+class SwapAxes(Op):
+    """Two axes exchanged, and exchanged again on the way back."""
+
+    def __init__(self, first: int, second: int) -> None:
+        self.first, self.second = first, second
+
+    def forward(self, x: Any) -> Any:
+        return np.swapaxes(x, self.first, self.second)
+
+    def vjp(self, g: Any, y: Any, x: Any) -> Any:
+        return np.swapaxes(g, self.first, self.second)
+
+
+class BroadcastTo(Op):
+    """Entries copied along new or size-1 axes.  The gradients of the copies add up."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+
+    def forward(self, x: Any) -> Any:
+        return np.broadcast_to(x, self.shape)
+
+    def vjp(self, g: Any, y: Any, x: Any) -> Any:
+        return sum_to(g, x.shape)
+
+
+class SumTo(Op):
+    """Entries added up over the axes along which `shape` would be broadcast.  The sum's gradient goes to each."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+
+    def forward(self, x: Any) -> Any:
+        extra = x.ndim - len(self.shape)
+        stretched = tuple(k for k, n in enumerate(self.shape, extra) if n == 1 and x.shape[k] != 1)
+        return np.sum(x, axis=(*range(extra), *stretched)).reshape(self.shape)
+
+    def vjp(self, g: Any, y: Any, x: Any) -> Any:
+        return np.broadcast_to(g, x.shape)
+
+
+class Cast(Op):
+    """The same values in another floating-point dtype."""
+
+    def __init__(self, dtype: Any) -> None:
+        self.dtype = np.dtype(dtype)
+
+    def forward(self, x: Any) -> Any:
+        return x.astype(self.dtype)
+
+    def vjp(self, g: Any, y: Any, x: Any) -> Any:
+        return g.astype(x.dtype)
+
+
+class Concatenate(Op):
+    """Inputs one after the other along an axis.  Each gets its own stretch of the gradient."""
+
+    def __init__(self, axis: int) -> None:
+        self.axis = axis
+
+    def forward(self, *xs: Any) -> Any:
+        return np.concatenate(xs, self.axis)
+
+    def vjp(self, g: Any, y: Any, *xs: Any) -> tuple[Any, ...]:
+        before = (slice(None),) * (self.axis % y.ndim)
+        ends = np.cumsum([x.shape[self.axis] for x in xs])
+        return tuple(g[(*before, slice(end - x.shape[self.axis], end))] for x, end in zip(xs, ends, strict=True))
+
+
+class Stack(Op):
+    """Inputs side by side along a new axis.  Each gets its own slice of the gradient."""
+
+    def __init__(self, axis: int) -> None:
+        self.axis = axis
+
+    def forward(self, *xs: Any) -> Any:
+        return np.stack(xs, self.axis)
+
+    def vjp(self, g: Any, y: Any, *xs: Any) -> tuple[Any, ...]:
+        before = (slice(None),) * (self.axis % y.ndim)
+        return tuple(g[(*before, k)] for k in range(len(xs)))
+
+
+class Split(Op):
+    """One input cut into several outputs along an axis.  Their gradients are put together again."""
+
+    def __init__(self, cuts: Any, axis: int, outputs: int) -> None:
+        self.cuts, self.axis, self.outputs = cuts, axis, outputs
+
+    def forward(self, x: Any) -> Any:
+        parts = tuple(np.array_split(x, self.cuts, self.axis))
+        return parts if self.outputs > 1 else parts[0]
+
+    def vjp(self, g: Any, y: Any, x: Any) -> Any:
+        return np.concatenate(g, self.axis) if self.outputs > 1 else g
+
+
+def sum_to(x: Any, shape: tuple[int, ...]) -> Any:
+    """Sum over the axes along which an array of this shape would be broadcast to x: the adjoint of broadcasting."""
+    return x if x.shape == shape else SumTo(shape)(x)
+
+
+def reshape(a: Any, shape: Any) -> Any:
+    """As `np.reshape`, in C order."""
+    return Reshape(shape)(a)
+
+
+def ravel(a: Any) -> Any:
+    """As `np.ravel`, in C order."""
+    return Reshape(-1)(a)
+
+
+def expand_dims(a: Any, axis: Any) -> Any:
+    """As `np.expand_dims`."""
+    return ExpandDims(axis)(a)
+
+
+def squeeze(a: Any, axis: Any = None) -> Any:
+    """As `np.squeeze`."""
+    return Squeeze(axis)(a)
+
+
+def transpose(a: Any, axes: Any = None) -> Any:
+    """As `np.transpose`."""
+    return Transpose(axes)(a)
+
+
+def swapaxes(a: Any, axis1: int, axis2: int) -> Any:
+    """As `np.swapaxes`."""
+    return SwapAxes(axis1, axis2)(a)
+
+
+def broadcast_to(array: Any, shape: Any) -> Any:
+    """As `np.broadcast_to`."""
+    return BroadcastTo((shape,) if isinstance(shape, int) else tuple(shape))(array)
+
+
+def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Any:
+    """As `np.concatenate`; ``axis=None`` flattens first."""
+    arrays = list(arrays)
+    if not arrays:
+        raise ValueError("np.concatenate needs at least one array")
+    if axis is None:
+        return Concatenate(0)(*[np.ravel(x) for x in arrays])
+    return Concatenate(axis)(*arrays)
+
+
+def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
+    """As `np.stack`."""
+    arrays = list(arrays)
+    if not arrays:
+        raise ValueError("np.stack needs at least one array")
+    return Stack(axis)(*arrays)
+
+
+def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
+    """As `np.array_split`: parts that may differ in size by one."""
+    if not isinstance(indices_or_sections, int | np.integer):
+        indices_or_sections = [int(cut) for cut in indices_or_sections]
+        outputs = len(indices_or_sections) + 1
+    elif indices_or_sections < 1:
+        raise ValueError(f"the number of sections must be 1 or more, not {indices_or_sections}")
+    else:
+        outputs = int(indices_or_sections)
+    parts = Split(indices_or_sections, axis, outputs)(ary)
+    return list(parts) if outputs > 1 else [parts]
+
+
+def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
+    """As `np.split`: equal parts, or cuts before the given places."""
+    if isinstance(indices_or_sections, int | np.integer) and ary.shape[axis] % indices_or_sections:
+        raise ValueError(
+            f"np.split into {indices_or_sections} equal parts: axis {axis} has size {ary.shape[axis]}, "
+            "which does not divide; np.array_split allows unequal parts"
+        )
+    return array_split(ary, indices_or_sections, axis)

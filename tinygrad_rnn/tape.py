@@ -1,0 +1,215 @@
+"""The tape: what a primitive is (`Op`), and what is written down when one is applied (`Record`).
+
+Reverse-mode differentiation needs a list of what was computed, in the order in which it was computed
+(Wengert's list). Every record gets the next sequence number, so sorting the records that lead to a loss
+by that number *is* a topological order: an input is always recorded before the op that uses it.
+There is no global list. A `Tensor` points at the record that made it, a record points at its input
+tensors, and never at its output: what nobody can reach any more is gone, without a cycle.
+
+Nothing here knows the Tensor class; `tensor.py` builds on this file.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ContextDecorator, contextmanager
+from typing import Any, ClassVar, NamedTuple
+
+from .errors import ShapeError
+
+clock = itertools.count(1)
+"""The sequence numbers. `next(clock)` is atomic, so threads may record at the same time."""
+
+
+class Step(NamedTuple):
+    """Where in an unrolled network a record was made: which layer, and which time step (from 1)."""
+
+    layer: str
+    t: int | None
+
+    def __str__(self) -> str:
+        return self.layer if self.t is None else f"{self.layer} t={self.t}"
+
+
+class Mode(threading.local):
+    """What this thread records: whether at all, and for which time step."""
+
+    recording: bool = True
+    step: Step | None = None
+
+
+mode = Mode()
+
+
+class Op:
+    """A primitive function and its derivative rule.
+
+    With output ``y = forward(x_1, ..., x_n)`` and a loss ``L`` further on, a rule receives
+    ``g = dL/dy`` and returns ``dL/dx_i = (dy/dx_i)^T g``. It comes in one of two forms:
+
+    - ``vjp(self, g, y, *xs)`` returns the gradient of the only input, or a tuple with one entry an input;
+    - ``vjp_a(self, g, y, a, b)``, ``vjp_b(...)``: one rule an input, in the order of the inputs, so that
+      the gradient of an input that needs none is never computed.
+
+    Rules are plain NumPy. Given arrays they compute numbers; given Tensors (`create_graph=True`) the same
+    lines are recorded, and can be differentiated again. So a rule may not write into an array. ``None``
+    stands for a gradient that is zero everywhere. An op with several outputs sets `outputs` to their number,
+    returns a tuple from `forward`, and its rule receives tuples as ``g`` and ``y``.
+
+    An instance holds the parameters of the primitive (an axis, an index), never data of one application.
+    Calling it applies it: to Tensors with a record, to plain arrays without.
+
+    >>> import numpy as np, tinygrad_rnn as tg
+    >>> class Cube(tg.Op):
+    ...     def forward(self, x):
+    ...         return x**3
+    ...     def vjp(self, g, y, x):
+    ...         return g * 3 * x**2
+    >>> x = tg.tensor([1.0, 2.0], requires_grad=True)
+    >>> Cube()(x).sum().backward()
+    >>> x.grad
+    array([ 3., 12.])
+    """
+
+    name: ClassVar[str] = "op"
+    outputs: int = 1
+    forward: Callable[..., Any]
+    rules: ClassVar[tuple[Callable[..., Any], ...]] = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "name" not in vars(cls):
+            cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+        rules = tuple(rule for key, rule in vars(cls).items() if key.startswith("vjp_"))
+        if rules or "vjp" in vars(cls):  # a subclass without rules of its own inherits its parent's
+            cls.rules = rules
+
+    def vjp(self, g: Any, y: Any, *xs: Any) -> Any:
+        """The gradients of all inputs, given ``g = dL/dy``."""
+        if not self.rules:
+            raise NotImplementedError(f"op {self.name} has no rule: give it vjp(self, g, y, *xs)")
+        return tuple(rule(self, g, y, *xs) for rule in self.rules)
+
+    def fit(self, g: Any, x: Any) -> Any:
+        """What to do with a gradient whose shape is not that of its input: here, refuse it."""
+        raise ShapeError(
+            f"the rule of op {self.name} returned a gradient of shape {g.shape} for an input of shape "
+            f"{x.shape}: a gradient has the shape of what it is the gradient of"
+        )
+
+    def __call__(self, *inputs: Any) -> Any:
+        for x in inputs:
+            if hasattr(x, "apply_op"):  # a Tensor, without knowing its class
+                return x.apply_op(self, *inputs)
+        return self.forward(*inputs)
+
+    def __repr__(self) -> str:
+        parameters = ", ".join(f"{key}={value!r}" for key, value in vars(self).items())
+        return f"{self.name}({parameters})"
+
+
+class Record:
+    """One line of the tape: one application of an op.
+
+    seq     its place in the order of recording
+    op      the primitive
+    inputs  the input Tensors; None where an input was a plain array or number. None as a whole once freed
+    arrays  what the inputs held at that moment
+    value   what came out: an array, or a tuple of arrays
+    step    the layer and time step it belongs to, or None
+    hooks   functions to call with the gradient, by output, or None
+    """
+
+    __slots__ = ("__weakref__", "arrays", "hooks", "inputs", "op", "seq", "step", "value")
+
+    def __init__(self, op: Op, inputs: Any, arrays: Any, value: Any) -> None:
+        self.seq = next(clock)
+        self.op = op
+        self.inputs: tuple[Any, ...] | None = inputs
+        self.arrays: tuple[Any, ...] | None = arrays
+        self.value = value
+        self.step = mode.step
+        self.hooks: dict[int, list[Callable[[Any], Any]]] | None = None
+
+    def free(self) -> None:
+        """Let go of the inputs and of every saved array; only the op and the step remain, for messages."""
+        self.inputs = self.arrays = self.value = None
+
+    def __repr__(self) -> str:
+        where = f" at {self.step}" if self.step else ""
+        return f"<record {self.seq}: {self.op.name}{where}>"
+
+
+class _Recording(ContextDecorator):
+    """Switches recording on or off for this thread, as a context manager or a decorator."""
+
+    def __init__(self, on: bool) -> None:
+        self._on = on
+        self._before: list[bool] = []
+
+    def __enter__(self) -> None:
+        self._before.append(mode.recording)
+        mode.recording = self._on
+
+    def __exit__(self, *_: object) -> None:
+        mode.recording = self._before.pop()
+
+    def _recreate_cm(self) -> _Recording:
+        return _Recording(self._on)  # each decorated call gets its own, so recursion and threads are safe
+
+
+def no_grad() -> _Recording:
+    """Record nothing within the block or the decorated function: faster, and without memory.
+
+    >>> import tinygrad_rnn as tg
+    >>> w = tg.tensor(2.0, requires_grad=True)
+    >>> with tg.no_grad():
+    ...     (w * 3).requires_grad
+    False
+    """
+    return _Recording(False)
+
+
+def enable_grad() -> _Recording:
+    """Record again within a `no_grad` block.
+
+    >>> import tinygrad_rnn as tg
+    >>> w = tg.tensor(2.0, requires_grad=True)
+    >>> with tg.no_grad(), tg.enable_grad():
+    ...     (w * 3).requires_grad
+    True
+    """
+    return _Recording(True)
+
+
+def is_grad_enabled() -> bool:
+    """Whether this thread records at the moment."""
+    return mode.recording
+
+
+@contextmanager
+def scope(layer: str, t: int | None = None) -> Iterator[Callable[[int], None]]:
+    """Tag every record made inside with a layer and a time step; gives a function that moves to step t.
+
+    >>> import numpy as np, tinygrad_rnn as tg
+    >>> h = tg.tensor(0.5, requires_grad=True)
+    >>> with tg.scope("rnn") as at:
+    ...     for t in (1, 2):
+    ...         at(t)
+    ...         h = np.tanh(h)
+    >>> h.record.step
+    Step(layer='rnn', t=2)
+    """
+    before = mode.step
+
+    def at(t: int | None) -> None:
+        mode.step = Step(layer, t)
+
+    at(t)
+    try:
+        yield at
+    finally:
+        mode.step = before

@@ -23,7 +23,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tinygrad_rnn.io import CheckpointError, load_arrays, save_arrays, write_atomically
+from tinygrad_rnn.errors import CheckpointError
+from tinygrad_rnn.io import load_arrays, save_arrays, write_atomically
 
 posix_only = pytest.mark.skipif(os.name != "posix", reason="needs POSIX files and signals")
 

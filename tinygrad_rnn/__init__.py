@@ -8,6 +8,7 @@ array([0.6397  , 0.136219, 0.019634])
 """
 
 from . import bptt, errors, io, nn, optim
+from .draw import Drawing, draw
 from .functional import grad
 from .gradcheck import gradcheck
 from .io import load, save
@@ -18,10 +19,12 @@ from .tape import Op, enable_grad, is_grad_enabled, no_grad, scope
 from .tensor import Tensor, tensor
 
 __all__ = [
+    "Drawing",
     "Op",
     "Tape",
     "Tensor",
     "bptt",
+    "draw",
     "enable_grad",
     "errors",
     "grad",

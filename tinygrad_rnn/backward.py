@@ -12,12 +12,13 @@ Tensors appear here only through their attributes `record`, `output`, `requires_
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from .errors import FreedGraphError, OverwrittenError, ShapeError
+from .errors import DtypeError, FreedGraphError, OverwrittenError, ShapeError
 from .tape import Op, Record
 
 Visitor = Callable[[Record, Any], None]
@@ -46,7 +47,7 @@ def add_at(buffer: np.ndarray, index: Any, part: Any) -> None:
     """``buffer[index] += part``, also right where an index array names one entry several times."""
     if isinstance(index, np.ndarray) and index.dtype != bool and index.size:
         # rows with equal numbers are brought together and added up: the gradient of an embedding
-        flat = index.reshape(-1) % len(buffer)
+        flat = index.reshape(-1).astype(np.intp) % len(buffer)
         order = np.argsort(flat, kind="stable")
         rows, starts = np.unique(flat[order], return_index=True)
         part = np.reshape(part, (flat.size, *buffer.shape[1:]))
@@ -179,12 +180,15 @@ def sweep(
     create_graph: bool = False,
     visit: Visitor | None = None,
     remake: Callable[[Record], Any] | None = None,
+    hooks: bool = True,
+    fill: bool = False,
 ) -> dict[Any, Any]:
     """Walk down the tape from the outputs and return dL/dx for every leaf x that needs a gradient.
 
     only          if given, follow only the paths that lead to these tensors
     visit         called with each record and its complete gradient (a tuple for an op of several outputs)
     create_graph  the gradients are Tensors, rules see Tensors (`remake(record)` gives those of an output)
+    hooks         whether to call the hooks; with `fill` also those of `retain_grad`
     """
     records = reachable(outputs)
     wanted = None if only is None else leading_to(records, only) | set(only)
@@ -221,40 +225,43 @@ def sweep(
             g = tuple(_value(g.get(k), y, new_sum) for k, y in enumerate(record.value))
         elif type(g) is new_sum:
             g = g.value()
-        if record.hooks is not None:
-            g = _run_hooks(record, g)
+        if record.hooks is not None and hooks:
+            g = _run_hooks(record, g, fill)
         if visit is not None:
             visit(record, g)
         inputs, arrays = record.inputs, record.arrays
         assert inputs is not None and arrays is not None
+        if wanted is not None:
+            inputs = tuple(x if x is not None and (x.record or x) in wanted else None for x in inputs)
+            if all(x is None for x in inputs):  # the gradient of this output was asked for, not what lies behind it
+                continue
         if create_graph:
             assert remake is not None
             y = remake(record)
-            xs: Any = [a if x is None else _unchanged(x, a, record) for x, a in zip(inputs, arrays, strict=True)]
+            pairs = zip(record.inputs or (), arrays, strict=True)
+            xs: Any = [a if x is None else _unchanged(x, a, record) for x, a in pairs]
         else:
             y, xs = record.value, arrays
         rules = op.rules
         try:
-            every = op.vjp(g, y, *xs) if not rules else None
-            if every is not None and type(every) is not tuple:
-                every = (every,)
+            if not rules:
+                every = op.vjp(g, y, *xs)
+                if type(every) is not tuple:
+                    every = (every,) if every is not None else (None,) * len(inputs)
+            if len(rules or every) != len(inputs):
+                raise TypeError(_miscounted(op, len(rules or every), len(inputs)))
             for i, x in enumerate(inputs):
                 if x is None or not x.requires_grad:
                     continue
-                if wanted is not None and (x if x.record is None else x.record) not in wanted:
-                    continue
-                if rules:
-                    part = rules[i](op, g, y, *xs)
-                elif every is None:
-                    break
-                else:
-                    part = every[i]
+                part = rules[i](op, g, y, *xs) if rules else every[i]
                 if part is not None:
                     a = arrays[i]
+                    if type(part) is not np.ndarray and not hasattr(part, "shape"):
+                        part = np.asarray(part)
                     if part.shape != a.shape:
                         part = op.fit(part, a)
                     if part.dtype != a.dtype:
-                        part = part.astype(a.dtype)
+                        part = _cast(part, a)
                     give(x, part)
         except Exception as error:
             error.add_note(f"in the derivative rule of {record}")
@@ -263,7 +270,8 @@ def sweep(
             record.free()
 
     leaves = {x: g for x, g in waiting.items() if not isinstance(x, Record)}
-    return {x: _run_leaf_hooks(x, g.value() if type(g) is new_sum else g) for x, g in leaves.items()}
+    complete = {x: g.value() if type(g) is new_sum else g for x, g in leaves.items()}
+    return {x: _run_leaf_hooks(x, g) for x, g in complete.items()} if hooks else complete
 
 
 def _value(g: Any, y: np.ndarray, new_sum: Any) -> Any:
@@ -273,34 +281,72 @@ def _value(g: Any, y: np.ndarray, new_sum: Any) -> Any:
     return g.value() if type(g) is new_sum else g
 
 
+def _cast(g: Any, x: np.ndarray) -> Any:
+    """The gradient in the dtype of what it is the gradient of."""
+    if x.dtype.kind != "f":
+        raise DtypeError(f"an input of dtype {x.dtype} cannot have a gradient: requires_grad was set on integers")
+    return g.astype(x.dtype)
+
+
+def _miscounted(op: Op, given: int, inputs: int) -> str:
+    return (
+        f"op {op.name} was applied to {inputs} inputs and has rules for {given}: vjp() returns a tuple with one "
+        "gradient (or None) an input, or there is one vjp_... method an input"
+    )
+
+
 def _unchanged(x: Any, array: np.ndarray, record: Record) -> Any:
-    if x.array is not array:
+    if x.array is not array and not np.array_equal(x.array, array, equal_nan=True):
         raise OverwrittenError(
             f"a tensor of shape {x.shape} used by {record} was given new data since: differentiate before changing it"
         )
     return x
 
 
-def _run_hooks(record: Record, g: Any) -> Any:
-    """Let each hook see the gradient of its output, and replace it."""
+class Keep:
+    """The hook of `retain_grad`: it puts the gradient into the tensor's `grad`. Only `backward()` lets it."""
+
+    def __init__(self, tensor: Any) -> None:
+        self.tensor = weakref.ref(tensor)
+
+    def __call__(self, g: Any) -> None:
+        tensor = self.tensor()
+        if tensor is not None:
+            tensor.add_grad(g)
+
+
+def _run_hooks(record: Record, g: Any, fill: bool) -> Any:
+    """Let each hook see the gradient of its output, and replace it; `retain_grad` keeps what came of that."""
     parts = list(g) if record.op.outputs > 1 else [g]
     assert record.hooks is not None
     for k, hooks in record.hooks.items():
-        for hook in hooks:
-            parts[k] = replaced(parts[k], hook(parts[k]))
+        for hook in [hook for hook in hooks if type(hook) is not Keep]:  # a copy: a hook may remove itself
+            parts[k] = replaced(parts[k], hook(_lent(parts[k])), record)
+        for keep in [hook for hook in hooks if type(hook) is Keep and fill]:
+            keep(parts[k])
     return tuple(parts) if record.op.outputs > 1 else parts[0]
 
 
 def _run_leaf_hooks(x: Any, g: Any) -> Any:
-    for hook in x.hooks or ():
-        g = replaced(g, hook(g))
+    for hook in list(x.hooks or ()):
+        g = replaced(g, hook(_lent(g)), x.name or "a leaf")
     return g
 
 
-def replaced(g: Any, new: Any) -> Any:
-    """What a hook returned in place of g; None leaves g as it was."""
+def _lent(g: Any) -> Any:
+    """A gradient for a hook to look at: it may be shared with other tensors, so an array is read-only."""
+    if isinstance(g, np.ndarray):
+        g = g.view()
+        g.flags.writeable = False
+    return g
+
+
+def replaced(g: Any, new: Any, owner: Any) -> Any:
+    """What a hook of `owner` returned in place of g, as array or Tensor like g; None leaves g as it was."""
     if new is None:
         return g
     if np.shape(new) != np.shape(g):
-        raise ShapeError(f"a gradient hook returned shape {np.shape(new)} for a gradient of shape {np.shape(g)}")
-    return new
+        raise ShapeError(f"a hook of {owner} returned shape {np.shape(new)} for a gradient of shape {np.shape(g)}")
+    if hasattr(new, "array"):
+        return new if hasattr(g, "array") else new.array
+    return np.asarray(new, dtype=g.dtype)

@@ -77,15 +77,19 @@ class Settings:
     embedding: int = 64
     hidden: int = 128
     layers: int = 1
-    dropout: float = 0.0
+    dropout: float = 0.1
     batch: int = 32
     window: int = 64
     optimizer: str = "adam"
-    lr: float = 0.004
+    lr: float = 0.003
     clip: float = 1.0
     steps: int = 2000
     seed: int = 0
     held_out: float = 0.05
+
+    @property
+    def source(self) -> str:
+        return self.text or "Python's documentation"
 
     def read(self) -> str:
         return python_docs() if self.text is None else read_text(self.text)
@@ -182,8 +186,9 @@ class Run:
         settings = Settings(**about["settings"] | ({} if steps is None else {"steps": steps}))
         run = cls(settings)
         if run.digest != about["digest"]:
-            source = settings.text or "the Python documentation"
-            raise CheckpointError(f"{folder}: {source} has changed since this run was saved; it cannot be continued")
+            raise CheckpointError(
+                f"{folder}: {settings.source} has changed since this run was saved; it cannot be continued"
+            )
         groups: dict[str, dict[str, np.ndarray]] = {"model": {}, "optimizer": {}, "state": {}}
         for name, array in arrays.items():
             group, _, rest = name.partition(".")

@@ -54,13 +54,13 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"%(prog)s {_version()}")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
-    wide: dict[str, Any] = {"formatter_class": lambda prog: argparse.HelpFormatter(prog, max_help_position=30, width=80)}
+    wide: dict[str, Any] = {
+        "formatter_class": lambda prog: argparse.HelpFormatter(prog, max_help_position=30, width=80)
+    }
 
     train = commands.add_parser("train", help="train a character language model by truncated BPTT", **wide)
     train.set_defaults(command=train_command)
-    train.add_argument(
-        "--text", metavar="FILE", help="a UTF-8 text (default: the documentation that comes with Python)"
-    )
+    train.add_argument("--text", metavar="FILE", help="a UTF-8 text (Python's own documentation)")
     train.add_argument("--out", metavar="FOLDER", help="where to put the run (default: runs/1, runs/2, ...)")
     train.add_argument("--resume", metavar="RUN", help="go on with a run; only --steps may be given besides")
     train.add_argument("--cell", choices=CELLS, help=f"({d.cell})")
@@ -121,10 +121,7 @@ def train_command(arguments: argparse.Namespace) -> int:
     settings = run.settings
     levels = {"unigram": unigram_entropy(run.ids), "bigram": bigram_entropy(run.ids)}
     count = sum(p.size for p in run.model.parameters())
-    print(
-        f"text     {settings.text or 'the documentation that comes with Python'}: {len(run.ids):,} characters, "
-        f"{len(run.vocabulary)} distinct"
-    )
+    print(f"text     {settings.source}: {len(run.ids):,} characters, {len(run.vocabulary)} distinct")
     print(f"entropy  unigram {levels['unigram']:.3f}, bigram {levels['bigram']:.3f} bits a character")
     print(
         f"model    {settings.cell}, {settings.layers} x {settings.hidden} units, {count:,} weights; "
@@ -310,7 +307,3 @@ def _fraction(text: str) -> float:
 
 def _refuse(text: str, expected: str) -> NoReturn:
     raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

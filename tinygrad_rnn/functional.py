@@ -36,9 +36,13 @@ def grad(
     tensor(12.)
     """
     single = isinstance(inputs, Tensor)
+    for name, given in (("outputs", outputs), ("inputs", inputs)):
+        if not isinstance(given, Tensor | list | tuple):
+            raise TypeError(f"{name} of grad() must be a Tensor or a list of Tensors, not {type(given).__name__}")
     ys = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     xs: list[Tensor] = [inputs] if isinstance(inputs, Tensor) else list(inputs)
-    gs = [grad_outputs] if isinstance(outputs, Tensor) else list(grad_outputs or [None] * len(ys))
+    gs = [grad_outputs] if isinstance(outputs, Tensor) or grad_outputs is None else list(grad_outputs)
+    gs = gs * len(ys) if grad_outputs is None else gs
     for k, x in enumerate(xs):
         if not isinstance(x, Tensor):
             raise TypeError(f"inputs[{k}] of grad() must be a Tensor, not {type(x).__name__}")

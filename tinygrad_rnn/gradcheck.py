@@ -22,12 +22,12 @@ def gradcheck(
     atol: float = 1e-7,
     rng: np.random.Generator | int | None = 0,
 ) -> bool:
-    """Compare every entry of the gradient of s, a random projection of f, with (s(x + eps) - s(x - eps)) / (2 eps).
+    """Compare each entry of the gradient of f with (s(x + eps) - s(x - eps)) / (2 eps), s a random projection of f.
 
     With ``order=2`` the gradient itself is checked in the same way, through `create_graph`, and so on. The step
     is scaled by max(1, |x|). Inputs must be float64 tensors; those with ``requires_grad`` are varied.
 
-    Returns True; raises GradcheckError naming the input and the entry that disagree most.
+    Returns True; raises GradcheckError naming the order, the input and the entry that disagree most.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> x = tg.tensor([0.3, -1.2], requires_grad=True)
@@ -40,38 +40,64 @@ def gradcheck(
         raise GradcheckError("gradcheck needs an input with requires_grad=True")
     for k in varied:
         if xs[k].dtype != np.float64:
-            raise DtypeError(f"gradcheck needs float64 inputs, and inputs[{k}] is {xs[k].dtype}: use dtype=float")
+            raise DtypeError(f"gradcheck needs float64 inputs, and inputs[{k}] is {xs[k].dtype}: too coarse")
     generator = np.random.default_rng(rng)
-    points = [x.array.copy() for x in xs]
-    projection: list[np.ndarray] = []
+    for level in range(1, order + 1):
+        s = _projected(f, generator)
+        _compare(s, xs, varied, level, eps, rtol, atol)
+        f = _gradient_of(s, varied)
+    return True
 
-    def s(arrays: list[np.ndarray]) -> tuple[Tensor, list[Tensor]]:
-        """The projection of f at these points, and the tensors it was computed from."""
-        tensors = [Tensor(a, requires_grad=x.requires_grad) for a, x in zip(arrays, xs, strict=True)]
+
+def _projected(f: Callable[..., Any], rng: np.random.Generator) -> Callable[..., Tensor]:
+    """s = Σ p · f: a number in which every entry of f has its own random weight p, drawn at the first call."""
+    weights: list[np.ndarray] = []
+
+    def s(*tensors: Tensor) -> Tensor:
         y = f(*tensors)
         ys = [y] if isinstance(y, Tensor) else list(y)
-        if not projection:
-            projection.extend(generator.standard_normal(y.shape) for y in ys)
-        total = sum(((p * y).sum() for p, y in zip(projection, ys, strict=True)), Tensor(0.0))
-        return total, tensors
+        if not weights:
+            weights.extend(rng.standard_normal(y.shape) for y in ys)
+        return sum(((p * y).sum() for p, y in zip(weights, ys, strict=True)), Tensor(0.0))
 
-    total, tensors = s(points)
-    gradients = grad(total, [tensors[k] for k in varied], allow_unused=True)
+    return s
+
+
+def _gradient_of(s: Callable[..., Tensor], varied: list[int]) -> Callable[..., list[Tensor]]:
+    """ds/dx for the varied inputs, as a function that can be differentiated again."""
+
+    def gradient(*tensors: Tensor) -> list[Tensor]:
+        xs = [tensors[k] for k in varied]
+        total = s(*tensors)
+        if not total.requires_grad:  # a constant
+            return [Tensor(np.zeros(x.shape)) for x in xs]
+        gs = grad(total, xs, create_graph=True, allow_unused=True)
+        return [Tensor(np.zeros(x.shape)) if g is None else g for x, g in zip(xs, gs, strict=True)]
+
+    return gradient
+
+
+def _compare(
+    s: Callable[..., Tensor], xs: list[Tensor], varied: list[int], order: int, eps: float, rtol: float, atol: float
+) -> None:
+    """ds/dx from the rules against ds/dx from differences."""
+    points = [x.array.copy() for x in xs]
+
+    def tensors(arrays: list[np.ndarray]) -> list[Tensor]:
+        return [Tensor(a, requires_grad=x.requires_grad) for a, x in zip(arrays, xs, strict=True)]
+
+    gradients = _gradient_of(s, varied)(*tensors(points))
     for k, g in zip(varied, gradients, strict=True):
-        analytic = np.zeros_like(points[k]) if g is None else g.array
-        numeric = _central_differences(lambda a: s(a)[0].item(), points, k, eps)
+        analytic = g.array
+        numeric = _central_differences(lambda a: s(*tensors(a)).item(), points, k, eps)
         error = np.abs(analytic - numeric) - (atol + rtol * np.abs(numeric))
         if not np.all(error <= 0):  # a nan is not <= 0
             worst = np.unravel_index(np.argmax(np.nan_to_num(error, nan=np.inf)), error.shape)
             at = f"[{', '.join(map(str, worst))}]" if worst else ""
             raise GradcheckError(
-                f"inputs[{k}]{at}: the rule gives {analytic[worst]:.10g}, central differences {numeric[worst]:.10g}"
+                f"order {order}, inputs[{k}]{at}: the rule gives {analytic[worst]:.10g}, central differences give "
+                f"{numeric[worst]:.10g}"
             )
-
-    if order > 1:
-        gradient_of = _gradient_function(f, xs, varied, projection)
-        return gradcheck(gradient_of, xs, order - 1, eps=eps, rtol=rtol, atol=atol, rng=generator)
-    return True
 
 
 def _central_differences(s: Callable[[list[np.ndarray]], float], points: list[np.ndarray], k: int, eps: float) -> Any:
@@ -85,16 +111,3 @@ def _central_differences(s: Callable[[list[np.ndarray]], float], points: list[np
         moved[k][index] -= 2 * step
         slope[index] = (above - s(moved)) / (2 * step)
     return slope
-
-
-def _gradient_function(f: Callable[..., Any], xs: list[Tensor], varied: list[int], projection: list[np.ndarray]) -> Any:
-    """The gradient of the projection of f, as a function that can be differentiated again."""
-
-    def gradient(*tensors: Tensor) -> list[Tensor]:
-        y = f(*tensors)
-        ys = [y] if isinstance(y, Tensor) else list(y)
-        total = sum(((p * y).sum() for p, y in zip(projection, ys, strict=True)), Tensor(0.0))
-        gs = grad(total, [tensors[k] for k in varied], create_graph=True, allow_unused=True)
-        return [g for g in gs if g is not None]
-
-    return gradient

@@ -67,12 +67,15 @@ class Tape:
             raise GraphError(f"gradients of a tape need a root with one entry, and this has shape {self.root.shape}")
         found: dict[Any, Any] = {}
         start = start_gradient(self.root, None, "tape()")
-        found.update(sweep([self.root], [start], retain_graph=True, visit=found.__setitem__))
+        found.update(sweep([self.root], [start], retain_graph=True, visit=found.__setitem__, hooks=False))
         return found
 
     def __str__(self) -> str:
         rows: list[tuple[str, ...]] = [("#", "step", "name", "op", "inputs", "shape", "value", "gradient")]
-        gradients = self.gradients if self.root.size == 1 and self.root.requires_grad else {}
+        gradients = vars(self).get("gradients", {})
+        freed = any(record.inputs is None for record in self.records)
+        if self.root.size == 1 and self.root.requires_grad and not freed:
+            gradients = self.gradients
         shown = list(enumerate(self.records))
         left_out = len(shown) - _SHOWN
         if left_out > 0:
@@ -108,7 +111,7 @@ class Tape:
         if x is None:
             return figure(array)
         if x.record in self.numbers:
-            return f"%{self.numbers[x.record]}"
+            return f"%{self.numbers[x.record]}" + (f".{x.output}" if x.record.op.outputs > 1 else "")
         return x.name or ("leaf" if x.requires_grad else "const")
 
     def __repr__(self) -> str:

@@ -13,7 +13,18 @@ from typing import Any
 import numpy as np
 
 from .errors import GraphError, StateDictError
+from .nn.basic import positive
 from .tensor import Tensor
+
+
+def listed(parameters: Iterable[Tensor]) -> list[Tensor]:
+    """The parameters as a list; TypeError for one tensor alone, ValueError for none."""
+    if isinstance(parameters, Tensor):
+        raise TypeError("parameters must be a sequence, as in model.parameters(), not one tensor: put it in a list")
+    listed = list(parameters)
+    if not listed:
+        raise ValueError("no parameters were given; model.parameters() can be gone through only once, so call it anew")
+    return listed
 
 
 class Optimizer:
@@ -28,11 +39,7 @@ class Optimizer:
     remembers: tuple[str, ...] = ()
 
     def __init__(self, parameters: Iterable[Tensor], lr: float, weight_decay: float = 0.0) -> None:
-        if isinstance(parameters, Tensor):
-            raise TypeError("parameters must be a sequence, as in model.parameters(), not one tensor")
-        self.parameters = list(parameters)
-        if not self.parameters:
-            raise ValueError("an optimizer needs at least one parameter, and was given none")
+        self.parameters = listed(parameters)
         for k, p in enumerate(self.parameters):
             if not isinstance(p, Tensor):
                 raise TypeError(f"parameter {k} must be a Tensor, not {type(p).__name__}")
@@ -40,9 +47,10 @@ class Optimizer:
                 raise GraphError(f"parameter {k} is not a leaf that needs a gradient: pass model.parameters()")
         if len(set(self.parameters)) < len(self.parameters):
             raise ValueError("a parameter was given twice: it would be updated twice a step")
-        self.lr = self.check("lr", lr, above=0.0)
+        self.lr: float = self.check("lr", lr, above=0.0)
         self.weight_decay = self.check("weight_decay", weight_decay)
         self.steps = 0
+        self.updates = [0] * len(self.parameters)  # of each parameter: a step without a gradient is none
         self.buffers = {name: [np.zeros_like(p.array) for p in self.parameters] for name in self.remembers}
 
     @staticmethod
@@ -67,15 +75,16 @@ class Optimizer:
             if g is not None:
                 if self.weight_decay:
                     g = g + self.weight_decay * p.array
-                p.array = self.update(k, p.array, g)
+                self.updates[k] += 1
+                p.array = np.asarray(self.update(k, p.array, g), dtype=p.dtype)
 
     def update(self, k: int, p: np.ndarray, g: np.ndarray) -> np.ndarray:
         """The new values of parameter number k, which is p and has gradient g."""
         raise NotImplementedError
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Everything a later run needs to go on exactly: the step count, the learning rate and the buffers."""
-        state = {"steps": np.array(self.steps), "lr": np.array(self.lr)}
+        """Everything a later run needs to go on exactly: the counts of steps, the learning rate and the buffers."""
+        state = {"steps": np.array(self.steps), "updates": np.array(self.updates), "lr": np.array(self.lr)}
         for name, arrays in self.buffers.items():
             state |= {f"{name}.{k}": array.copy() for k, array in enumerate(arrays)}
         return state
@@ -88,11 +97,14 @@ class Optimizer:
         for name in expected.keys() & state.keys():
             if np.shape(state[name]) != expected[name]:
                 problems.append(f"{name}: expected shape {expected[name]}, got {np.shape(state[name])}")
+            elif np.asarray(state[name]).dtype.kind not in "fiu":
+                problems.append(f"{name}: expected real numbers, got {np.asarray(state[name]).dtype}")
         if problems:
             kind = type(self).__name__
             lines = "\n  ".join(problems)
             raise StateDictError(f"the state does not fit this {kind}; nothing was changed:\n  {lines}")
         self.steps, self.lr = int(state["steps"]), float(state["lr"])
+        self.updates = [int(count) for count in state["updates"]]
         for name, arrays in self.buffers.items():
             for k, array in enumerate(arrays):
                 array[...] = state[f"{name}.{k}"]
@@ -193,7 +205,7 @@ class Adam(Optimizer):
         self.eps = self.check("eps", eps)
 
     def update(self, k: int, p: np.ndarray, g: np.ndarray) -> np.ndarray:
-        (b1, b2), t = self.betas, self.steps
+        (b1, b2), t = self.betas, self.updates[k]
         m, v = self.buffers["m"][k], self.buffers["v"][k]
         m *= b1
         m += (1 - b1) * g
@@ -236,7 +248,7 @@ def clip_grad_norm_(parameters: Iterable[Tensor], max_norm: float) -> float:
     """
     if not max_norm > 0:
         raise ValueError(f"max_norm must be above 0, not {max_norm}")
-    having = [p for p in parameters if p.grad is not None]
+    having = [p for p in listed(parameters) if p.grad is not None]
     norm = math.sqrt(sum(float(np.sum(np.square(np.asarray(p.grad, np.float64)))) for p in having))
     if max_norm < norm < math.inf:
         for p in having:
@@ -248,7 +260,7 @@ def clip_grad_value_(parameters: Iterable[Tensor], clip_value: float) -> None:
     """Clip every entry of every gradient to [-clip_value, clip_value]."""
     if not clip_value > 0:
         raise ValueError(f"clip_value must be above 0, not {clip_value}")
-    for p in parameters:
+    for p in listed(parameters):
         if p.grad is not None:
             p.grad = np.clip(p.grad, -clip_value, clip_value)
 
@@ -279,13 +291,19 @@ class LambdaLR:
         self.epoch += 1
         self._set()
 
+    def rate(self) -> float:
+        """The learning rate of this epoch."""
+        return self.initial_lr * self.factor(self.epoch)
+
     def _set(self) -> None:
-        self.optimizer.lr = self.initial_lr * self.factor(self.epoch)
+        self.optimizer.lr = float(self.rate())
 
     def state_dict(self) -> dict[str, float]:
         return {"epoch": self.epoch, "initial_lr": self.initial_lr}
 
     def load_state_dict(self, state: Mapping[str, float]) -> None:
+        if missing := {"epoch", "initial_lr"} - state.keys():
+            raise StateDictError(f"the state does not fit {type(self).__name__}: missing {', '.join(sorted(missing))}")
         self.epoch, self.initial_lr = int(state["epoch"]), float(state["initial_lr"])
         self._set()
 
@@ -294,6 +312,7 @@ class StepLR(LambdaLR):
     """Multiplies the learning rate by `gamma` every `step_size` epochs."""
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
+        step_size = positive("step_size", step_size)
         super().__init__(optimizer, lambda epoch: gamma ** (epoch // step_size))
 
 
@@ -310,7 +329,7 @@ class LinearLR(LambdaLR):
     def __init__(
         self, optimizer: Optimizer, start_factor: float = 1 / 3, end_factor: float = 1.0, total_iters: int = 5
     ) -> None:
-        span = end_factor - start_factor
+        span, total_iters = end_factor - start_factor, positive("total_iters", total_iters)
         super().__init__(optimizer, lambda epoch: start_factor + span * min(epoch, total_iters) / total_iters)
 
 
@@ -318,5 +337,8 @@ class CosineAnnealingLR(LambdaLR):
     """lr = eta_min + (lr_0 - eta_min) (1 + cos(π epoch / T_max)) / 2 (Loshchilov and Hutter 2017, eq. 5)."""
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:
-        low = eta_min / optimizer.lr
-        super().__init__(optimizer, lambda epoch: low + (1 - low) * (1 + math.cos(math.pi * epoch / T_max)) / 2)
+        self.eta_min, T_max = eta_min, positive("T_max", T_max)
+        super().__init__(optimizer, lambda epoch: (1 + math.cos(math.pi * epoch / T_max)) / 2)
+
+    def rate(self) -> float:
+        return self.eta_min + (self.initial_lr - self.eta_min) * self.factor(self.epoch)

@@ -1,25 +1,23 @@
 """The Tensor: an array, and its place on the tape.
 
-A Tensor behaves as a NumPy array does: operators, methods and NumPy's own functions (``np.tanh(t)``,
-``np.concatenate([a, t])``, ``array @ t``) all work and are recorded when an input needs a gradient. What the tape
-cannot differentiate is refused by name; no function ever returns an array with the gradient silently lost.
+How it comes to behave as a NumPy array does is in `arraylike.py`; here is what a Tensor holds, how applying an op to it
+makes a record (`apply`), and how `backward` starts.
 """
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import ops
-from .backward import sweep
+from .arraylike import ArrayLike, plain
+from .backward import Keep, sweep
 from .errors import DtypeError, GraphError, NonScalarError, NotDifferentiableError, ShapeError
-from .ops import elementwise, indexing, linalg, reduction, shape
 from .tape import Op, Record, Step, mode
 
-_NUMBERS = (bool, int, float, np.generic)
+_NUMBERS = (bool, int, float, np.bool_, np.integer, np.floating)
 
 
 class Cut(NamedTuple):
@@ -30,7 +28,7 @@ class Cut(NamedTuple):
     step: Step | None
 
 
-class Tensor:
+class Tensor(ArrayLike):
     """An array that knows what it was computed from.
 
     ``tg.tensor(data, dtype=None, requires_grad=False, name=None)`` makes one and copies the data.
@@ -45,7 +43,7 @@ class Tensor:
     array([2., 4.])
     """
 
-    __slots__ = ("__weakref__", "_grad", "array", "cut", "hooks", "name", "output", "record", "requires_grad")
+    __slots__ = ("__weakref__", "_grad", "array", "cut", "hooks", "locked", "name", "output", "record", "requires_grad")
 
     def __init__(self, data: Any, dtype: Any = None, requires_grad: bool = False, name: str | None = None) -> None:
         array = _as_array(data, dtype)
@@ -55,6 +53,7 @@ class Tensor:
                 "derivatives. Write tg.tensor(data, dtype=float, requires_grad=True)"
             )
         self.array = array
+        self.locked = False  # whether records may hold the array of this leaf, so that nobody may write to it any more
         self.record: Record | None = None
         self.output = 0
         self.requires_grad = bool(requires_grad)
@@ -67,19 +66,30 @@ class Tensor:
 
     @property
     def data(self) -> np.ndarray:
-        """The array. That of a leaf may be written to; that of a result is read-only, since rules rely on it."""
+        """The array. That of a leaf may be written to; that of a result is read-only, since rules rely on it.
+
+        What ops have computed from a leaf stays as it was: an array that was used is locked, and `data` is then a
+        fresh copy, the tensor's own from there on. Writing through an older reference raises NumPy's ValueError.
+        """
         if self.record is not None:
             self.array.flags.writeable = False
+        elif self.locked:
+            self.array, self.locked = self.array.copy(), False
         return self.array
 
     @data.setter
     def data(self, new: Any) -> None:
         if self.record is not None:
             raise GraphError(f"{self!r} is the result of an op: only a leaf can be given new data")
-        array = np.asarray(new.array if isinstance(new, Tensor) else new, dtype=self.dtype)
+        array = _as_array(new, self.dtype, "data")
         if array.shape != self.shape:
             raise ShapeError(f"data of shape {array.shape} for a tensor of shape {self.shape}: make a new tensor")
-        self.array = np.array(array)
+        self.array, self.locked = array, False
+
+    def lock(self) -> None:
+        """Let nobody write to the array any more: it is part of what was computed."""
+        self.array.flags.writeable = False
+        self.locked = True
 
     @property
     def grad(self) -> np.ndarray | None:
@@ -89,7 +99,7 @@ class Tensor:
     @grad.setter
     def grad(self, new: Any) -> None:
         if new is not None:
-            new = np.asarray(getattr(new, "array", new), dtype=self.dtype)
+            new = _as_array(new, self.dtype, "grad")
             if new.shape != self.shape:
                 raise ShapeError(f"a gradient of shape {new.shape} for a tensor of shape {self.shape}")
         self._grad = new
@@ -104,32 +114,6 @@ class Tensor:
         """Whether this was made by the user and not by an op."""
         return self.record is None
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.array.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self.array.dtype
-
-    @property
-    def ndim(self) -> int:
-        return self.array.ndim
-
-    @property
-    def size(self) -> int:
-        return self.array.size
-
-    @property
-    def T(self) -> Tensor:
-        return shape.transpose(self)
-
-    def item(self) -> Any:
-        """The only entry, as a Python number."""
-        if self.size != 1:
-            raise ShapeError(f"item() needs a tensor with one entry, and this has shape {self.shape}")
-        return self.array.item()
-
     def numpy(self) -> np.ndarray:
         """The values as an array, without the gradient: `data`."""
         return self.data
@@ -143,9 +127,9 @@ class Tensor:
         >>> w.grad
         array(9.)
         """
-        array = self.array.view()
-        array.flags.writeable = False
-        y = _result(array, None)
+        if not self.locked:
+            self.lock()
+        y = _result(self.array, None)
         y.name = self.name
         if self.record is not None:
             y.cut = Cut(weakref.ref(self.record), self.output, self.record.step)
@@ -163,25 +147,23 @@ class Tensor:
         it does not fit, FreedGraphError on a second pass; in each case no gradient has been changed.
         """
         g = start_gradient(self, gradient, "backward()")
-        for x, gx in sweep([self], [g], retain_graph=retain_graph).items():
-            x._grad = np.array(gx, dtype=x.dtype) if x._grad is None else x._grad + gx
+        for x, gx in sweep([self], [plain(g)], retain_graph=retain_graph, fill=True).items():
+            x.add_grad(gx)
+
+    def add_grad(self, g: np.ndarray) -> None:
+        """Add to `grad`: into a new array, since the old one may have been handed out."""
+        self._grad = np.array(g, dtype=self.dtype) if self._grad is None else self._grad + g
 
     def retain_grad(self) -> None:
         """Let `backward` fill the `grad` of this result too, as it does for leaves."""
         if self.record is None:
             return
-        me = weakref.ref(self)
-
-        def keep(g: Any) -> None:
-            tensor = me()
-            if tensor is not None:
-                g = np.array(getattr(g, "array", g), dtype=tensor.dtype)
-                tensor._grad = g if tensor._grad is None else tensor._grad + g
-
-        self.register_hook(keep)
+        hooks = (self.record.hooks or {}).get(self.output, ())
+        if not any(type(hook) is Keep and hook.tensor() is self for hook in hooks):
+            self.register_hook(Keep(self))
 
     def register_hook(self, f: Callable[[Any], Any]) -> Callable[[], None]:
-        """Call ``f(g)`` with the complete gradient of this tensor; what it returns (unless None) replaces g.
+        """Call ``f(g)`` with the complete gradient of this tensor, read-only; what it returns (unless None) replaces g.
 
         Gives a function that removes the hook.
         """
@@ -193,213 +175,14 @@ class Tensor:
             self.record.hooks = table = self.record.hooks or {}
             hooks = table.setdefault(self.output, [])
         hooks.append(f)
-        return lambda: hooks.remove(f)
+        return lambda: hooks.remove(f) if f in hooks else None
 
-    # ---------------------------------------------------------------- operators
+    # ---------------------------------------------------------------- ops, arrays and copies
 
     @staticmethod
     def apply_op(op: Op, *inputs: Any) -> Any:
         """Apply an op to Tensors and arrays: see `apply`."""
         return apply(op, *inputs)
-
-    def __add__(self, other: Any) -> Tensor:
-        return apply(elementwise.add, self, other)
-
-    def __radd__(self, other: Any) -> Tensor:
-        return apply(elementwise.add, other, self)
-
-    def __sub__(self, other: Any) -> Tensor:
-        return apply(elementwise.subtract, self, other)
-
-    def __rsub__(self, other: Any) -> Tensor:
-        return apply(elementwise.subtract, other, self)
-
-    def __mul__(self, other: Any) -> Tensor:
-        return apply(elementwise.multiply, self, other)
-
-    def __rmul__(self, other: Any) -> Tensor:
-        return apply(elementwise.multiply, other, self)
-
-    def __truediv__(self, other: Any) -> Tensor:
-        return apply(elementwise.divide, self, other)
-
-    def __rtruediv__(self, other: Any) -> Tensor:
-        return apply(elementwise.divide, other, self)
-
-    def __pow__(self, other: Any) -> Tensor:
-        return apply(elementwise.power, self, other)
-
-    def __rpow__(self, other: Any) -> Tensor:
-        return apply(elementwise.power, other, self)
-
-    def __matmul__(self, other: Any) -> Tensor:
-        return apply(linalg.matmul, self, other)
-
-    def __rmatmul__(self, other: Any) -> Tensor:
-        return apply(linalg.matmul, other, self)
-
-    def __neg__(self) -> Tensor:
-        return apply(elementwise.negative, self)
-
-    def __pos__(self) -> Tensor:
-        return self
-
-    def __abs__(self) -> Tensor:
-        return apply(elementwise.absolute, self)
-
-    def __getitem__(self, index: Any) -> Tensor:
-        return apply(indexing.GetItem(indexing.plain_index(index)), self)
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        raise NotDifferentiableError(
-            "a Tensor cannot be written into, since rules rely on what was computed. Build the result with np.where, "
-            "np.stack or np.concatenate, or write to t.data of a leaf before using it"
-        )
-
-    def __iter__(self) -> Iterator[Tensor]:
-        return (self[k] for k in range(len(self)))
-
-    def __len__(self) -> int:
-        if not self.ndim:
-            raise TypeError("a 0-d tensor has no length")
-        return len(self.array)
-
-    # comparisons have no derivative: plain arrays
-
-    def __eq__(self, other: Any) -> Any:
-        return self.array == _plain(other)
-
-    def __ne__(self, other: Any) -> Any:
-        return self.array != _plain(other)
-
-    def __lt__(self, other: Any) -> Any:
-        return self.array < _plain(other)
-
-    def __le__(self, other: Any) -> Any:
-        return self.array <= _plain(other)
-
-    def __gt__(self, other: Any) -> Any:
-        return self.array > _plain(other)
-
-    def __ge__(self, other: Any) -> Any:
-        return self.array >= _plain(other)
-
-    __hash__ = object.__hash__
-
-    def __bool__(self) -> bool:
-        if self.size != 1:
-            raise ValueError(f"the truth of a tensor of shape {self.shape} is ambiguous: use np.any(t) or np.all(t)")
-        return bool(self.array)
-
-    def __float__(self) -> float:
-        return float(self.item())
-
-    def __int__(self) -> int:
-        return int(self.item())
-
-    # ---------------------------------------------------------------- methods that arrays have, and a few of torch's
-
-    def sum(self, axis: Any = None, *, keepdims: bool = False) -> Tensor:
-        return reduction.sum(self, axis, keepdims=keepdims)
-
-    def mean(self, axis: Any = None, *, keepdims: bool = False) -> Tensor:
-        return reduction.mean(self, axis, keepdims=keepdims)
-
-    def max(self, axis: Any = None, *, keepdims: bool = False) -> Tensor:
-        return reduction.max(self, axis, keepdims=keepdims)
-
-    def min(self, axis: Any = None, *, keepdims: bool = False) -> Tensor:
-        return reduction.min(self, axis, keepdims=keepdims)
-
-    def clip(self, min: Any = None, max: Any = None) -> Tensor:
-        return elementwise.clip(self, min, max)
-
-    def reshape(self, *shape_: Any) -> Tensor:
-        return shape.reshape(self, shape_[0] if len(shape_) == 1 else shape_)
-
-    def ravel(self) -> Tensor:
-        return shape.ravel(self)
-
-    def flatten(self) -> Tensor:
-        return shape.ravel(self)
-
-    def transpose(self, *axes: Any) -> Tensor:
-        return shape.transpose(self, axes[0] if len(axes) == 1 else axes or None)
-
-    def swapaxes(self, axis1: int, axis2: int) -> Tensor:
-        return shape.swapaxes(self, axis1, axis2)
-
-    def squeeze(self, axis: Any = None) -> Tensor:
-        return shape.squeeze(self, axis)
-
-    def astype(self, dtype: Any) -> Tensor:
-        """The same values in another floating-point dtype, gradients cast back."""
-        if self.requires_grad and np.dtype(dtype).kind != "f":
-            raise DtypeError(f"astype({np.dtype(dtype)}) would lose the gradient: use t.detach().data.astype(...)")
-        return apply(shape.Cast(dtype), self)
-
-    def exp(self) -> Tensor:
-        return apply(elementwise.exp, self)
-
-    def log(self) -> Tensor:
-        return apply(elementwise.log, self)
-
-    def sqrt(self) -> Tensor:
-        return apply(elementwise.sqrt, self)
-
-    def tanh(self) -> Tensor:
-        return apply(elementwise.tanh, self)
-
-    def sigmoid(self) -> Tensor:
-        return apply(elementwise.sigmoid, self)
-
-    def relu(self) -> Tensor:
-        return apply(elementwise.relu, self)
-
-    def abs(self) -> Tensor:
-        return apply(elementwise.absolute, self)
-
-    def softmax(self, axis: int = -1) -> Tensor:
-        return reduction.softmax(self, axis)
-
-    def log_softmax(self, axis: int = -1) -> Tensor:
-        return reduction.log_softmax(self, axis)
-
-    def logsumexp(self, axis: Any = None, *, keepdims: bool = False) -> Tensor:
-        return reduction.logsumexp(self, axis, keepdims=keepdims)
-
-    def argmax(self, axis: int | None = None) -> Any:
-        return self.array.argmax(axis)
-
-    def argmin(self, axis: int | None = None) -> Any:
-        return self.array.argmin(axis)
-
-    # ---------------------------------------------------------------- NumPy's protocols
-
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **kwargs: Any) -> Any:
-        if out is not None:
-            raise NotDifferentiableError(
-                f"np.{ufunc.__name__} into an existing array (out=, or array {ufunc.__name__}= Tensor): the gradient "
-                "would be lost. Write the result to a new name, or use t.detach().data"
-            )
-        if ufunc in ops.PLAIN:
-            return getattr(ufunc, method)(*map(_plain, inputs), **kwargs)
-        if method != "__call__" or kwargs or ufunc not in ops.UFUNCS:
-            call = f"np.{ufunc.__name__}" + (f".{method}" if method != "__call__" else "")
-            given = f" with {', '.join(kwargs)}" if kwargs else ""
-            raise NotDifferentiableError(f"{call}{given} of a Tensor is not supported: {_CURE}")
-        return apply(ops.UFUNCS[ufunc], *inputs)
-
-    def __array_function__(self, func: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if func in ops.PLAIN:
-            return func(*map(_plain, args), **{key: _plain(value) for key, value in kwargs.items()})
-        function = ops.FUNCTIONS.get(func)
-        name = f"{func.__module__}.{func.__name__}".replace("numpy", "np", 1)
-        if kwargs.pop("out", None) is not None:
-            raise NotDifferentiableError(f"{name} with out= would lose the gradient: write the result to a new name")
-        if function is None:
-            raise NotDifferentiableError(f"{name} of a Tensor is not supported: {_CURE}")
-        return function(*args, **kwargs)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if self.requires_grad:
@@ -429,9 +212,6 @@ class Tensor:
         return f"tensor({', '.join([values, *notes])})"
 
 
-_CURE = "use the functions in the documentation's list, or write your own tg.Op; for plain numbers use t.detach().data"
-
-
 def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, name: str | None = None) -> Tensor:
     """A leaf Tensor with a copy of the data: numbers, nested lists, an array or another Tensor.
 
@@ -449,36 +229,51 @@ def apply(op: Op, *inputs: Any) -> Any:
     """Compute ``op.forward`` and, if recording is on and an input needs a gradient, write a record of it."""
     arrays: list[Any] = []
     tensors: list[Tensor | None] = []
-    needed = False
+    needed, cut = False, None
     for x in inputs:
         if isinstance(x, Tensor):
+            if not x.locked:
+                x.lock()
             arrays.append(x.array)
             tensors.append(x)
             if x.requires_grad:
                 needed = True
+            elif x.cut is not None:
+                cut = x.cut
         else:
-            arrays.append(x if isinstance(x, _NUMBERS) else _as_array(x, None, op))
+            arrays.append(x if isinstance(x, _NUMBERS) else _as_array(x, None, f"an operand of {op.name}"))
             tensors.append(None)
     try:
         value = op.forward(*arrays)
     except (ValueError, IndexError, TypeError) as error:
         raise _explained(error, op, arrays) from None
+    several = op.outputs > 1
+    if several or type(value) is not np.ndarray:
+        value = _as_outputs(value, op)
     record = None
     if needed and mode.recording:
         record = Record(op, tuple(tensors), tuple(arrays), value)
-    if op.outputs == 1:
-        if type(value) is not np.ndarray:
-            value = np.asarray(value)
-            if record is not None:
-                record.value = value
-        return _result(value, record)
-    return tuple(_result(part, record, k) for k, part in enumerate(value))
+    y = _result(value, record) if not several else tuple(_result(v, record, k) for k, v in enumerate(value))
+    if cut is not None and record is None:  # what is made from a detached state alone still lies behind the cut
+        for part in y if isinstance(y, tuple) else (y,):
+            part.cut = cut
+    return y
+
+
+def _as_outputs(value: Any, op: Op) -> Any:
+    """What forward returned where it is no array: a number as an array, several outputs as a tuple of arrays."""
+    several = op.outputs > 1
+    if isinstance(value, tuple | list) != several or (several and len(value) != op.outputs):
+        given = f"{len(value)} outputs" if isinstance(value, tuple | list) else "one output"
+        raise TypeError(f"forward of op {op.name} returned {given}, and its `outputs` is {op.outputs}")
+    return tuple(map(np.asarray, value)) if several else np.asarray(value)
 
 
 def _result(array: np.ndarray, record: Record | None, output: int = 0) -> Tensor:
     """A Tensor around the output of an op."""
     t = _new(Tensor)
     t.array = array
+    t.locked = True
     t.record = record
     t.output = output
     t.requires_grad = record is not None
@@ -512,44 +307,46 @@ def start_gradient(y: Tensor, gradient: Any, caller: str) -> Any:
                 f"y.sum(), or pass a gradient of shape {y.shape}"
             )
         return np.ones_like(y.array)
-    g = gradient if isinstance(gradient, Tensor) else np.asarray(gradient, dtype=y.dtype)
+    if isinstance(gradient, Tensor):
+        g: Any = gradient if gradient.dtype == y.dtype else gradient.astype(y.dtype)
+    else:
+        g = _as_array(gradient, y.dtype, f"the gradient of {caller}")
     if g.shape != y.shape:
         raise ShapeError(f"{caller}: the gradient has shape {g.shape}, but the tensor has shape {y.shape}")
     return g
 
 
-def _as_array(data: Any, dtype: Any, op: Op | None = None) -> np.ndarray:
+def _as_array(data: Any, dtype: Any, what: str = "a tensor") -> np.ndarray:
     """A copy of the data as an array of real numbers."""
     if isinstance(data, Tensor):
         data = data.array
-    what = "a tensor" if op is None else f"an operand of {op.name}"
     if isinstance(data, np.ma.MaskedArray):
         raise DtypeError(f"{what} cannot be a masked array: fill it first, as in data.filled(0)")
-    if not isinstance(data, np.ndarray | list | tuple | int | float | np.generic) and not hasattr(data, "__array__"):
-        raise DtypeError(f"{what} needs numbers, a list or an array, not {type(data).__name__}")
+    if not isinstance(data, np.ndarray | list | tuple | int | float | np.generic):
+        if not hasattr(data, "__array__"):
+            raise DtypeError(f"{what} needs numbers, a list or an array, not {type(data).__name__}")
+        data = np.asarray(data)  # first without a copy: not every library's __array__ knows of copies
     if isinstance(data, list | tuple) and any(isinstance(x, Tensor) for x in data):
         raise DtypeError(f"{what} cannot be a list of Tensors: put them together with np.stack")
     try:
-        array = np.array(data, dtype=dtype)
+        array = np.array(data)
     except (ValueError, TypeError) as error:
         raise DtypeError(f"{what} needs numbers in equal rows: {error}") from None
-    if array.dtype.kind not in "fiub":
-        raise DtypeError(f"{what} needs real numbers, not dtype {array.dtype}")
-    return array
-
-
-def _plain(x: Any) -> Any:
-    """A Tensor's array, also inside lists and tuples; anything else as it is."""
-    if isinstance(x, list | tuple):
-        return type(x)(map(_plain, x))
-    return x.array if isinstance(x, Tensor) else x
+    new = array.dtype if dtype is None else np.dtype(dtype)
+    for given in (array.dtype, new):
+        if given.kind not in "fiub":
+            raise DtypeError(f"{what} needs real numbers, not dtype {given}")
+    return array.astype(new, copy=False)
 
 
 def _explained(error: Exception, op: Op, arrays: list[Any]) -> Exception:
     """The same failure, saying which op it was, of what, and in which step."""
     shapes = ", ".join(f"{a.dtype}{list(a.shape)}" if isinstance(a, np.ndarray) else repr(a) for a in arrays)
     where = f" at {mode.step}" if mode.step else ""
-    kind = ShapeError if type(error) is ValueError else type(error)
-    return kind(f"{op.name} of {shapes}{where}: {error}")
+    message = f"{op.name} of {shapes}{where}: {error}"
+    for kind in (np.exceptions.AxisError, IndexError, TypeError):
+        if isinstance(error, kind):
+            return kind(message)
+    return ShapeError(message)
 
 

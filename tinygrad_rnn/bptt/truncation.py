@@ -6,6 +6,7 @@ gradient algorithm of its own.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -26,7 +27,9 @@ def detach(state: Any) -> Any:
     if isinstance(state, Tensor):
         return state.detach()
     if isinstance(state, dict):
-        return type(state)({key: detach(part) for key, part in state.items()})
+        new = copy.copy(state)  # also of a defaultdict or OrderedDict
+        new.update({key: detach(part) for key, part in state.items()})
+        return new
     if isinstance(state, tuple) and hasattr(state, "_fields"):
         return type(state)(*map(detach, state))
     if isinstance(state, tuple | list):
@@ -63,7 +66,7 @@ class Truncated:
 
     >>> import tinygrad_rnn as tg
     >>> [(w.start, w.new, w.stop) for w in tg.bptt.Truncated(2, 3).spans(5)]
-    [(0, 0, 2), (1, 2, 4), (2, 4, 5)]
+    [(0, 0, 2), (1, 2, 4), (3, 4, 5)]
     """
 
     def __init__(self, k1: int, k2: int | None = None) -> None:
@@ -75,8 +78,7 @@ class Truncated:
     def spans(self, T: int) -> Iterator[Span]:
         """The windows of a sequence of T steps."""
         for new in range(0, T, self.k1):
-            stop = min(new + self.k1, T)
-            yield Span(max(0, stop - self.k2) if stop - self.k2 < new else new, new, stop)
+            yield Span(max(0, new - (self.k2 - self.k1)), new, min(new + self.k1, T))
 
     def run(
         self, layer: Callable[..., tuple[Tensor, Any]], x: Any, state: Any = None
@@ -92,6 +94,8 @@ class Truncated:
         >>> steps
         slice(4, 5, None)
         """
+        if getattr(layer, "batch_first", False):
+            raise ValueError("windows are cut along the first axis: with batch_first=True that is the batch, not time")
         spans = list(self.spans(len(x)))
         for span, following in zip(spans, [*spans[1:], None], strict=True):
             start_of_next = following.start if following is not None else span.stop

@@ -20,9 +20,8 @@ import numpy as np
 from ..errors import StateDictError
 from ..nn.basic import Embedding, LayerNorm, Linear
 from ..nn.cells import Cell, GRUCell
-from ..nn.module import Module
+from ..nn.module import Module, Parameter
 from ..nn.recurrent import Recurrent
-from ..tensor import Tensor
 
 Arrays = Mapping[str, Any]
 
@@ -48,6 +47,9 @@ def from_torch(module: Module, state_dict: Arrays) -> Module:
     array([[1.],
            [2.]], dtype=float32)
     """
+    if not isinstance(state_dict, Mapping):
+        kind = type(state_dict).__name__
+        raise TypeError(f"state_dict must map torch's names to arrays, as torch_module.state_dict() does, not {kind}")
     given = {name: np.asarray(x.detach() if hasattr(x, "detach") else x) for name, x in state_dict.items()}
     parts = list(_parts(module))
     expected = {name: array.shape for part in parts for name, array in part.write().items()}
@@ -56,6 +58,8 @@ def from_torch(module: Module, state_dict: Arrays) -> Module:
     for name in expected.keys() & given.keys():
         if given[name].shape != expected[name]:
             problems.append(f"{name}: expected shape {expected[name]}, got {given[name].shape}")
+        elif given[name].dtype.kind != "f":
+            problems.append(f"{name}: expected real numbers, got {given[name].dtype}")
     if problems:
         lines = "\n  ".join(sorted(problems))
         kind = type(module).__name__
@@ -66,45 +70,45 @@ def from_torch(module: Module, state_dict: Arrays) -> Module:
 
 
 class _Part:
-    """One module with parameters of its own: how to write them as torch's, and how to read them back."""
+    """Some parameters: how to write them as torch's, and how to read them back."""
 
     def __init__(self, write: Callable[[], dict[str, np.ndarray]], read: Callable[[Arrays], None]) -> None:
         self.write, self.read = write, read
 
 
-def _parts(module: Module, prefix: str = "") -> Iterator[_Part]:
-    if isinstance(module, Recurrent):
-        for cell, suffix in zip(module.cells, module.suffixes, strict=True):
-            layer = suffix.removesuffix("_reverse")
-            tail = (layer or "_l0") + suffix[len(layer) :]
-            yield _cell(cell, prefix, tail)
-        return
+NAMES: dict[type[Module], dict[str, str]] = {
+    Linear: {"W": "weight", "b": "bias"},
+    Embedding: {"W": "weight"},
+    LayerNorm: {"gain": "weight"},
+}
+"""Our names of parameters and torch's; all others keep theirs. Those of a cell are `_cell`'s."""
+
+
+def _parts(module: Module, prefix: str = "", tail: str = "") -> Iterator[_Part]:
+    cells, suffixes = (module.cells, module.suffixes) if isinstance(module, Recurrent) else ([], [])
+    for cell, suffix in zip(cells, suffixes, strict=True):
+        layer = suffix.removesuffix("_reverse")
+        yield from _parts(cell, prefix, (layer or "_l0") + suffix[len(layer) :])
     if isinstance(module, Cell):
-        yield _cell(module, prefix, "")
-    elif isinstance(module, Linear):
-        yield _renamed({f"{prefix}weight": (module.W, True), f"{prefix}bias": (module.b, False)})
-    elif isinstance(module, Embedding):
-        yield _renamed({f"{prefix}weight": (module.W, False)})
-    elif isinstance(module, LayerNorm):
-        yield _renamed({f"{prefix}weight": (module.gain, False), f"{prefix}bias": (module.bias, False)})
-    else:
-        own = {prefix + name: (value, False) for name, value in vars(module).items() if isinstance(value, Tensor)}
-        if own:
-            yield _renamed(own)
+        yield _cell(module, prefix, tail)
+    names = next((names for kind, names in NAMES.items() if isinstance(module, kind)), {})
+    for name, value in vars(module).items():
+        if isinstance(value, Parameter) and not (isinstance(module, Cell) and name in ("W_xh", "W_hh", "b_h", "b_hn")):
+            turned = isinstance(module, Linear) and name == "W"
+            yield _renamed(f"{prefix}{names.get(name, name)}{tail}", value, turned)
     for name, child in module.children():
-        yield from _parts(child, f"{prefix}{name}.")
+        if child not in cells:
+            yield from _parts(child, f"{prefix}{name}.")
 
 
-def _renamed(tensors: dict[str, tuple[Any, bool]]) -> _Part:
-    """Parameters that differ from torch's by their name, and perhaps by a transposition."""
-    present = {name: (tensor, turned) for name, (tensor, turned) in tensors.items() if tensor is not None}
+def _renamed(name: str, parameter: Parameter, turned: bool) -> _Part:
+    """A parameter that differs from torch's by its name, and perhaps by a transposition."""
 
     def write() -> dict[str, np.ndarray]:
-        return {name: (t.array.T if turned else t.array).copy() for name, (t, turned) in present.items()}
+        return {name: (parameter.array.T if turned else parameter.array).copy()}
 
     def read(given: Arrays) -> None:
-        for name, (tensor, turned) in present.items():
-            tensor.data = given[name].T if turned else given[name]
+        parameter.data = given[name].T if turned else given[name]
 
     return _Part(write, read)
 

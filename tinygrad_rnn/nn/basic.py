@@ -17,10 +17,13 @@ def as_input(x: Any, dtype: np.dtype[Any], layer: str) -> Tensor:
     """What enters a layer, as a Tensor of the layer's dtype; numbers that stand for classes are refused."""
     if isinstance(x, tuple) and x and isinstance(x[0], Tensor):
         raise TypeError(
-            f"{layer} got a tuple of {len(x)}, not one tensor: a recurrent layer gives (output, state), so take its output "
-            "with output, state = layer(x)"
+            f"{layer} got a tuple of {len(x)}, not one tensor: a recurrent layer gives (output, state), so take its "
+            "output with output, state = layer(x)"
         )
-    t = x if isinstance(x, Tensor) else Tensor(x)
+    try:
+        t = x if isinstance(x, Tensor) else Tensor(x)
+    except DtypeError as error:
+        raise DtypeError(f"{layer}: {error}") from None
     if t.dtype == dtype:
         return t
     if t.dtype.kind != "f":
@@ -117,7 +120,7 @@ class Dropout(Module):
     def forward(self, x: Any) -> Tensor:
         t = x if isinstance(x, Tensor) else Tensor(x)
         if t.dtype.kind != "f":
-            raise DtypeError(f"Dropout needs real-valued features, not {t.dtype}: the entries kept are divided by 1 - p")
+            raise DtypeError(f"Dropout needs real-valued features, not {t.dtype}: what is kept is divided by 1 - p")
         if not self.training or self.p == 0:
             return t
         keep = self.rng.random(t.shape) >= self.p

@@ -1,4 +1,4 @@
-"""Initial values: each function fills a parameter in place, from a generator or seed given as ``rng=``.
+"""Initial values: each function gives a parameter new data, drawn from a generator or seed given as ``rng=``.
 
 A weight here is (inputs, outputs), as in ``x @ W``. Recurrent weights hold several gates side by side,
 (H, G*H); `orthogonal_` and `identity_` treat each square block by itself.
@@ -7,7 +7,7 @@ A weight here is (inputs, outputs), as in ``x @ W``. Recurrent weights hold seve
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 
@@ -71,20 +71,16 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, *, rng: Rng = None) -> Tensor
         q *= np.sign(np.diag(r))  # makes the draw uniform over all orthogonal matrices
         return gain * (q if q.shape == shape else q.T)
 
-    for block in _blocks(tensor):
-        block[...] = draw(block.shape)
-    return tensor
+    return _fill_blocks(tensor, draw)
 
 
 def identity_(tensor: Tensor, gain: float = 1.0) -> Tensor:
     """gain times the identity in each square block: a recurrent state that is kept as it is (Le et al. 2015, IRNN)."""
-    for block in _blocks(tensor):
-        block[...] = gain * np.eye(*block.shape)
-    return tensor
+    return _fill_blocks(tensor, lambda shape: gain * np.eye(shape[0], shape[1]))
 
 
 def _fill(tensor: Tensor, values: Callable[[tuple[int, ...]], np.ndarray]) -> Tensor:
-    tensor.data[...] = values(tensor.shape)
+    tensor.data = values(tensor.shape)
     return tensor
 
 
@@ -94,8 +90,10 @@ def _fans(tensor: Tensor) -> tuple[int, int]:
     return tensor.shape[0], tensor.shape[1]
 
 
-def _blocks(tensor: Tensor) -> Iterator[np.ndarray]:
-    """The square blocks side by side in an (n, k*n) matrix; a matrix that has none is one block."""
+def _fill_blocks(tensor: Tensor, values: Callable[[tuple[int, ...]], np.ndarray]) -> Tensor:
+    """Fill each of the square blocks side by side in an (n, k*n) matrix; a matrix that has none is one block."""
     rows, columns = _fans(tensor)
     width = rows if rows and columns % rows == 0 else columns
-    return (tensor.data[:, start : start + width] for start in range(0, columns, max(width, 1)))
+    if tensor.size:
+        tensor.data = np.concatenate([values((rows, width)) for _ in range(columns // width)], axis=1)
+    return tensor

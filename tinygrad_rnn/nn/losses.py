@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ShapeError
+from ..errors import DtypeError, ShapeError
 from ..ops.elementwise import softplus, where
 from ..ops.reduction import logsumexp
 from ..tensor import Tensor
@@ -26,7 +26,7 @@ def cross_entropy(input: Any, target: Any, *, reduction: str = "mean", ignore_in
     >>> tg.nn.cross_entropy(tg.tensor([[0.0, 0.0], [1000.0, 0.0]]), [1, 0]).item()  # (log 2 + 0) / 2
     0.34657359027997264
     """
-    scores = input if isinstance(input, Tensor) else Tensor(input)
+    scores = real("cross_entropy", input)
     y = np.asarray(target.array if isinstance(target, Tensor) else target)
     if scores.ndim < 1 or y.shape != scores.shape[:-1]:
         raise ShapeError(
@@ -74,9 +74,17 @@ def binary_cross_entropy_with_logits(input: Any, target: Any, *, reduction: str 
     return reduce(softplus(o) - o * y, reduction)
 
 
+def real(name: str, input: Any) -> Tensor:
+    """The input as a Tensor of real numbers: whole numbers are no predictions."""
+    o = input if isinstance(input, Tensor) else Tensor(input)
+    if o.dtype.kind != "f":
+        raise DtypeError(f"{name}: input must be real numbers, not {o.dtype}: are input and target in this order?")
+    return o
+
+
 def same_shape(name: str, input: Any, target: Any) -> tuple[Tensor, Tensor]:
     """Both as Tensors of the input's dtype; a target that would be broadcast is refused: it is always a slip."""
-    o = input if isinstance(input, Tensor) else Tensor(input)
+    o = real(name, input)
     y = target if isinstance(target, Tensor) else Tensor(target, dtype=o.dtype)
     if o.shape != y.shape:
         raise ShapeError(f"{name}: input has shape {o.shape} and target {y.shape}; they must be the same")
@@ -89,4 +97,6 @@ def reduce(losses: Tensor, reduction: str) -> Tensor:
         raise ValueError(f"reduction must be 'mean', 'sum' or 'none', not {reduction!r}")
     if reduction == "none":
         return losses
+    if reduction == "mean" and not losses.size:
+        raise ValueError(f"no mean over nothing: the losses have shape {losses.shape}; reduction='sum' gives 0")
     return losses.mean() if reduction == "mean" else losses.sum()

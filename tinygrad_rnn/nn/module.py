@@ -49,8 +49,8 @@ class Module:
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(vars(self).get(name), Parameter) and not (value is None or isinstance(value, Parameter)):
             raise TypeError(
-                f"{type(self).__name__}.{name} is a parameter, and a {type(value).__name__} in its place would not be trained: "
-                f"set its values with .{name}.data = ..., or assign a tg.nn.Parameter"
+                f"{type(self).__name__}.{name} is a parameter, and a {type(value).__name__} in its place would not be "
+                f"trained: set its values with .{name}.data = ..., or assign a tg.nn.Parameter"
             )
         if isinstance(value, Parameter) and value.name is None:
             value.name = name

@@ -54,7 +54,7 @@ def unroll(
 
 def last_step(state: Any) -> int:
     """The time step at which a carried state was computed, 0 if it was not: numbering continues where it left off."""
-    part = state[0] if isinstance(state, tuple | list) else state
+    part = state[0] if isinstance(state, tuple | list) and state else state
     step = None
     if isinstance(part, Tensor):
         step = part.record.step if part.record is not None else part.cut.step if part.cut is not None else None
@@ -141,7 +141,8 @@ class Recurrent(Module):
         rows = self.num_layers * self.directions
         shape = (rows, self.hidden_size) if unbatched else (rows, B, self.hidden_size)
         first = 1 + last_step(state)
-        states = check_state(state, names, shape, x.dtype, self)
+        x_was = "" if unbatched else f" for an x read as {layout}, {T} time steps (T) of a batch of {B} (B)"
+        states = check_state(state, names, shape, x.dtype, self, x_was)
         states = states if isinstance(states, tuple) else (states,)
         if unbatched:
             states = tuple(part.reshape(rows, 1, self.hidden_size) for part in states)
@@ -160,11 +161,12 @@ class Recurrent(Module):
 
         with scope(kind.lower(), first + T - 1):
             final = tuple(stack([last[j] for last in last_states]) for j in range(len(names)))
+            if unbatched:
+                final = tuple(part.reshape(shape) for part in final)
         for name, part in zip(names, final, strict=True):
             part.name = name
         if unbatched:
             x = x.reshape(T, x.shape[-1])
-            final = tuple(part.reshape(rows, self.hidden_size) for part in final)
         elif self.batch_first:
             x = x.swapaxes(0, 1)
         return x, final if len(names) > 1 else final[0]
@@ -185,24 +187,37 @@ class Recurrent(Module):
         for cell, suffix in zip(self.cells, self.suffixes, strict=True):
             for name, owner, attribute in cell.slots():
                 yield f"{prefix}{name}{suffix}", owner, attribute
+        for name, owner, attribute in super().slots(prefix):  # what a subclass adds
+            if owner not in self.cells:
+                yield name, owner, attribute
+
+    def _place(self, name: str) -> tuple[Cell, str] | None:
+        """The cell, and its attribute, that a name like W_hh_l1 stands for; also where a bias is None."""
+        for cell, suffix in zip(vars(self).get("cells", ()), vars(self).get("suffixes", ()), strict=True):
+            attribute = name.removesuffix(suffix)
+            value = vars(cell).get(attribute, ...)
+            if attribute + suffix == name and (value is None or isinstance(value, Tensor)):
+                return cell, attribute
+        return None
 
     def __getattr__(self, name: str) -> Any:
-        for full_name, owner, attribute in self.slots() if "suffixes" in vars(self) else ():
-            if full_name == name:
-                return getattr(owner, attribute)
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+        place = self._place(name)
+        if place is None:
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+        return getattr(*place)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        for full_name, owner, attribute in self.slots() if "suffixes" in vars(self) else ():
-            if full_name == name:
-                setattr(owner, attribute, value)
-                return
-        super().__setattr__(name, value)
+        place = self._place(name)
+        if place is None:
+            super().__setattr__(name, value)
+        else:
+            setattr(*place, value)
 
     def __repr__(self) -> str:
         layer_options = {"num_layers": self.num_layers, "batch_first": self.batch_first, "dropout": self.dropout.p}
-        plain = {"num_layers": 1, "batch_first": False, "dropout": 0.0, "bidirectional": False}
+        plain = {"num_layers": 1, "batch_first": False, "dropout": 0.0, "bidirectional": False, "dtype": "float32"}
         shown = {**layer_options, "bidirectional": self.bidirectional, **self._options}
+        shown["dtype"] = self.cells[0].W_hh.dtype.name
         options = [f"{key}={value!r}" for key, value in shown.items() if value != plain.get(key)]
         return f"{type(self).__name__}({', '.join([str(self.input_size), str(self.hidden_size), *options])})"
 

@@ -74,12 +74,12 @@ class Divide(Elementwise):
 
 
 class Power(Elementwise):
-    """y = a^b.  dy/da = b a^(b-1), which is 0 where b = 0;  dy/db = y log a, which is 0 where a = 0."""
+    """y = a^b.  dy/da = b a^(b-1), which is 0 where a = b = 0;  dy/db = y log a, which is 0 where a = 0."""
 
     forward = np.power
 
     def vjp_a(self, g: Any, y: Any, a: Any, b: Any) -> Any:
-        return g * (b * a ** np.where(b == 0, 1, b - 1))
+        return g * (b * a ** np.where((a == 0) & (b == 0), 1, b - 1))
 
     def vjp_b(self, g: Any, y: Any, a: Any, b: Any) -> Any:
         return g * (y * np.log(np.where(a == 0, 1, a)))
@@ -117,8 +117,8 @@ class Sign(Op):
 
     forward = np.sign
 
-    def vjp(self, g: Any, y: Any, x: Any) -> None:
-        return None
+    def vjp(self, g: Any, y: Any, x: Any) -> Any:
+        return np.zeros_like(x)
 
 
 # ------------------------------------------------------------------ exponentials and squashing functions
@@ -212,27 +212,27 @@ class Relu(Op):
 
 
 class Maximum(Elementwise):
-    """y = max(a, b).  dy/da = 1 where a > b and 1/2 where a = b;  dy/db the other way round."""
+    """y = max(a, b).  dy/da = 0 where a < b, 1/2 where a = b, else 1;  dy/db the other way round."""
 
     forward = np.maximum
 
     def vjp_a(self, g: Any, y: Any, a: Any, b: Any) -> Any:
-        return np.where(a > b, g, np.where(a == b, g / 2, 0))
+        return np.where(a < b, 0, np.where(a == b, g / 2, g))  # in this order a nan among them stays visible
 
     def vjp_b(self, g: Any, y: Any, a: Any, b: Any) -> Any:
-        return np.where(b > a, g, np.where(a == b, g / 2, 0))
+        return np.where(b < a, 0, np.where(a == b, g / 2, g))
 
 
 class Minimum(Elementwise):
-    """y = min(a, b).  dy/da = 1 where a < b and 1/2 where a = b;  dy/db the other way round."""
+    """y = min(a, b).  dy/da = 0 where a > b, 1/2 where a = b, else 1;  dy/db the other way round."""
 
     forward = np.minimum
 
     def vjp_a(self, g: Any, y: Any, a: Any, b: Any) -> Any:
-        return np.where(a < b, g, np.where(a == b, g / 2, 0))
+        return np.where(a > b, 0, np.where(a == b, g / 2, g))
 
     def vjp_b(self, g: Any, y: Any, a: Any, b: Any) -> Any:
-        return np.where(b < a, g, np.where(a == b, g / 2, 0))
+        return np.where(b > a, 0, np.where(a == b, g / 2, g))
 
 
 class Where(Elementwise):
@@ -265,7 +265,8 @@ def where(condition: Any, x: Any = None, y: Any = None) -> Any:
     return _where(getattr(condition, "array", condition), x, y)
 
 
-def clip(a: Any, a_min: Any = None, a_max: Any = None) -> Any:
-    """y = min(max(x, a_min), a_max), as `np.clip`; either bound may be None."""
+def clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
+    """y = min(max(x, a_min), a_max), as `np.clip`; either bound may be None. At a bound half the gradient passes."""
+    a_min, a_max = min if a_min is None else a_min, max if a_max is None else a_max
     low = a if a_min is None else maximum(a, a_min)
     return low if a_max is None else minimum(low, a_max)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import string
 from typing import Any
 
@@ -21,8 +22,8 @@ class MatMul(Op):
     name = "matmul"
 
     def forward(self, a: Any, b: Any) -> Any:
-        if a.ndim > 2 and b.ndim == 2:  # many rows times one matrix is one product, not one a batch entry
-            return np.matmul(a.reshape(-1, a.shape[-1]), b).reshape(*a.shape[:-1], b.shape[-1])
+        if type(b) is np.ndarray and b.ndim == 2 and np.ndim(a) > 2:
+            return np.matmul(_rows(a), b).reshape(*a.shape[:-1], b.shape[-1])
         return np.matmul(a, b)
 
     def vjp_a(self, g: Any, y: Any, a: Any, b: Any) -> Any:
@@ -32,8 +33,13 @@ class MatMul(Op):
     def vjp_b(self, g: Any, y: Any, a: Any, b: Any) -> Any:
         g, a, b2 = _matrices(g, a, b)
         if a.ndim > 2 and b2.ndim == 2:  # the rows of all batch entries meet the one matrix: again one product
-            a, g = np.reshape(a, (-1, a.shape[-1])), np.reshape(g, (-1, g.shape[-1]))
+            a, g = _rows(a), _rows(g)
         return np.reshape(sum_to(np.swapaxes(a, -1, -2) @ g, b2.shape), b.shape)
+
+
+def _rows(x: Any) -> Any:
+    """All rows of a batch of matrices as one matrix: rows times one matrix is one product, not one a batch entry."""
+    return np.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
 
 
 def _matrices(g: Any, a: Any, b: Any) -> tuple[Any, Any, Any]:
@@ -76,7 +82,7 @@ class EinSum(Op):
                 label = fresh
             target += label
         known = {label for term, _ in terms for label in term}
-        sizes = {(label, n) for term, array in terms for label, n in zip(term, array.shape, strict=True)}
+        sizes = {(label, n) for term, array in terms for label, n in zip(term, np.shape(array), strict=True)}
         missing = [k for k, label in enumerate(target) if (label, x.shape[k]) not in sizes]
         missing = [k for k in missing if x.shape[k] != 1 or target[k] not in known]
         terms += [(target[k], np.ones(x.shape[k], x.dtype)) for k in missing]
@@ -91,6 +97,7 @@ def einsum(subscripts: str, *operands: Any, optimize: Any = False) -> Any:
     """As `np.einsum` with subscripts as a string, an ellipsis included; `optimize` is accepted and ignored."""
     if not isinstance(subscripts, str):
         raise TypeError("np.einsum of Tensors needs its subscripts as a string, such as 'ij,jk->ik'")
+    operands = tuple(x if hasattr(x, "shape") else np.asarray(x) for x in operands)
     terms, output = _subscripts(subscripts.replace(" ", ""), operands)
     return EinSum(terms, output)(*operands)
 

@@ -54,7 +54,7 @@ class Max(Reduction):
         return np.max(x, self.axis, keepdims=self.keepdims)
 
     def vjp(self, g: Any, y: Any, x: Any) -> Any:
-        largest = x == self.kept(y, x)
+        largest = (x == self.kept(y, x)) | np.isnan(x)  # the largest of all is nan, says NumPy
         ties = np.sum(largest, self.axis, keepdims=True)
         return np.where(largest, self.kept(g, x) / ties.astype(x.dtype), 0)
 
@@ -72,6 +72,7 @@ class LogSumExp(Reduction):
     name = "logsumexp"
 
     def forward(self, x: Any) -> Any:
+        x = x if isinstance(x, np.ndarray) and x.dtype.kind == "f" else np.asarray(x, dtype=float)
         m = np.max(x, self.axis, keepdims=True, initial=-np.inf)
         m = np.where(np.isfinite(m), m, 0).astype(x.dtype)  # a row of -inf alone has log 0 = -inf, not nan
         with np.errstate(divide="ignore"):
@@ -80,7 +81,7 @@ class LogSumExp(Reduction):
 
     def vjp(self, g: Any, y: Any, x: Any) -> Any:
         y = self.kept(y, x)
-        return self.kept(g, x) * np.exp(np.where(np.isfinite(y), x - y, -np.inf))
+        return self.kept(g, x) * np.exp(x - np.where(y == -np.inf, 0, y))  # e^-inf = 0 where all x are -inf
 
 
 class LogSoftmax(Reduction):

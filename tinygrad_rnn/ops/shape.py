@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
 
 from ..tape import Op
 
@@ -154,7 +155,10 @@ class Split(Op):
         self.cuts, self.axis, self.outputs = cuts, axis, outputs
 
     def forward(self, x: Any) -> Any:
+        normalize_axis_index(self.axis, np.ndim(x))  # np.array_split itself does not say what is wrong
         parts = tuple(np.array_split(x, self.cuts, self.axis))
+        if sum(part.shape[self.axis] for part in parts) != np.shape(x)[self.axis]:
+            raise ValueError(f"the places to cut at must ascend, or parts overlap: {self.cuts}")
         return parts if self.outputs > 1 else parts[0]
 
     def vjp(self, g: Any, y: Any, x: Any) -> Any:
@@ -234,9 +238,10 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
 
 def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     """As `np.split`: equal parts, or cuts before the given places."""
-    if isinstance(indices_or_sections, int | np.integer) and ary.shape[axis] % indices_or_sections:
+    parts = array_split(ary, indices_or_sections, axis)
+    if isinstance(indices_or_sections, int | np.integer) and len({part.shape for part in parts}) > 1:
         raise ValueError(
             f"np.split into {indices_or_sections} equal parts: axis {axis} has size {ary.shape[axis]}, "
             "which does not divide; np.array_split allows unequal parts"
         )
-    return array_split(ary, indices_or_sections, axis)
+    return parts

@@ -1,0 +1,17 @@
+"""What all tests share: hypothesis without chance, and PyTorch as an oracle where it is installed."""
+
+from typing import Any
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("deterministic", derandomize=True, deadline=None, database=None)
+settings.load_profile("deterministic")
+
+
+@pytest.fixture(scope="session")
+def torch() -> Any:
+    """PyTorch on one thread; tests that ask for it are skipped where it is missing."""
+    module = pytest.importorskip("torch")
+    module.set_num_threads(1)
+    return module

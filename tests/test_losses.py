@@ -1,0 +1,166 @@
+"""Losses: against their formulas and PyTorch, far from zero, and with targets that do not fit."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tg
+from tinygrad_rnn.errors import DataError, DtypeError, ShapeError
+
+nn = tg.nn
+bce = nn.binary_cross_entropy_with_logits
+
+
+def value_and_gradient(loss: Any, scores: np.ndarray, *args: Any, **kwargs: Any) -> tuple[np.ndarray, np.ndarray]:
+    o = tg.tensor(scores, requires_grad=True)
+    value = loss(o, *args, **kwargs)
+    value.sum().backward()
+    return value.data, o.grad
+
+
+def test_cross_entropy_is_minus_log_softmax_and_its_gradient_softmax_minus_onehot() -> None:
+    rng = np.random.default_rng(0)
+    scores, target = rng.standard_normal((4, 5)), np.array([0, 4, 2, 2])
+    p = np.exp(scores) / np.exp(scores).sum(-1, keepdims=True)
+    value, gradient = value_and_gradient(nn.cross_entropy, scores, target, reduction="none")
+    np.testing.assert_allclose(value, -np.log(p[range(4), target]), rtol=1e-14)
+    np.testing.assert_allclose(gradient, p - np.eye(5)[target], rtol=1e-12, atol=1e-15)
+    assert nn.cross_entropy(scores, target).item() == pytest.approx(value.mean(), rel=1e-15)
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("shape", [(5,), (4, 5), (3, 4, 5), (2, 3, 2, 5), (4, 1)])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("ignore_index", [-100, 1, 255])
+def test_cross_entropy_agrees_with_torch(torch: Any, shape: tuple[int, ...], reduction: str, ignore_index: int) -> None:
+    rng = np.random.default_rng(0)
+    scores = 3 * rng.standard_normal(shape)
+    target = rng.integers(0, shape[-1], shape[:-1])
+    if target.ndim:
+        target.flat[1] = ignore_index
+        target.flat[0] = 0
+    elif target == ignore_index:
+        target = np.array(2)
+    options = {"reduction": reduction, "ignore_index": ignore_index}
+    value, gradient = value_and_gradient(nn.cross_entropy, scores, target, **options)
+    o = torch.tensor(scores, requires_grad=True)
+    rows = o.reshape(-1, shape[-1]), torch.as_tensor(target).reshape(-1)
+    expected = torch.nn.functional.cross_entropy(*rows, **options)
+    expected.sum().backward()
+    np.testing.assert_allclose(value, expected.detach().numpy().reshape(value.shape), rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(gradient, o.grad, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("name", ["mse_loss", "binary_cross_entropy_with_logits"])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3, 4)])
+def test_regression_losses_agree_with_torch(torch: Any, name: str, reduction: str, shape: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(0)
+    scores, target = 3 * rng.standard_normal(shape), rng.uniform(0, 1, shape)
+    o, y = torch.tensor(scores, requires_grad=True), torch.tensor(target, requires_grad=True)
+    expected = getattr(torch.nn.functional, name)(o, y, reduction=reduction)
+    expected.sum().backward()
+    our_y = tg.tensor(target, requires_grad=True)
+    value, gradient = value_and_gradient(getattr(nn, name), scores, our_y, reduction=reduction)
+    for ours, its in ((value, expected.detach()), (gradient, o.grad), (our_y.grad, y.grad)):
+        np.testing.assert_allclose(ours, its, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_scores_of_ten_thousand(dtype: Any) -> None:
+    scores = np.array([[1e4, 0.0, -1e4], [-1e4, 1e4, 0.0]], dtype)
+    value, gradient = value_and_gradient(nn.cross_entropy, scores, [0, 0], reduction="none")
+    assert value.dtype == gradient.dtype == dtype
+    np.testing.assert_array_equal(value, [0, 2e4])
+    np.testing.assert_array_equal(gradient, [[0, 0, 0], [-1, 1, 0]])
+
+    o, y = np.array([1e4, -1e4, 1e4, -1e4], dtype), np.array([1, 0, 0, 1])
+    value, gradient = value_and_gradient(bce, o, y, reduction="none")
+    assert value.dtype == gradient.dtype == dtype
+    np.testing.assert_array_equal(value, [0, 0, 1e4, 1e4])
+    np.testing.assert_array_equal(gradient, [0, 0, 1, -1])
+
+
+def test_small_probabilities_are_not_lost() -> None:
+    value = nn.cross_entropy(np.array([[0.0, -100.0]], np.float32), [1])
+    assert value.item() == 100.0
+    assert bce(np.float32(-60.0), 0.0).item() == pytest.approx(np.exp(-60.0))  # log(1 + e^-60), not 0
+
+
+def test_float32_stays_float32() -> None:
+    scores = np.ones((2, 3), np.float32)
+    for reduction in ("mean", "sum", "none"):
+        assert nn.cross_entropy(scores, [0, -100], reduction=reduction).dtype == np.float32
+        assert nn.mse_loss(scores, scores.astype(float), reduction=reduction).dtype == np.float32
+        assert bce(scores, np.ones((2, 3), int), reduction=reduction).dtype == np.float32
+
+
+def test_losses_can_be_differentiated_twice() -> None:
+    o = tg.tensor(np.random.default_rng(0).standard_normal((3, 4)), requires_grad=True)
+    assert tg.gradcheck(lambda t: nn.cross_entropy(t, [0, 3, -100]), o, order=2)
+    assert tg.gradcheck(lambda t: nn.mse_loss(t, np.ones((3, 4))), o, order=2)
+    assert tg.gradcheck(lambda t: bce(t, np.full((3, 4), 0.3)), o, order=2)
+
+
+def test_ignored_targets_count_for_nothing() -> None:
+    scores = np.random.default_rng(0).standard_normal((4, 5))
+    value, gradient = value_and_gradient(nn.cross_entropy, scores, [1, -100, 2, -100])
+    alone, gradient_alone = value_and_gradient(nn.cross_entropy, scores[[0, 2]], [1, 2])
+    assert value == pytest.approx(alone, rel=1e-15)
+    np.testing.assert_allclose(gradient[[0, 2]], gradient_alone, rtol=1e-14)
+    assert not gradient[[1, 3]].any()
+
+
+# -- bad inputs --------------------------------------------------------------------------------------
+
+
+def test_all_targets_ignored_or_no_targets() -> None:
+    with pytest.raises(ValueError, match="every target is ignore_index"):
+        nn.cross_entropy(np.ones((2, 3)), [-100, -100])
+    assert nn.cross_entropy(np.ones((2, 3)), [-100, -100], reduction="sum").item() == 0
+    for loss, target in ((nn.cross_entropy, np.zeros(0)), (nn.mse_loss, np.zeros((0, 3))), (bce, np.zeros((0, 3)))):
+        with pytest.raises(ValueError, match="no mean over nothing"):
+            loss(np.zeros((0, 3)), target)
+        assert loss(np.zeros((0, 3)), target, reduction="sum").item() == 0
+
+
+@pytest.mark.parametrize(("target", "named"), [([0, 3], 3), ([-1, 0], -1), ([0, 99], 99)])
+def test_classes_out_of_range(target: list[int], named: int) -> None:
+    with pytest.raises(DataError, match=rf"cross_entropy: target must be in 0 .. 2, and {named} is not"):
+        nn.cross_entropy(np.ones((2, 3)), target)
+
+
+def test_classes_must_be_whole_numbers() -> None:
+    with pytest.raises(DtypeError, match="cross_entropy: target must be integers, not float64"):
+        nn.cross_entropy(np.ones((2, 3)), [0.0, 1.0])
+
+
+@pytest.mark.parametrize("target", [[[0], [1]], [0, 1, 2], 0, [[1, 0, 0], [0, 1, 0]]])
+def test_targets_of_another_shape(target: Any) -> None:
+    with pytest.raises(ShapeError, match=r"without its last axis, the classes: expected \(2,\), got \("):
+        nn.cross_entropy(np.ones((2, 3)), target)
+    with pytest.raises(ShapeError):
+        nn.cross_entropy(1.0, target)
+
+
+@pytest.mark.parametrize("loss", [nn.mse_loss, bce])
+def test_targets_that_would_be_broadcast_are_refused(loss: Any) -> None:
+    for target in (np.ones(4), np.ones((1, 1)), 1.0):
+        with pytest.raises(ShapeError, match=r"input has shape \(4, 1\) and target \("):
+            loss(np.ones((4, 1)), target)
+
+
+@pytest.mark.parametrize("loss", [nn.mse_loss, bce, nn.cross_entropy])
+def test_predictions_are_no_whole_numbers(loss: Any) -> None:
+    with pytest.raises(DtypeError, match="input must be real numbers, not int64"):
+        loss([1, 2], [0.5, 0.5])
+
+
+@pytest.mark.parametrize("loss", [nn.mse_loss, bce, nn.cross_entropy])
+@pytest.mark.parametrize("reduction", ["average", None, True])
+def test_unknown_reductions(loss: Any, reduction: Any) -> None:
+    target = [0, -100] if loss is nn.cross_entropy else np.ones((2, 3))
+    with pytest.raises(ValueError, match="reduction must be 'mean', 'sum' or 'none'"):
+        loss(np.ones((2, 3)), target, reduction=reduction)

@@ -1,0 +1,328 @@
+"""Module: names, sharing, saving and loading, replacing, copying."""
+
+import copy
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tg
+from tinygrad_rnn.errors import StateDictError
+
+nn = tg.nn
+
+
+class Model(nn.Module):
+    """Everything a model may hold: parameters of its own, modules, lists of modules, constants."""
+
+    def __init__(self, rng: int = 0) -> None:
+        generator = np.random.default_rng(rng)
+        self.scale = nn.Parameter(np.ones(1))
+        self.lstm = nn.LSTM(2, 3, num_layers=2, dropout=0.5, rng=generator)
+        self.heads = [nn.Linear(3, 1, rng=generator), nn.Linear(3, 2, rng=generator)]
+        self.drop = nn.Dropout(0.5, rng=generator)
+        self.constant = tg.tensor([1.0])
+        self.number = 3
+
+    def forward(self, x: Any) -> Any:
+        h, _ = self.lstm(x)
+        h = self.drop(h)
+        return self.scale * np.concatenate([head(h) for head in self.heads], -1)
+
+
+class Tied(nn.Module):
+    """One matrix in two places."""
+
+    def __init__(self) -> None:
+        self.first = nn.Linear(2, 2, bias=False, dtype=float, rng=0)
+        self.second = nn.Linear(2, 2, bias=False, dtype=float, rng=1)
+        self.second.W = self.first.W
+
+    def forward(self, x: Any) -> Any:
+        return self.second(np.tanh(self.first(x)))
+
+
+LSTM_NAMES = ["W_xh", "W_hh", "b_h", "W_xh_l1", "W_hh_l1", "b_h_l1"]
+NAMES = ["scale", *(f"lstm.{name}" for name in LSTM_NAMES), "heads.0.W", "heads.0.b", "heads.1.W", "heads.1.b"]
+X = np.random.default_rng(0).standard_normal((4, 1, 2))
+
+
+# -- names -------------------------------------------------------------------------------------------
+
+
+def test_parameters_are_named_in_the_order_of_assignment() -> None:
+    model = Model()
+    assert [name for name, _ in model.named_parameters()] == NAMES
+    assert list(model.state_dict()) == NAMES
+    assert dict(model.named_parameters())["lstm.W_hh_l1"] is model.lstm.W_hh_l1
+    assert [p.name for p in model.parameters()] == [name.split(".")[-1] for name in NAMES]
+
+
+def test_a_shared_parameter_is_listed_once_and_trained_as_one() -> None:
+    model = Tied()
+    assert [name for name, _ in model.named_parameters()] == ["first.W"]
+    assert len(list(model.parameters())) == 1
+    model(np.ones((1, 2))).sum().backward()
+    both = model.first.W.grad
+    W, V = (tg.tensor(model.first.W.data, requires_grad=True) for _ in range(2))
+    (np.tanh(np.ones((1, 2)) @ W) @ V).sum().backward()
+    np.testing.assert_allclose(both, W.grad + V.grad, rtol=1e-14)
+    assert copy.deepcopy(model).first.W is not model.first.W
+    clone = copy.deepcopy(model)
+    assert clone.first.W is clone.second.W
+
+
+def test_one_module_in_two_places_is_one_module() -> None:
+    layer = nn.Linear(2, 2)
+    model = nn.Sequential(layer, layer)
+    assert [name for name, _ in model.named_parameters()] == ["0.W", "0.b"]
+    model.load_state_dict(model.state_dict())
+
+
+def test_a_subclass_of_a_layer_may_add_parameters_and_modules() -> None:
+    class Tagger(nn.GRU):
+        def __init__(self) -> None:
+            super().__init__(2, 3, rng=0)
+            self.out = nn.Linear(3, 1, rng=1)
+            self.temperature = nn.Parameter(np.ones(1))
+
+        def forward(self, x: Any, state: Any = None) -> Any:
+            output, state = super().forward(x, state)
+            return self.out(output) * self.temperature, state
+
+    model = Tagger()
+    expected = ["W_xh", "W_hh", "b_h", "b_hn", "temperature", "out.W", "out.b"]
+    assert [name for name, _ in model.named_parameters()] == expected
+    model(X)[0].sum().backward()
+    assert all(p.grad is not None for p in model.parameters())
+
+
+# -- train, eval, zero_grad ---------------------------------------------------------------------------
+
+
+def test_train_and_eval_reach_everything_inside() -> None:
+    model = Model()
+    assert model.eval() is model
+    assert not any(m.training for m in model.modules())
+    np.testing.assert_array_equal(model(X).data, model(X).data)
+    assert model.train() is model and all(m.training for m in model.modules())
+    assert model.lstm.dropout.training and model.heads[1].training
+    assert not np.array_equal(model(X).data, model(X).data)
+    assert type(model).training  # the class is as it was
+    assert [type(m).__name__ for m in Model().modules()].count("Dropout") == 2
+
+
+def test_zero_grad() -> None:
+    model = Model().eval()
+    model(X).sum().backward()
+    assert all(p.grad is not None for p in model.parameters())
+    model.zero_grad()
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_a_module_without_forward_says_so() -> None:
+    class Empty(nn.Module):
+        pass
+
+    with pytest.raises(NotImplementedError, match=r"Empty has no forward\(self, ...\)"):
+        Empty()(1)
+
+
+# -- attributes --------------------------------------------------------------------------------------
+
+
+def test_weights_of_a_recurrent_layer_are_reached_and_set_by_their_names() -> None:
+    lstm = nn.LSTM(2, 3, num_layers=2, bidirectional=True, dtype=float, rng=0)
+    assert lstm.W_hh_l1_reverse is lstm.cells[3].W_hh
+    before = lstm(X)[0].data
+    lstm.W_hh_l1_reverse.data = np.zeros((3, 12))
+    assert not lstm.cells[3].W_hh.data.any()
+    assert not np.array_equal(lstm(X)[0].data, before)
+    lstm.b_h.data[:] = 7.0
+    assert (lstm.state_dict()["b_h"] == 7).all()
+    new = nn.Parameter(np.ones((3, 12)))
+    lstm.W_hh = new
+    assert lstm.cells[0].W_hh is new and dict(lstm.named_parameters())["W_hh"] is new
+    nn.init.orthogonal_(lstm.W_hh, rng=0)
+    np.testing.assert_allclose(new.data[:, :3] @ new.data[:, :3].T, np.eye(3), atol=1e-14)
+
+
+def test_a_bias_may_be_taken_away_and_given_back() -> None:
+    rnn = nn.RNN(2, 3, dtype=float, rng=0)
+    bias, with_bias = rnn.b_h, rnn(X)[0].data
+    rnn.b_h = None
+    assert rnn.b_h is None and [name for name, _ in rnn.named_parameters()] == ["W_xh", "W_hh"]
+    without = rnn(X)[0].data
+    assert not np.array_equal(with_bias, without)
+    rnn.b_h = bias
+    np.testing.assert_array_equal(rnn(X)[0].data, with_bias)
+    assert nn.GRU(2, 3, bias=False).b_hn is None
+
+
+@pytest.mark.parametrize("name", ["W_hx", "W_hh_l2", "W_hh_l0", "W_xh_revers", "b", "_reverse", ""])
+def test_typos_raise_attribute_errors(name: str) -> None:
+    lstm = nn.LSTM(2, 3, num_layers=2)
+    with pytest.raises(AttributeError, match=f"LSTM has no attribute '{name}'"):
+        getattr(lstm, name)
+
+
+@pytest.mark.parametrize("value", [np.zeros((2, 3)), tg.tensor(np.zeros((2, 3))), [[0.0]], 3.0])
+def test_a_parameter_is_not_silently_replaced_by_something_that_is_not_trained(value: Any) -> None:
+    layer, rnn = nn.Linear(2, 3), nn.RNN(2, 3)
+    with pytest.raises(TypeError, match=r"Linear\.W is a parameter.*\.W\.data = "):
+        layer.W = value
+    with pytest.raises(TypeError, match=r"W_xh is a parameter.*tg\.nn\.Parameter"):
+        rnn.W_xh = value
+    assert isinstance(layer.W, nn.Parameter) and isinstance(rnn.W_xh, nn.Parameter)
+
+
+def test_a_parameter_always_needs_a_gradient() -> None:
+    p = nn.Parameter([1.0, 2.0])
+    assert p.requires_grad and p.is_leaf and isinstance(p, tg.Tensor)
+    with pytest.raises(TypeError):
+        nn.Parameter([1, 2])
+
+
+# -- saving and loading -------------------------------------------------------------------------------
+
+
+def test_a_state_dict_is_a_copy_and_goes_back_exactly() -> None:
+    model, other = Model(0).eval(), Model(1).eval()
+    state = model.state_dict()
+    assert not np.array_equal(model(X).data, other(X).data)
+    other.load_state_dict(state)
+    np.testing.assert_array_equal(model(X).data, other(X).data)
+    state["scale"][:] = 9
+    assert model.scale.data == 1 and other.scale.data == 1
+    other.load_state_dict({name: tg.tensor(a) for name, a in model.state_dict().items()})  # Tensors too
+
+
+def test_loading_keeps_the_dtype_and_the_parameter() -> None:
+    layer = nn.Linear(2, 3)
+    W = layer.W
+    layer.load_state_dict({"W": np.ones((2, 3)), "b": np.ones(3)})
+    assert layer.W is W and W.dtype == np.float32 and (W.data == 1).all()
+
+
+def test_a_wrong_state_dict_lists_everything_and_changes_nothing() -> None:
+    model = Model()
+    before = model.state_dict()
+    state = model.state_dict()
+    del state["lstm.W_hh"], state["heads.1.b"]
+    state["scale"] = np.ones((2, 2))
+    state["lstm.b_h"] = np.ones(12, int)
+    state["head.0.W"] = np.ones(3)
+    state["heads.0.W"] = np.full((3, 1), 9.0)  # fits, and must not be taken
+    with pytest.raises(StateDictError) as caught:
+        model.load_state_dict(state)
+    lines = str(caught.value).splitlines()
+    assert "the state dict does not fit Model; nothing was changed" in lines[0]
+    assert sorted(line.strip() for line in lines[1:]) == [
+        "head.0.W: unexpected, of shape (3,)",
+        "heads.1.b: missing, expected shape (2,)",
+        "lstm.W_hh: missing, expected shape (3, 12)",
+        "lstm.b_h: expected dtype float32, got int64",
+        "scale: expected shape (1,), got (2, 2)",
+    ]
+    after = model.state_dict()
+    assert all(np.array_equal(after[name], before[name]) for name in NAMES)
+
+
+@pytest.mark.parametrize(
+    "bad", [np.array(["a", "b", "c"]), np.ones(3, complex), np.array([None] * 3), np.ones(3, bool)]
+)
+def test_values_that_are_no_real_numbers(bad: np.ndarray) -> None:
+    layer = nn.Linear(2, 3)
+    with pytest.raises(StateDictError, match="b: expected dtype float32, got"):
+        layer.load_state_dict({"W": np.ones((2, 3)), "b": bad})
+
+
+# -- functional_call ------------------------------------------------------------------------------------
+
+
+def test_functional_call_gives_the_gradient_to_the_tensors_in_place_of_the_parameters() -> None:
+    model = Model().eval()
+    replaced = {name: tg.tensor(p.data * 2, requires_grad=True) for name, p in model.named_parameters()}
+    before = dict(model.named_parameters())
+    out = nn.functional_call(model, replaced, X)
+    out.sum().backward()
+    assert dict(model.named_parameters()) == before and all(p.grad is None for p in before.values())
+    doubled = Model().eval()
+    doubled.load_state_dict({name: t.data for name, t in replaced.items()})
+    expected = doubled(X)
+    expected.sum().backward()
+    np.testing.assert_array_equal(out.data, expected.data)
+    for name, p in doubled.named_parameters():
+        np.testing.assert_array_equal(replaced[name].grad, p.grad)
+
+
+def test_functional_call_on_the_names_of_a_recurrent_layer() -> None:
+    gru = nn.GRU(2, 3, num_layers=2, bidirectional=True, dtype=float, rng=0)
+    for name, p in gru.named_parameters():
+        t = tg.tensor(p.data, requires_grad=True)
+        nn.functional_call(gru, {name: 1.0 * t}, X, state=None)[0].sum().backward()
+        gru(X)[0].sum().backward()
+        np.testing.assert_allclose(t.grad, p.grad, rtol=1e-12, atol=1e-14)
+        gru.zero_grad()
+
+
+def test_functional_call_replaces_a_shared_parameter_everywhere() -> None:
+    model = Tied()
+    x = np.ones((1, 2))
+    W = tg.tensor(model.first.W.data, requires_grad=True)
+    nn.functional_call(model, {"first.W": W}, x).sum().backward()
+    model(x).sum().backward()
+    np.testing.assert_array_equal(W.grad, model.first.W.grad)
+    # each name its own tensor: the two copies are untied
+    V, W = (tg.tensor(model.first.W.data, requires_grad=True) for _ in range(2))
+    nn.functional_call(model, {"first.W": V, "second.W": W}, x).sum().backward()
+    np.testing.assert_allclose(V.grad + W.grad, model.first.W.grad, rtol=1e-14)
+    assert model.first.W is model.second.W
+
+
+def test_functional_call_takes_arrays_and_gradients_of_gradients() -> None:
+    layer = nn.Linear(1, 1, bias=False, dtype=float)
+    assert nn.functional_call(layer, {"W": [[3.0]]}, [[2.0]]).item() == 6
+    W = tg.tensor([[3.0]], requires_grad=True)
+    (g,) = tg.grad((nn.functional_call(layer, {"W": W**2}, [[1.0]]) ** 2).sum(), [W], create_graph=True)
+    assert g.item() == 4 * 27 and tg.grad(g, W).item() == 12 * 9
+
+
+def test_functional_call_refuses_what_is_no_parameter_and_puts_everything_back() -> None:
+    model = Model()
+    before = dict(model.named_parameters())
+    with pytest.raises(StateDictError, match=r"no parameter named lstm\.W_h, scales; there are scale, lstm\.W_xh"):
+        nn.functional_call(model, {"lstm.W_h": X, "scales": X}, X)
+    with pytest.raises(StateDictError, match=r"scale: expected shape \(1,\), got \(2,\)"):
+        nn.functional_call(model, {"heads.0.b": tg.tensor([5.0]), "scale": tg.tensor([1.0, 2.0])}, X)
+    with pytest.raises(ValueError):
+        nn.functional_call(model, {"scale": tg.tensor([1.0])}, X[..., :1])  # fails inside
+    assert dict(model.named_parameters()) == before
+
+
+# -- copies ----------------------------------------------------------------------------------------------
+
+
+def test_a_deep_copy_is_independent() -> None:
+    model = Model()
+    model.eval()(X).sum().backward()
+    clone = copy.deepcopy(model)
+    assert [name for name, _ in clone.named_parameters()] == NAMES
+    np.testing.assert_array_equal(clone(X).data, model(X).data)
+    for (name, p), (_, q) in zip(model.named_parameters(), clone.named_parameters(), strict=True):
+        assert p is not q and type(q) is nn.Parameter and p.name == q.name and q.requires_grad
+        np.testing.assert_array_equal(p.grad, q.grad)
+        q.data = q.data + 1
+        assert not np.array_equal(model.state_dict()[name], clone.state_dict()[name])
+    clone.lstm.W_hh_l1.data[:] = 5
+    assert clone.lstm.cells[1].W_hh.data[0, 0] == 5 and model.lstm.W_hh_l1.data[0, 0] != 5
+    clone.train()
+    assert not model.training
+
+
+def test_copies_draw_the_same_masks_from_generators_of_their_own() -> None:
+    model = Model().train()
+    clone = copy.deepcopy(model)
+    np.testing.assert_array_equal(model(X).data, clone(X).data)
+    model(X)
+    assert not np.array_equal(model(X).data, clone(X).data)

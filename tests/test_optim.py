@@ -1,0 +1,394 @@
+"""Optimizers, clipping and schedules: against PyTorch, against their equations, and saved in the middle."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tg
+from tinygrad_rnn.errors import GraphError, ShapeError, StateDictError
+
+optim = tg.optim
+
+
+def leaf(data: Any, dtype: Any = float) -> tg.Tensor:
+    return tg.tensor(data, dtype=dtype, requires_grad=True)
+
+
+OPTIONS: list[tuple[str, dict[str, Any]]] = [
+    ("SGD", {"lr": 0.1}),
+    ("SGD", {"lr": 0.05, "momentum": 0.9}),
+    ("SGD", {"lr": 0.05, "momentum": 0.9, "nesterov": True}),
+    ("SGD", {"lr": 0.05, "momentum": 0.5, "weight_decay": 0.1}),
+    ("SGD", {"lr": 0.05, "momentum": 0.5, "weight_decay": 0.1, "nesterov": True}),
+    ("Adagrad", {"lr": 0.1}),
+    ("Adagrad", {"lr": 0.1, "eps": 1e-2, "weight_decay": 0.1}),
+    ("RMSprop", {"lr": 0.05}),
+    ("RMSprop", {"lr": 0.05, "alpha": 0.8, "eps": 1e-3, "weight_decay": 0.1}),
+    ("Adam", {"lr": 0.1}),
+    ("Adam", {"lr": 0.1, "betas": (0.7, 0.9), "eps": 1e-3, "weight_decay": 0.1}),
+    ("AdamW", {"lr": 0.1}),
+    ("AdamW", {"lr": 0.1, "betas": (0.7, 0.9), "eps": 1e-3, "weight_decay": 0.3}),
+]
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize(("kind", "options"), OPTIONS)
+def test_twenty_steps_agree_with_torch(torch: Any, kind: str, options: dict[str, Any]) -> None:
+    rng = np.random.default_rng(0)
+    starts = [rng.standard_normal((3, 2)), rng.standard_normal(4), rng.standard_normal(())]
+    ours, theirs = [leaf(a) for a in starts], [torch.tensor(a, requires_grad=True) for a in starts]
+    a, b = getattr(optim, kind)(ours, **options), getattr(torch.optim, kind)(theirs, **options)
+    for step in range(20):
+        for k, (p, q) in enumerate(zip(ours, theirs, strict=True)):
+            g = rng.standard_normal(p.shape) * 10.0 ** (step % 3 - 1)
+            missing = k == 1 and step in (0, 1, 7)  # no gradient has come: nothing at all happens to it
+            p.grad, q.grad = (None, None) if missing else (g, torch.tensor(g))
+        a.step()
+        b.step()
+        for p, q in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(p.data, q.detach(), rtol=1e-10, atol=1e-10)
+            assert type(p.data) is np.ndarray
+
+
+def test_first_steps_by_hand() -> None:
+    def after(kind: str, gradients: list[float], **options: Any) -> float:
+        p = leaf(1.0)
+        optimizer = getattr(optim, kind)([p], **options)
+        for g in gradients:
+            p.grad = g
+            optimizer.step()
+        return p.item()
+
+    assert after("SGD", [2.0, 1.0], lr=0.1) == pytest.approx(1 - 0.2 - 0.1)
+    assert after("SGD", [2.0, 1.0], lr=0.1, momentum=0.5) == pytest.approx(1 - 0.2 - 0.1 * (0.5 * 2 + 1))
+    assert after("SGD", [2.0], lr=0.1, momentum=0.5, nesterov=True) == pytest.approx(1 - 0.1 * (2 + 0.5 * 2))
+    assert after("SGD", [2.0], lr=0.1, weight_decay=0.5) == pytest.approx(1 - 0.1 * (2 + 0.5))
+    assert after("Adagrad", [3.0, 4.0], lr=0.1) == pytest.approx(1 - 0.1 - 0.1 * 4 / 5)
+    assert after("RMSprop", [3.0], lr=0.1, alpha=0.75) == pytest.approx(1 - 0.1 / math.sqrt(0.25))
+    assert after("Adam", [3.0], lr=0.1) == pytest.approx(1 - 0.1)  # the bias correction makes the first step lr
+    assert after("Adam", [3.0, 3.0], lr=0.1) == pytest.approx(1 - 0.2)
+    assert after("AdamW", [3.0], lr=0.1, weight_decay=0.5) == pytest.approx(0.95 - 0.1)
+
+
+@pytest.mark.parametrize(("kind", "options"), OPTIONS)
+def test_a_saved_state_goes_on_bit_for_bit(kind: str, options: dict[str, Any]) -> None:
+    rng = np.random.default_rng(0)
+    gradients = [rng.standard_normal((2, 3)).astype(np.float32) for _ in range(12)]
+
+    def run(p: tg.Tensor, optimizer: Any, part: list[np.ndarray]) -> None:
+        for g in part:
+            p.grad = g
+            optimizer.step()
+
+    def fresh() -> tuple[tg.Tensor, Any]:
+        p = leaf(np.ones((2, 3)), np.float32)
+        return p, getattr(optim, kind)([p], **options)
+
+    p, whole = fresh()
+    run(p, whole, gradients)
+    q, first = fresh()
+    run(q, first, gradients[:5])
+    state, values = first.state_dict(), q.data.copy()
+    run(q, first, gradients[5:])  # the saved state is a copy
+    r, second = fresh()
+    second.lr = 123.0
+    r.data = values
+    second.load_state_dict(state)
+    run(r, second, gradients[5:])
+    np.testing.assert_array_equal(p.data, r.data)
+    assert second.steps == 12 and second.lr == options["lr"]
+    assert all(isinstance(value, np.ndarray) for value in state.values())
+
+
+def test_a_state_that_does_not_fit_lists_everything_and_changes_nothing() -> None:
+    adam = optim.Adam([leaf([1.0, 2.0]), leaf(3.0)])
+    adam.parameters[0].grad = [1.0, 1.0]
+    adam.step()
+    before = adam.state_dict()
+    wrong = adam.state_dict() | {
+        "m.0": np.ones(3),
+        "x.0": np.ones(1),
+        "steps": np.array(99),
+        "v.0": np.array(["a", "b"]),
+    }
+    del wrong["v.1"]
+    with pytest.raises(StateDictError) as caught:
+        adam.load_state_dict(wrong)
+    message = str(caught.value)
+    for part in (
+        "does not fit this Adam; nothing was changed",
+        "v.1: missing",
+        "x.0: unexpected",
+        "m.0: expected shape (2,), got (3,)",
+        "v.0: expected real numbers, got <U1",
+    ):
+        assert part in message
+    assert all(np.array_equal(adam.state_dict()[name], value) for name, value in before.items())
+    with pytest.raises(StateDictError, match=r"m\.0: missing"):
+        adam.load_state_dict(optim.SGD([leaf([1.0, 2.0])], lr=1.0).state_dict())
+
+
+# -- what holds for all ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kind", "options"), OPTIONS)
+def test_dtype_and_shape_are_kept(kind: str, options: dict[str, Any]) -> None:
+    p, q = leaf(np.ones((2, 2)), np.float32), leaf(1.0, np.float32)
+    optimizer = getattr(optim, kind)([p, q], **options)
+    optimizer.lr = np.float64(0.1)  # as from np.linspace
+    for _ in range(2):
+        p.grad, q.grad = np.ones((2, 2)), 1.0
+        optimizer.step()
+    for t in (p, q):
+        assert t.data.dtype == np.float32 and type(t.data) is np.ndarray
+    assert p.shape == (2, 2) and q.shape == ()
+    q.data[...] = 5
+    assert q.item() == 5
+
+
+@pytest.mark.parametrize(("kind", "options"), OPTIONS)
+def test_a_graph_recorded_before_a_step_keeps_its_values(kind: str, options: dict[str, Any]) -> None:
+    p = leaf([1.0, 2.0])
+    optimizer = getattr(optim, kind)([p], **options)
+    loss = (p * p * p).sum()
+    p.grad = [1.0, 1.0]
+    optimizer.step()
+    optimizer.zero_grad()
+    loss.backward()
+    np.testing.assert_array_equal(p.grad, [3.0, 12.0])
+
+
+def test_parameters_without_a_gradient_are_skipped() -> None:
+    p, q = leaf([1.0]), leaf([1.0])
+    optimizer = optim.SGD([p, q], lr=0.1, weight_decay=1.0)
+    p.grad = [1.0]
+    optimizer.step()
+    assert p.data == 0.8 and q.data == 1.0
+    optimizer.zero_grad()
+    assert p.grad is None and q.grad is None
+    optimizer.step()
+    assert p.data == 0.8 and optimizer.steps == 2
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda ps: optim.SGD(ps, lr=0.1, momentum=0.9),
+        lambda ps: optim.Adagrad(ps, lr=0.5),
+        lambda ps: optim.RMSprop(ps, lr=0.05),
+        lambda ps: optim.Adam(ps, lr=0.1),
+        lambda ps: optim.AdamW(ps, lr=0.1),
+    ],
+)
+def test_all_of_them_fit_a_line(make: Any) -> None:
+    x = np.random.default_rng(0).standard_normal((50, 2))
+    y = x @ [[2.0], [-1.0]] + 0.5
+    layer = tg.nn.Linear(2, 1, dtype=float, rng=0)
+    optimizer = make(layer.parameters())
+    for _ in range(300):
+        optimizer.zero_grad()
+        loss = tg.nn.mse_loss(layer(x), y)
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 1e-3
+    np.testing.assert_allclose([*layer.W.data.ravel(), *layer.b.data], [2, -1, 0.5], atol=0.05)
+
+
+# -- bad inputs -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["SGD", "Adagrad", "RMSprop", "Adam", "AdamW"])
+def test_parameters_that_cannot_be_trained(kind: str) -> None:
+    def make(parameters: Any, lr: float = 0.1) -> Any:
+        return getattr(optim, kind)(parameters, lr=lr)
+
+    p = leaf([1.0])
+    with pytest.raises(ValueError, match="no parameters were given"):
+        make([])
+    with pytest.raises(ValueError, match="no parameters were given"):
+        make(tg.nn.Dropout(0.5).parameters())
+    with pytest.raises(ValueError, match="given twice"):
+        make([p, leaf([2.0]), p])
+    with pytest.raises(TypeError, match=r"must be a sequence.*not one tensor"):
+        make(p)
+    with pytest.raises(TypeError, match="parameter 1 must be a Tensor, not ndarray"):
+        make([p, np.ones(2)])
+    with pytest.raises(GraphError, match="parameter 1 is not a leaf that needs a gradient"):
+        make([p, p * 2])
+    with pytest.raises(GraphError, match="parameter 0 is not a leaf that needs a gradient"):
+        make([tg.tensor([1.0])])
+    for lr in (0.0, -0.1, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="lr must be above 0"):
+            make([p], lr)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "message"),
+    [
+        ("SGD", {"lr": 1.0, "momentum": -0.1}, "momentum must be 0 or more"),
+        ("SGD", {"lr": 1.0, "weight_decay": -1}, "weight_decay must be 0 or more"),
+        ("SGD", {"lr": 1.0, "nesterov": True}, "nesterov=True needs a momentum above 0"),
+        ("Adagrad", {"eps": -1.0}, "eps must be"),
+        ("RMSprop", {"alpha": 1.0}, "alpha must be 0 or more and below 1, not 1.0"),
+        ("RMSprop", {"eps": float("nan")}, "eps must be"),
+        ("Adam", {"betas": (1.0, 0.9)}, r"betas\[0\] must be 0 or more and below 1"),
+        ("Adam", {"betas": (0.9, -0.1)}, r"betas\[1\] must be"),
+        ("AdamW", {"weight_decay": -0.1}, "weight_decay must be 0 or more"),
+    ],
+)
+def test_settings(kind: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        getattr(optim, kind)([leaf([1.0])], **options)
+
+
+def test_a_gradient_of_another_shape_is_refused_where_it_is_set() -> None:
+    p = leaf([1.0, 2.0])
+    with pytest.raises(ShapeError):
+        p.grad = [1.0, 2.0, 3.0]
+
+
+# -- clipping --------------------------------------------------------------------------------------------
+
+
+def having(*gradients: Any, dtype: Any = float) -> list[tg.Tensor]:
+    parameters = []
+    for g in gradients:
+        p = leaf(np.zeros(np.shape(g)), dtype)
+        p.grad = g
+        parameters.append(p)
+    return parameters
+
+
+def test_clipping_the_norm_of_all_gradients_together() -> None:
+    p, q, r = [*having([3.0, 0.0], [[4.0]]), leaf([1.0])]
+    assert optim.clip_grad_norm_([p, q, r], 1.0) == 5.0
+    np.testing.assert_allclose(p.grad, [0.6, 0.0], rtol=1e-15)
+    np.testing.assert_allclose(q.grad, [[0.8]], rtol=1e-15)
+    assert r.grad is None
+    # a short gradient is left alone, bit for bit: clipping does not lengthen
+    (p,) = having([3e-9, 4e-9])
+    assert optim.clip_grad_norm_([p], 1.0) == pytest.approx(5e-9)
+    np.testing.assert_array_equal(p.grad, [3e-9, 4e-9])
+    (p,) = having([3.0, 4.0])
+    assert optim.clip_grad_norm_([p], 5.0) == 5.0
+    np.testing.assert_array_equal(p.grad, [3.0, 4.0])
+    assert optim.clip_grad_norm_([leaf([1.0])], 1.0) == 0.0
+
+
+@pytest.mark.oracle
+def test_clipping_agrees_with_torch(torch: Any) -> None:
+    rng = np.random.default_rng(0)
+    gradients = [rng.standard_normal((3, 4)), rng.standard_normal(5)]
+    for name, bound in (("clip_grad_norm_", 0.7), ("clip_grad_norm_", 70.0), ("clip_grad_value_", 0.3)):
+        ours, theirs = having(*gradients), [torch.zeros(g.shape, dtype=torch.float64) for g in gradients]
+        for q, g in zip(theirs, gradients, strict=True):
+            q.grad = torch.tensor(g)
+        norm, expected = getattr(optim, name)(ours, bound), getattr(torch.nn.utils, name)(theirs, bound)
+        if norm is not None:
+            assert norm == pytest.approx(float(expected), rel=1e-12)
+        for p, q in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(p.grad, q.grad, rtol=3e-6)  # torch adds 1e-6 to the norm
+
+
+def test_clipping_keeps_the_dtype_and_adds_up_in_double_precision() -> None:
+    (p,) = having(np.full(10, 1e30), dtype=np.float32)
+    assert optim.clip_grad_norm_([p], 1.0) == pytest.approx(1e30 * math.sqrt(10))  # float32 would overflow
+    assert p.grad.dtype == np.float32
+    np.testing.assert_allclose(p.grad, 1 / math.sqrt(10), rtol=1e-6)
+    optim.clip_grad_value_([p], 0.1)
+    assert p.grad.dtype == np.float32 and (p.grad == np.float32(0.1)).all()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_gradients_that_are_not_finite_are_reported_and_left(bad: float) -> None:
+    p, q = having([1.0, bad], [7.0])
+    assert not math.isfinite(optim.clip_grad_norm_([p, q], 1.0))
+    np.testing.assert_array_equal(p.grad, [1.0, bad])
+    np.testing.assert_array_equal(q.grad, [7.0])
+
+
+def test_clipping_by_value() -> None:
+    p, q = [*having([3.0, -0.2, -9.0]), leaf([1.0])]
+    optim.clip_grad_value_([p, q], 0.5)
+    np.testing.assert_array_equal(p.grad, [0.5, -0.2, -0.5])
+
+
+@pytest.mark.parametrize("clip", [optim.clip_grad_norm_, optim.clip_grad_value_])
+def test_clipping_nothing_or_to_nothing(clip: Any) -> None:
+    (p,) = having([3.0])
+    for bound in (0.0, -1.0, float("nan")):
+        with pytest.raises(ValueError, match="must be above 0"):
+            clip([p], bound)
+    with pytest.raises(TypeError, match="not one tensor"):
+        clip(p, 1.0)
+    used_up = tg.nn.Linear(1, 1).parameters()
+    list(used_up)
+    with pytest.raises(ValueError, match=r"model\.parameters\(\) can be gone through only once"):
+        clip(used_up, 1.0)
+    assert p.grad == 3.0
+
+
+# -- schedules --------------------------------------------------------------------------------------------
+
+SCHEDULES: list[tuple[str, dict[str, Any]]] = [
+    ("StepLR", {"step_size": 3, "gamma": 0.5}),
+    ("ExponentialLR", {"gamma": 0.9}),
+    ("LinearLR", {}),
+    ("LinearLR", {"start_factor": 0.1, "end_factor": 0.7, "total_iters": 6}),
+    ("CosineAnnealingLR", {"T_max": 8, "eta_min": 0.01}),
+]
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize(("kind", "options"), SCHEDULES)
+def test_schedules_agree_with_torch(torch: Any, kind: str, options: dict[str, Any]) -> None:
+    ours, its = optim.SGD([leaf(0.0)], lr=0.3), torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.3)
+    a, b = getattr(optim, kind)(ours, **options), getattr(torch.optim.lr_scheduler, kind)(its, **options)
+    for _ in range(20):
+        assert ours.lr == pytest.approx(its.param_groups[0]["lr"], rel=1e-10, abs=1e-12)
+        ours.step(), its.step()
+        a.step(), b.step()
+
+
+def test_schedules_by_hand() -> None:
+    def rates(kind: str, n: int = 5, **options: Any) -> list[float]:
+        optimizer = optim.SGD([leaf(0.0)], lr=1.0)
+        schedule, found = getattr(optim, kind)(optimizer, **options), []
+        for _ in range(n):
+            found.append(optimizer.lr)
+            schedule.step()
+        return found
+
+    assert rates("StepLR", step_size=2, gamma=0.5) == [1, 1, 0.5, 0.5, 0.25]
+    assert rates("ExponentialLR", gamma=0.5) == [1, 0.5, 0.25, 0.125, 0.0625]
+    assert rates("LinearLR", start_factor=0.5, total_iters=2) == [0.5, 0.75, 1, 1, 1]
+    assert rates("CosineAnnealingLR", T_max=4) == pytest.approx([1, 0.5 + 0.5**1.5, 0.5, 0.5 - 0.5**1.5, 0])
+    assert rates("LambdaLR", factor=lambda epoch: np.float64(epoch)) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(("kind", "options"), SCHEDULES)
+def test_a_schedule_goes_on_where_it_was_saved(kind: str, options: dict[str, Any]) -> None:
+    a, b = optim.SGD([leaf(0.0)], lr=0.3), optim.SGD([leaf(0.0)], lr=5.0)
+    first = getattr(optim, kind)(a, **options)
+    for _ in range(4):
+        first.step()
+    b.load_state_dict(a.state_dict())  # the schedule is made anew on an optimizer in the middle of its way
+    second = getattr(optim, kind)(b, **options)
+    second.load_state_dict(first.state_dict())
+    assert second.epoch == 4
+    for _ in range(5):
+        assert a.lr == b.lr and type(b.lr) is float
+        first.step(), second.step()
+    with pytest.raises(StateDictError, match=f"{kind}: missing epoch, initial_lr"):
+        second.load_state_dict({})
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("StepLR", "step_size"), ("LinearLR", "total_iters"), ("CosineAnnealingLR", "T_max")]
+)
+def test_schedules_over_no_epochs(kind: str, name: str) -> None:
+    for value in (0, -1):
+        with pytest.raises(ValueError, match=f"{name} must be 1 or more"):
+            getattr(optim, kind)(optim.SGD([leaf(0.0)], lr=1.0), **{name: value})

@@ -1,0 +1,129 @@
+"""The picture as DOT, the language of Graphviz: one cluster a time step.
+
+The positions of boxes and the curves of edges are written into the text, and ``layout=nop2`` tells Graphviz to keep them.
+Its own layout of an unrolled graph puts steps out of order, and takes minutes from 30 steps on. Who wants it all the same
+deletes that one attribute: depth then goes upwards, and recurrent edges take no part in the ranking.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from . import theme
+from .layout import Point
+from .legend import Legend
+from .picture import Cell
+
+if TYPE_CHECKING:
+    from .drawing import Drawing
+
+FONT = "DejaVu Sans,Helvetica,Arial,sans-serif"
+
+
+def write(drawing: Drawing) -> str:
+    """The DOT of a drawing, made with the graphviz package."""
+    import graphviz
+
+    colours = theme.DARK if drawing.theme == "dark" else theme.LIGHT
+    picture, drawn = drawing.picture, drawing.drawn
+    title = Legend(picture).title
+    graph = graphviz.Digraph("tape", comment="the layout is part of this file; without layout=nop2, dot makes its own")
+    graph.attr(layout="nop2", rankdir="BT", newrank="true", nodesep="0.2", ranksep="0.3", bgcolor=colours["page"])
+    graph.attr(label=escape(title), labelloc="t", fontname=FONT, fontcolor=colours["text"], fontsize="13")
+    graph.attr("node", fontname=FONT, fontsize="10", margin="0.08,0.04", height="0.3", fontcolor=colours["text"])
+    graph.attr("edge", arrowsize="0.5", color=colours["edge"], fontname=FONT)
+    tiles = {tile.cell: tile for tile in drawn.tiles}
+    places = {column: (x, width) for column, x, width in drawn.columns}
+
+    def node(target: Any, cell: Cell, k: int) -> None:
+        name = cell.id_of(k)
+        tile = tiles[cell]
+        x, y = tile.at(tile.layout.centres[k])
+        w, h = tile.sizes[k]
+        box = cell.template.boxes[k]
+        if box.kind == "loss":  # the second outline lies outside
+            w, h = w - 8, h - 8
+        lines = (*map(cell.text, box.lines), *drawing.figures.get(name, ()))
+        words = "\\n".join(escape(line) for line in lines)
+        tip = escape(cell.text(box.title))
+        size = {"width": f"{w / 72:.3f}", "height": f"{h / 72:.3f}", "pos": f"{x:.1f},{y:.1f}"}
+        target.node(name, words, tooltip=tip, **size, **looks(box.kind, colours))
+
+    by_column: dict[Any, list[Cell]] = {}
+    for cell in picture.cells.values():
+        by_column.setdefault(cell.column, []).append(cell)
+    for column in picture.columns:
+        cells = by_column[column]
+        name = f"cluster_t{column.t}" if column.kind == "step" else f"{column.kind}_{column.t}"
+        with graph.subgraph(name=name) as cluster:
+            if column.kind == "step":
+                x, width = places[column]
+                box = f"{x - 8:.1f},-8.0,{x + width + 8:.1f},{drawn.height + 22:.1f}"
+                cluster.attr(bb=box, lp=f"{x + width / 2:.1f},{drawn.height + 12:.1f}")
+                cluster.attr(label=f"t = {column.t}", style="rounded", labelloc="t", color=colours["line"], bgcolor=colours["panel"])
+            for cell in cells:
+                for k in range(len(cell.template.boxes)):
+                    node(cluster, cell, k)
+    for tile in drawn.tiles:
+        for link, points in zip(tile.cell.template.links, tile.layout.edges, strict=True):
+            cut = tile.cell.template.boxes[link.target].kind == "cut"
+            look = edge_looks("cut" if cut else "forward", colours)
+            graph.edge(tile.cell.id_of(link.source), tile.cell.id_of(link.target), pos=spline([tile.at(q) for q in points]), **look)
+    for line in drawn.lines:
+        join = line.join
+        ends = join.source.id_of(join.box), join.target.id_of(join.target.template.entries[join.entry])
+        look = edge_looks(join.kind, colours)
+        if join.kind in ("state", "cut", "gather"):
+            look["constraint"] = "false"
+        graph.edge(*ends, pos=spline(line.points, line.whole), edgetooltip=escape(join.name), **look)
+    return str(graph.source)
+
+
+def looks(kind: str, colours: dict[str, str]) -> dict[str, str]:
+    """Shape, line and colour of a node: the marks of the legend."""
+    family = {"cell": "state", "loss": "op", "leaf": "input", "cut": "cut", "fold": "op"}.get(kind, kind)
+    fill = colours.get(f"{family}-fill", colours["page"])
+    look = {"shape": "box", "style": "filled", "fillcolor": fill, "color": colours[family]}
+    if kind in ("state", "cell"):
+        look["penwidth"] = "2.5"
+    elif kind == "loss":
+        look |= {"peripheries": "2", "style": "filled"}
+    elif kind in ("ref", "cut"):
+        look["style"] = "filled,dashed"
+    elif kind == "fold":
+        look |= {"style": "filled,dotted", "color": colours["quiet"]}
+    elif kind in ("input", "leaf"):
+        look |= {"shape": "ellipse", "style": "filled", "margin": "0.02,0.02"}
+        look["color"] = colours["op" if kind == "leaf" else "input"]
+    return look
+
+
+def edge_looks(kind: str, colours: dict[str, str]) -> dict[str, str]:
+    if kind == "state":
+        return {"color": colours["state"], "penwidth": "2"}
+    if kind == "cut":
+        look = {"color": colours["cut"], "penwidth": "1.8", "style": "dashed", "fontcolor": colours["text"]}
+        return look | {"label": "✂ detach", "fontsize": "9"}
+    return {"color": colours["quiet"]} if kind == "gather" else {}
+
+
+def spline(points: list[Point], arrow: bool = True) -> str:
+    """The points as Graphviz writes an edge: an arrowhead and cubic curves, here straight."""
+    (ax, ay), (bx, by) = points[-2], points[-1]
+    length = max(abs(ax - bx) + abs(ay - by), 0.01)
+    back = min(5.0, length / 2) if arrow else 0.0
+    tip = [f"e,{bx:.1f},{by:.1f}"] if arrow else []
+    end = (bx - (bx - ax) / length * back, by - (by - ay) / length * back)
+    line = [*points[:-1], end]
+    out = [f"{line[0][0]:.1f},{line[0][1]:.1f}"]
+    for (ax, ay), (bx, by) in zip(line, line[1:], strict=False):
+        slanted = abs(ax - bx) > 0.05 and abs(ay - by) > 0.05
+        middle = (ay + by) / 2
+        controls = ((ax, middle), (bx, middle)) if slanted else ((ax, ay), (bx, by))
+        out += [f"{x:.1f},{y:.1f}" for x, y in (*controls, (bx, by))]
+    return " ".join([*tip, *out])
+
+
+def escape(text: str) -> str:
+    """The text as it is, whatever it holds: DOT reads backslashes, and the graphviz package adds the quotes."""
+    return text.replace("\\", "\\\\").replace("\r", " ").replace("\n", " ").replace("\x00", " ")

@@ -1,0 +1,92 @@
+"""Which time steps a picture shows.
+
+A wide picture is an archive, not something to read. So the middle of a long sequence is folded into one column that says
+how many steps it hides. A cut is never hidden, nor a step where a loss is taken, up to a limit, and then it is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ..errors import DrawError
+from .reading import Reading
+
+LIMIT = 12  # columns, where the steps to show are chosen here and not by the caller
+
+ENDS = {"op": (2, 1), "cell": (5, 5)}
+SMALL_ENDS = {"op": (2, 2), "cell": (5, 5)}  # for cells of few ops, which are narrow
+SMALL = 8
+
+
+def default_level(reading: Reading) -> str:
+    """Ops where everything fits without folding, else cells."""
+    return "op" if len(reading.times) <= sum(_ends(reading, "op")) else "cell"
+
+
+def choose(reading: Reading, level: str, steps: Any) -> tuple[list[int], list[str]]:
+    """The time steps to show, in order, and what to say about those that had to be left out."""
+    times = reading.times
+    if isinstance(steps, str) and steps == "all":
+        return times, []
+    if steps is not None:
+        return _chosen(times, steps), []
+    first, last = _ends(reading, level)
+    if len(times) <= first + last:
+        return times, []
+    shown = {*times[:first], *times[-last:]}
+    places = important(reading)
+    left_out = 0
+    for place in places:  # each a cut (both sides of it) or a loss
+        if len(shown | place) <= LIMIT:
+            shown |= place
+        else:
+            left_out += 1
+    for before, t, behind in zip(times, times[1:], times[2:], strict=False):
+        if before in shown and behind in shown:  # an ellipsis for one step would save nothing
+            shown.add(t)
+    notes = [f"{left_out} more steps with a cut or a loss are not shown"] if left_out else []
+    return sorted(shown), notes
+
+
+def important(reading: Reading) -> list[set[int]]:
+    """The steps beside each cut, and those where a loss is taken, outermost first."""
+    times = set(reading.times)
+    places: dict[tuple[int, ...], None] = {}
+    for step, records in reading.steps.items():
+        for record in records:
+            for x in record.inputs or ():
+                if x is not None and x.cut is not None and x.cut.step is not None and step.t is not None:
+                    places[tuple(sorted({x.cut.step.t or step.t, step.t} & times))] = None
+    after = reading.after
+    for record in reading.losses():
+        t = reading.where[record][0].t if record in reading.where else after[record]
+        if t is not None:
+            places[(t,)] = None
+    found = sorted(places)
+    order = [found[k // 2] if k % 2 == 0 else found[-1 - k // 2] for k in range(len(found))]
+    return [set(place) for place in order]
+
+
+def _ends(reading: Reading, level: str) -> tuple[int, int]:
+    small = max((len(records) for records in reading.steps.values()), default=0) <= SMALL
+    return (SMALL_ENDS if small else ENDS)[level]
+
+
+def _chosen(times: Sequence[int], steps: Iterable[Any]) -> list[int]:
+    """A list such as [1, 2, "...", -1]; what is not listed is hidden, with or without the dots."""
+    if isinstance(steps, str | int) or not isinstance(steps, Iterable):
+        raise DrawError(f'steps must be None, "all" or a list such as [1, 2, "...", {times[-1]}], not {steps!r}')
+    shown = set()
+    for t in steps:
+        if t in ("...", "…", Ellipsis):
+            continue
+        if isinstance(t, bool) or not hasattr(t, "__index__"):
+            raise DrawError(f'steps may list time steps and "...", not {t!r}')
+        t = times[int(t)] if -len(times) <= int(t) < 0 else int(t)
+        shown.add(t)
+    unknown = sorted(shown - set(times))
+    if unknown or not shown:
+        wrong = f"has no time step {unknown[0]}" if unknown else "needs at least one time step to show"
+        raise DrawError(f"the picture {wrong}: its steps are {times[0]} to {times[-1]}, or count from the end: -1")
+    return sorted(shown)

@@ -1,0 +1,136 @@
+"""What the picture says about itself: a title, a description for those who cannot see it, and the legend."""
+
+from __future__ import annotations
+
+from xml.sax.saxutils import escape
+
+from .picture import Picture
+from .template import layer_title, shape_text
+from .text import line_width, pieces
+
+LINE = 20.0
+
+WORDS = {
+    "op": "operation",
+    "cell": "one time step of a layer",
+    "state": "state",
+    "ref": "shared weight, drawn at each use",
+    "input": "input or constant, needs no gradient",
+    "leaf": "leaf that gets a gradient",
+    "loss": "loss or output",
+    "cut": "detached: no gradient passes",
+    "fold": "steps not shown",
+}
+
+
+class Legend:
+    """The words that go with a picture."""
+
+    def __init__(self, picture: Picture) -> None:
+        self.picture = picture
+        kinds = {box.kind for cell in picture.cells.values() for box in cell.template.boxes}
+        self.kinds = [kind for kind in WORDS if kind in kinds]
+        if "ref" in kinds and not picture.rows:
+            self.words = {**WORDS, "ref": "parameter"}
+        else:
+            self.words = WORDS
+        self.title = self._title()
+        self.facts = self._facts()
+
+    def _title(self) -> str:
+        picture = self.picture
+        if not picture.rows:
+            n = len(picture.reading.tape)
+            return f"{n} operation{'s' * (n != 1)}"
+        times = picture.reading.times
+        layers = ", ".join(dict.fromkeys(layer_title(name) for name in picture.reading.layers))
+        text = f"{layers}: {len(times)} time step{'s' * (len(times) != 1)}"
+        return text + (f", {len(picture.steps)} shown" if picture.hidden else "")
+
+    def _facts(self) -> list[str]:
+        picture = self.picture
+        facts = []
+        hidden = [f"{a} to {b}" if a != b else str(a) for a, b in picture.hidden]
+        if hidden:
+            facts.append(f"not shown: step{'s' * (len(hidden) > 1 or ' to ' in hidden[0])} {', '.join(hidden)}")
+        at_once: dict[str, list[str]] = {}
+        for text, counts in picture.sources.formulas.items():
+            n, windows = sum(counts.values()), len(counts)
+            if n > windows:
+                where = f"for all {n} steps" if windows == 1 else f"for the steps of each of {windows} windows"
+                at_once.setdefault(where, []).append(text.replace(" ", "\u00a0"))
+        facts += [f"computed at once {where}: {'   '.join(texts)}" for where, texts in at_once.items()]
+        facts += picture.notes
+        return facts
+
+    @property
+    def shared(self) -> list[str]:
+        """The master list of the shared weights."""
+        shared = [(key, sum(counts.values())) for key, counts in self.picture.sources.shared.items()]
+        texts = [f"{name} {shape_text(shape)}" + (f" in {n} steps" if n > 1 else "") for (name, shape), n in shared]
+        return [text.replace(" ", "\u00a0") for text in texts]  # not to be torn apart at the end of a line
+
+    @property
+    def description(self) -> str:
+        cuts = sum(cell.column.kind.startswith("cut") for cell in self.picture.cells.values())
+        parts = [self.title, f"level {self.picture.level}", *self.facts]
+        if cuts:
+            parts.append(f"cut by detach at {cuts} place{'s' * (cuts > 1)}")
+        if self.shared:
+            parts.append(f"weights: {', '.join(self.shared)}")
+        return "; ".join(parts) + "."
+
+    def write(self, p: str, width: float) -> tuple[str, float]:
+        """The legend as SVG, and its height."""
+        items = [(kind, self.words[kind]) for kind in self.kinds]
+        if any(join.kind == "state" for join in self.picture.joins.values()):
+            items.append(("es", "state handed on"))
+        out, x, y = [], 0.0, 0.0
+        for kind, words in items:
+            need = 34 + line_width(words, 10) + 14
+            if x and x + need > width:
+                x, y = 0.0, y + LINE
+            out.append(_sample(p, kind, x, y) + _text(p, words, x + 34, y + 4))
+            x += need
+        y += LINE if items else 0
+        texts = [f"Weights: {'   '.join(self.shared)}"] if self.shared else []
+        texts += [fact[0].upper() + fact[1:] for fact in self.facts]
+        for text in texts:
+            for line in wrap(text, width):
+                out.append(_text(p, line, 0.0, y + 4))
+                y += LINE - 4
+        return "".join(out), y
+
+
+def wrap(text: str, width: float) -> list[str]:
+    """Lines of at most this width in px."""
+    lines, line = [], ""
+    for word in text.split(" "):
+        if line and line_width(f"{line} {word}", 10) > width:
+            lines.append(line)
+            line = word
+        else:
+            line = f"{line} {word}" if line else word
+    return [*lines, line]
+
+
+def _sample(p: str, kind: str, x: float, y: float) -> str:
+    if kind == "es":
+        return f'<path class="{p}es" d="M{x:.0f} {y:.0f}h24" marker-end="url(#{p}as)"/>'
+    rx = 7 if kind in ("input", "leaf") else 2
+    out = f'<rect class="{p}{kind}" x="{x + 1:.0f}" y="{y - 7:.0f}" width="26" height="14" rx="{rx}"/>'
+    if kind == "loss":
+        out += f'<rect class="{p}loss" x="{x + 3.5:.1f}" y="{y - 4.5:.1f}" width="21" height="9"/>'
+    return out
+
+
+def _text(p: str, line: str, x: float, y: float) -> str:
+    out, lowered = "", False
+    for part, index in pieces(line):
+        text = escape(part)
+        if index:
+            out += f'<tspan class="{p}s" dy="2">{text}</tspan>'
+        else:
+            out += f'<tspan dy="-2">{text}</tspan>' if lowered else text
+        lowered = index
+    return f'<text class="{p}l" x="{x:.0f}" y="{y:.0f}" xml:space="preserve">{out}</text>'

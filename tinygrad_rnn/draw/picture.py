@@ -1,0 +1,391 @@
+"""The picture as data: columns, cells, and the edges between cells. Nothing here knows about coordinates.
+
+Columns go with time. A cell stands where a column meets a row; there is a row for each layer. Beside the time steps there
+are columns for initial states, for cuts, for folded steps, and for what was computed before and after (`PHASES`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from ..errors import DrawError
+from ..tape import Record, Step
+from ..tensor import Tensor
+from .fold import choose, default_level
+from .reading import Reading, whole
+from .sources import Origin, Sources
+from .template import MARK, Box, Source, Template, cell_template, group_template, identifier, op_template, shape_text
+
+PHASES = {"cut": -3, "setup": -2, "init": -1, "step": 0, "fold": 0, "init_back": 1, "cut_back": 2, "head": 3}
+"""Where a column stands among those of one time step: a cut before it, the loss after it."""
+
+GUARD = 500  # boxes of one cell; beyond that a plain layout is neither fast nor readable
+
+MANY = 1000  # an output of a step drawn as one box is port record * MANY + output
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node of the picture: `kind` is op, state, cell, ref, leaf, input, loss, cut or fold."""
+
+    id: str
+    kind: str
+    lines: tuple[str, ...]
+    step: Step | None = None
+    title: str = ""
+
+    @property
+    def label(self) -> str:
+        return " ".join(self.lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """An edge: `kind` is forward, state (from step to step), gather (a step into an output sequence) or cut."""
+
+    source: str
+    target: str
+    kind: str = "forward"
+    name: str = ""
+
+
+class Column(NamedTuple):
+    """A column: its kind, its time step, and for folded steps the first and last one hidden."""
+
+    kind: str
+    t: int
+    hidden: tuple[int, int] | None = None
+
+
+@dataclass(eq=False, slots=True)
+class Cell:
+    """A template at a place, with its step number. `row` is None where a cell spans all rows."""
+
+    template: Template
+    column: Column
+    row: int | None
+    prefix: str
+    step: Step | None = None
+    layer: str | None = None
+    back: bool = False  # time runs to the left
+    records: list[Record] = field(default_factory=list)
+
+    def id_of(self, box: int) -> str:
+        return f"{self.prefix}_{self.template.boxes[box].key}"
+
+    def text(self, line: str) -> str:
+        return line.replace(MARK, str(self.step.t)) if self.step is not None else line
+
+
+class Join(NamedTuple):
+    """An edge between two cells: from a port of a box to an entry of a template."""
+
+    source: Cell
+    box: int
+    port: int
+    target: Cell
+    entry: tuple[int, int]
+    kind: str
+    name: str
+
+
+class Picture:
+    """What is to be drawn of a tape."""
+
+    def __init__(self, reading: Reading, level: str | None = None, steps: Any = None, extra: int = 0) -> None:
+        self.reading = reading
+        self.level = level or (default_level(reading) if reading.times else "op")
+        if self.level not in ("op", "cell"):
+            raise DrawError(f'level must be "op" (a node an op) or "cell" (a node a time step), not {level!r}')
+        self.steps, self.notes = choose(reading, self.level, steps) if reading.times else ([], [])
+        self.rows = list(reading.layers)
+        self.cells: dict[tuple[Any, ...], Cell] = {}
+        self.joins: dict[tuple[Any, ...], Join] = {}
+        self.sources = Sources(reading)
+        self._extra = extra
+        self._templates: dict[Any, Template] = {}
+        self._losses = reading.losses()
+        self._constants: dict[tuple[Any, ...], list[str]] = {}
+        self._folds = self._find_folds()
+        self._places: dict[Record, tuple[Cell, int]] = {}  # of the loose records that are drawn
+        self._build()
+        self.columns = sorted({c.column for c in self.cells.values()}, key=lambda c: (c.t, PHASES.get(c.kind, 0)))
+
+    @property
+    def hidden(self) -> list[tuple[int, int]]:
+        """The ranges of time steps that are folded, first and last."""
+        return sorted(set(self._folds.values()))
+
+    def nodes(self) -> Iterator[Node]:
+        """Every node, in the order of recording."""
+        for cell in self.cells.values():
+            for k, box in enumerate(cell.template.boxes):
+                lines = tuple(map(cell.text, box.lines))
+                yield Node(cell.id_of(k), box.kind, lines, cell.step, cell.text(box.title))
+
+    def edges(self) -> Iterator[Edge]:
+        """Every edge, first those inside cells."""
+        for cell in self.cells.values():
+            boxes = cell.template.boxes
+            for link in cell.template.links:
+                kind = "cut" if boxes[link.target].kind == "cut" else "forward"
+                yield Edge(cell.id_of(link.source), cell.id_of(link.target), kind)
+        for join in self.joins.values():
+            target = join.target.template.entries[join.entry]
+            yield Edge(join.source.id_of(join.box), join.target.id_of(target), join.kind, join.name)
+
+    # ---------------------------------------------------------------- cells
+
+    def _build(self) -> None:
+        waiting: list[tuple[Cell, tuple[int, int], Origin]] = []
+        for step, records in self.reading.steps.items():
+            assert step.t is not None
+            if step.t not in self._folds:
+                waiting += self._add_step(step, records)
+            elif ("fold", step.layer, self._folds[step.t][0]) not in self.cells:
+                waiting += self._add_fold(step, records)  # the first of its steps in the order of recording
+        waiting += self._add_loose(waiting)
+        if not self.cells:
+            self._add_leaf(self.reading.tape.root)
+        for cell, entry, origin in waiting:
+            self._connect(cell, entry, origin)
+
+    def _find_folds(self) -> dict[int, tuple[int, int]]:
+        """For each hidden step, the range of hidden steps that it lies in."""
+        folds: dict[int, tuple[int, int]] = {}
+        run: list[int] = []
+        shown = set(self.steps)
+        for t in [*self.reading.times, None]:
+            if t is not None and t not in shown:
+                run.append(t)
+            elif run:
+                folds.update(dict.fromkeys(run, (run[0], run[-1])))
+                run = []
+        return folds
+
+    def _add_step(self, step: Step, records: list[Record]) -> list[Any]:
+        rows, outside = self._described([self.sources.of_step(step, k, r) for k, r in enumerate(records)])
+        key = (step.layer, tuple(map(self._signature, records)), rows)
+        template = self._templates.get(key)
+        if template is None:
+            if self.level == "op" and len(records) > GUARD:
+                raise DrawError(f'{step} has {len(records)} ops, too many to read: draw(root, level="cell") folds them')
+            build = op_template if self.level == "op" else cell_template
+            template = self._templates[key] = build(self.reading, records, rows, self._losses, self._extra)
+        cell = Cell(template, Column("step", step.t or 0), self._row(step.layer), self._prefix(f"t{step.t}", step.layer))
+        cell.step, cell.layer, cell.back, cell.records = step, step.layer, self.reading.reverse[step.layer], records
+        self.cells["step", step] = cell
+        return [(cell, *rest) for rest in outside]
+
+    def _add_fold(self, step: Step, records: list[Record]) -> list[Any]:
+        """The folded steps of a layer as one box; what enters it is what enters the first of them."""
+        assert step.t is not None
+        first, last = self._folds[step.t]
+        _, outside = self._described([self.sources.of_step(step, k, r) for k, r in enumerate(records)])
+        count = sum(Step(step.layer, t) in self.reading.steps for t in range(first, last + 1))
+        span = f"t = {first} … {last}" if first != last else f"t = {first}"
+        template = Template(folded=True)
+        lines = ("· · ·", f"{count} step{'s' * (count != 1)}", "not shown", span)
+        template.add("fold", "fold", lines, f"{count} steps of {step.layer} are not shown: {span}")
+        column = Column("fold", first, (first, last))
+        cell = Cell(template, column, self._row(step.layer), self._prefix(f"t{first}to{last}", step.layer))
+        cell.layer, cell.back = step.layer, self.reading.reverse[step.layer]
+        self.cells["fold", step.layer, first] = cell
+        return [(cell, *rest) for rest in outside if rest[1].kind in ("state", "forward")]
+
+    def _row(self, layer: str) -> int:
+        return self.rows.index(layer)
+
+    def _prefix(self, start: str, layer: str) -> str:
+        """The start of the ids in a cell: the step, and where there are several layers, the layer."""
+        if len(self.reading.layers) == 1:
+            return start
+        name = identifier(layer)
+        alone = sum(identifier(other) == name for other in self.reading.layers) == 1
+        return f"{start}_{name}" if alone else f"{start}_{name}_row{self._row(layer)}"
+
+    def _signature(self, record: Record) -> Any:
+        """What two records must have in common to be drawn alike, beside their inputs."""
+        values = record.value if record.op.outputs > 1 else (record.value,)
+        names = tuple(self.reading.output_name(record, k) for k in range(len(values)))
+        op = record.op
+        detail = op.name != "getitem" or whole(op.index) is None  # type: ignore[attr-defined]
+        return op.name, repr(op) if detail else "", names, tuple(v.shape for v in values), record in self._losses
+
+    def _described(self, found: list[Any]) -> tuple[tuple[tuple[Source, ...], ...], list[tuple[tuple[int, int], Origin]]]:
+        """The sources of each record, and what enters from outside at which place."""
+        outside = []
+        for k, row in enumerate(found):
+            for i, (source, origin) in enumerate(row):
+                if origin is not None:
+                    entry = (-1, source.number) if source.kind == "cut" else (k, 0 if origin.kind == "gather" else i)
+                    outside.append((entry, origin))
+        return tuple(tuple(source for source, _ in row) for row in found), outside
+
+    def _add_loose(self, waiting: list[Any]) -> list[Any]:
+        """The records outside the steps, in groups: before the step that needs them, or after the last they depend on."""
+        groups: dict[Column, list[Record]] = {}
+        for record, column in sorted(self._loose_columns(waiting).items(), key=lambda item: item[0].seq):
+            if column.t not in self._folds:
+                groups.setdefault(column, []).append(record)
+        outside = []
+        early = any(column.kind == "head" and column.t < self.reading.times[-1] for column in groups)
+        if early:  # losses of windows or of steps stand above their step, so that they are not in the way of the states
+            self.rows.append("loss")
+        for column, records in groups.items():
+            if len(records) > GUARD:
+                raise DrawError(
+                    f"{len(records)} ops outside of any time step are too many to draw (the limit is {GUARD}). Run the "
+                    "loop over time inside `with tg.scope(name) as at:` and call at(t) at each step, so that the picture "
+                    "can fold it; the layers of tg.nn do this. Or draw a smaller part of the graph"
+                )
+            places = {record: k for k, record in enumerate(records)}
+            rows, entering = self._described([self.sources.of_loose(record, places) for record in records])
+            if self.level == "cell" and column.kind != "plain":
+                ends = [k for record, k in places.items() if record in self._ends]
+                template = group_template(self.reading, records, rows, self._losses, self._extra, ends)
+                places = {records[end]: box for box, end in enumerate(ends)}
+            else:
+                template = op_template(self.reading, records, rows, self._losses, self._extra)
+            names = {"setup": f"before{column.t}", "head": f"after{column.t}", "plain": "n"}
+            place, row = (Column("step", column.t), len(self.rows) - 1) if early and column.kind == "head" else (column, None)
+            cell = self.cells[tuple(column)] = Cell(template, place, row, names[column.kind], records=list(places))
+            self._places.update((record, (cell, k)) for record, k in places.items())
+            outside += [(cell, *rest) for rest in entering]
+        return outside
+
+    def _loose_columns(self, waiting: list[Any]) -> dict[Record, Column]:
+        """Which loose records have to be drawn, and in which column."""
+        reading = self.reading
+        wanted: dict[Record, int] = {}  # the earliest step that needs it
+        requests = [(cell.column.t, origin.x.record) for cell, _, origin in waiting] + self.sources.wanted
+        for t, record in requests:
+            if record is not None and record in reading.after:
+                wanted[record] = min(t, wanted.get(record, t))
+        end = reading.times[-1] if reading.times else 0
+        root = reading.tape.root.record
+        if root is not None and root in reading.after:
+            wanted.setdefault(root, end)
+        found: dict[Record, Column] = {}
+        self._ends = {record for _, record in requests if record is not None} | self._losses | {root}
+        for record in reversed(reading.loose):
+            if record not in wanted:
+                continue
+            t = reading.after[record]
+            if not reading.times:
+                found[record] = Column("plain", 0)
+            elif t is not None:
+                found[record] = Column("head", t)
+            else:
+                found[record] = Column("setup", max(wanted[record], self.steps[0]))
+            for x in record.inputs or ():
+                made = None if x is None or reading.stacked(record) else reading.taken(x).record
+                if made is not None and made in reading.after:
+                    wanted[made] = min(wanted[record], wanted.get(made, end))
+        for record, column in found.items():  # at level "cell" only what another column needs is a box of its own
+            made_by = [reading.taken(x).record for x in record.inputs or () if x is not None]
+            self._ends.update(made for made in made_by if made is not None and found.get(made, column) != column)
+        return found
+
+    def _add_leaf(self, root: Tensor) -> None:
+        """A root that nothing was computed for."""
+        template = Template()
+        name = self.reading.name(root) or "x"
+        kind = "leaf" if root.requires_grad else "input"
+        template.add(name, kind, tuple(filter(None, (name, shape_text(root.shape)))), f"{name}: a leaf")
+        self.cells["plain", 0] = Cell(template, Column("plain", 0), None, "n")
+
+    # ---------------------------------------------------------------- edges between cells
+
+    def _connect(self, cell: Cell, entry: tuple[int, int], origin: Origin) -> None:
+        kind, x, role = origin
+        if kind in ("init", "cut") or x.record is None and kind != "past":
+            self._join(self._constant(cell, kind, x, role or "x", entry), cell, entry, "cut" if kind == "cut" else "state", role)
+        elif kind == "past":
+            assert x.cut is not None
+            self._join(self._made_by(x.cut.record(), x.cut.output), cell, entry, "cut", "")
+        else:
+            name = self.reading.output_name(x.record, x.output) or ""  # type: ignore[arg-type]
+            self._join(self._made_by(x.record, x.output), cell, entry, kind, name)
+
+    def _join(self, start: Any, cell: Cell, entry: tuple[int, int], kind: str, name: str) -> None:
+        if start is None or start[0] is cell:
+            return
+        if cell.template.folded and cell.layer is not None:
+            feed = self.reading.feeds[cell.layer].get(entry)  # two uses of h in one box are one edge
+            sign = -1 if self.level == "op" else 1  # h above c where it comes from, so that fewer lines cross
+            entry = (-2, sign * (feed[0] * MANY + feed[1])) if feed else entry
+            cell.template.entries.setdefault(entry, 0)
+        self.joins.setdefault((*start, cell, entry), Join(*start, cell, entry, kind, name))
+
+    def _made_by(self, record: Record | None, output: int) -> tuple[Cell, int, int] | None:
+        """The cell, box and port where an output is drawn; None where it is not."""
+        if record is None:
+            return None
+        if record in self.reading.where:
+            step, k = self.reading.where[record]
+            if step.t in self._folds:
+                return self.cells["fold", step.layer, self._folds[step.t][0]], 0, k * MANY + output
+            cell = self.cells["step", step]
+            return (cell, 0, k * MANY + output) if self.level == "cell" else (cell, k, output)
+        if record in self._places:
+            return *self._places[record], output
+        return None
+
+    def _constant(self, cell: Cell, kind: str, x: Tensor, role: str, entry: tuple[int, int]) -> tuple[Cell, int, int]:
+        """An initial or severed state, in a column before the step that takes it (after it where time runs to the left)."""
+        t = cell.column.t
+        back = "_back" if cell.back else ""
+        column = Column(("cut" if kind == "cut" else "init") + back, t)
+        layer = cell.layer or self.reading.layers[0]
+        before = t + 1 if cell.back else t - 1
+        key = (*column, layer)
+        if key not in self.cells:
+            start = f"cut{t}" if kind == "cut" else f"init{t}" if before in self.reading.times else f"t{before}"
+            prefix = self._prefix(start, layer)
+            self.cells[key] = Cell(Template(), column, self._row(layer), prefix, layer=layer, back=cell.back)
+        found = self.cells[key]
+        name = self.reading.given.get(x) or (x.name if x.name and "_" in x.name else f"{role}_{before}")
+        names = self._constants.setdefault(key, [])
+        if name in names:
+            port = names.index(name)
+            return (found, 0, port) if self.level == "cell" else (found, port, 0)
+        port = len(names)
+        names.append(name)
+        shape = shape_text(x.shape)
+        words = "detached: no gradient passes" if kind == "cut" else "initial state"
+        mark = "cut" if kind == "cut" else "leaf" if x.requires_grad else "input"
+        boxes = found.template.boxes
+        if self.level == "cell" and boxes:  # all states of a layer in one box
+            boxes[0] = Box(boxes[0].key, mark, (" ".join(names), shape), f"{', '.join(names)} {shape}: {words}")
+        else:
+            found.template.add("state" if self.level == "cell" else role, mark, (name, shape), f"{name} {shape}: {words}")
+        start = (found, 0, port) if self.level == "cell" else (found, port, 0)
+        if kind == "cut":
+            found.template.entries[0, port] = start[1]
+            self._join(self._past_of(x, cell, entry, role), found, (0, port), "cut", role)
+        return start
+
+    def _past_of(self, x: Tensor, cell: Cell, entry: tuple[int, int], role: str) -> tuple[Cell, int, int] | None:
+        """What a severed state was computed by, if that is part of this graph.
+
+        The layer stacks its last states and the loop detaches the stack, so the record of the cut itself is often gone;
+        the state of the step named in the cut is the same thing.
+        """
+        assert x.cut is not None
+        record = x.cut.record()
+        if record is not None and (record in self.reading.where or record in self._places):
+            return self._made_by(record, x.cut.output)
+        layer = cell.layer or self.reading.layers[0]
+        step = Step(layer, x.cut.step.t if x.cut.step is not None else None)
+        records = self.reading.steps.get(step, [])
+        k, output = self.reading.feeds[layer].get(entry, (-1, 0))
+        if 0 <= k < len(records):
+            return self._made_by(records[k], output)
+        for made in records:
+            for output in range(made.op.outputs):
+                if self.reading.output_name(made, output) == role:
+                    return self._made_by(made, output)
+        return None

@@ -1,0 +1,288 @@
+"""Reading a tape as an unrolled network: which records make up which time step, and what comes in from where.
+
+The records of a layer carry its name and their time step. What carries none was computed before the steps, between
+layers or after them:
+
+    a = x W_xh + b_h     projected once for all steps. Step t takes a[t], which depends on x[t] alone, so the picture shows
+                         x_t, W_xh and b_h in each step (`Series` is such a sequence, read step by step)
+    y = stack(h_1 .. h_T)  the output sequence. Its entry t, taken out again by the next layer, *is* h_t
+    everything else      the loss and what leads to it, drawn after the last step that it depends on
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..listing import Tape
+from ..ops.elementwise import Elementwise
+from ..tape import Record, Step
+from ..tensor import Tensor
+
+Output = tuple[Record, int]
+"""One output of one record: what an edge starts from."""
+
+
+class Series(NamedTuple):
+    """A sequence over time of which each step takes its own entry, and how that entry is computed.
+
+    text     the formula of one entry, with ``_t`` for the time step: ``x_t W_xh + b_h``
+    sources  sequences it is made of: leaf Tensors, stacked states (Records), or other results, drawn before the steps
+    shared   Tensors that every entry uses alike: weights
+    """
+
+    text: str
+    sources: tuple[Any, ...]
+    shared: tuple[Tensor, ...]
+
+
+class Reading:
+    """A tape sorted into time steps."""
+
+    def __init__(self, tape: Tape, names: Mapping[str, Any] | None = None) -> None:
+        self.tape = tape
+        self.given = _given_names(names)
+        self.steps: dict[Step, list[Record]] = {}
+        self.loose: list[Record] = []
+        self._all_series: dict[Any, Series] = {}
+        for record in tape.records:
+            if record.step is None or record.step.t is None:
+                self.loose.append(record)
+            else:
+                self.steps.setdefault(record.step, []).append(record)
+        self._set_final_states_free()
+        self.where = {r: (step, k) for step, records in self.steps.items() for k, r in enumerate(records)}
+        self.layers = list(dict.fromkeys(step.layer for step in self.steps))
+        self.times = sorted({step.t for step in self.steps if step.t is not None})
+        self.reverse = {layer: self._runs_backwards(layer) for layer in self.layers}
+        self._walk_steps()
+        self.states = {layer: set(slots.values()) for layer, slots in self.feeds.items()}
+
+    def _set_final_states_free(self) -> None:
+        """A layer stacks the final states of all its rows under the tag of its last step; that is no part of the step."""
+        for step, records in list(self.steps.items()):
+            last = records[-1]
+            others = [x.record for x in last.inputs or () if x is not None and x.record is not None]
+            if last.op.name == "stack" and all(r.step is not None and r.op.name != "stack" for r in others):
+                self.loose.append(records.pop())
+                if not records:
+                    del self.steps[step]
+        self.loose.sort(key=lambda record: record.seq)
+
+    def _runs_backwards(self, layer: str) -> bool:
+        order = [step.t for step in self.steps if step.layer == layer]  # in the order of recording
+        return len(order) > 1 and order[0] > order[-1]  # type: ignore[operator]
+
+    def _walk_steps(self) -> None:
+        """One pass over every input of every step, for what the picture needs to know of all steps, shown or not.
+
+        feeds  for each layer, which input of which record is fed by which output of the step before. What stands in such
+               a place at the first step is an initial state, and at the first step after a cut the severed one: both are
+               constants, and only their place says that they are h or c
+        uses   in how many steps a tensor from outside the steps is used
+        """
+        self.feeds: dict[str, dict[tuple[int, int], tuple[int, int]]] = {layer: {} for layer in self.layers}
+        self.uses: dict[Any, int] = {}
+        used_last: dict[Any, Step] = {}
+        where = self.where
+        for step, records in self.steps.items():
+            slots = self.feeds[step.layer]
+            for k, record in enumerate(records):
+                for i, x in enumerate(record.inputs or ()):
+                    if x is None:
+                        continue
+                    made = where.get(x.record)
+                    if made is not None:
+                        other, position = made
+                        if other is not step and other.layer == step.layer and other.t != step.t:
+                            slots.setdefault((k, i), (position, x.output))
+                    else:
+                        key = key_of(x)
+                        if used_last.get(key) is not step:
+                            used_last[key] = step
+                            self.uses[key] = self.uses.get(key, 0) + 1
+
+    # ---------------------------------------------------------------- names
+
+    def name(self, x: Tensor) -> str | None:
+        """What a leaf or a loose result is called: as the caller says, else its own name."""
+        return self.given.get(key_of(x)) or x.name
+
+    def output_name(self, record: Record, output: int = 0) -> str | None:
+        """What an output is called: inside a step its role comes first, elsewhere the name the caller gave."""
+        role, given = self.tape.names.get((record, output)), self.given.get((record, output))
+        return (role or given) if record in self.where else (given or role)
+
+    def state_name(self, layer: str, slot: tuple[int, int], x: Tensor) -> str:
+        """The role of a state that enters a layer at this place."""
+        k, output = self.feeds[layer].get(slot, (-1, 0))
+        for step, records in self.steps.items():
+            if step.layer == layer and 0 <= k < len(records):
+                return self.output_name(records[k], output) or "s"
+        return self.name(x) or "s"
+
+    # ---------------------------------------------------------------- sequences
+
+    def entry(self, record: Record) -> tuple[Series, int] | None:
+        """If the record takes one time step out of a sequence: the sequence, and which entry."""
+        if record.op.name != "getitem" or record.inputs is None or record.inputs[0] is None:
+            return None
+        x, k = record.inputs[0], whole(record.op.index)  # type: ignore[attr-defined]
+        if k is None or x.ndim == 0 or x.record in self.where:
+            return None
+        return self.series(x), k % x.shape[0]
+
+    @cached_property
+    def after(self) -> dict[Record, int | None]:
+        """For each loose record the last time step that it depends on; None where it depends on none."""
+        found: dict[Record, int | None] = {}
+        for record in self.loose:
+            times = []
+            for x in record.inputs or ():
+                made = None if x is None else self.taken(x).record
+                times.append(self.where[made][0].t if made in self.where else found.get(made))  # type: ignore[arg-type, index]
+            found[record] = max((t for t in times if t is not None), default=None)
+        return found
+
+    def losses(self) -> set[Record]:
+        """The root, and the numbers that were added up to make it: the losses of windows, of steps, of parts."""
+        found, stack = set(), [self.tape.root]
+        while stack:
+            x = stack.pop()
+            if x is not None and x.record is not None and x.size == 1 and x.record not in found:
+                found.add(x.record)
+                if x.record.op.name == "add":
+                    stack.extend(x.record.inputs or ())
+        root = self.tape.root.record
+        return {r for r in found if r is root or r.op.name != "add"}
+
+    def stacked(self, record: Record | None) -> bool:
+        """Whether the record is the output sequence of a layer: results of time steps, stacked along the first axis."""
+        return (
+            record is not None
+            and record not in self.where
+            and record.op.name == "stack"
+            and record.op.axis == 0  # type: ignore[attr-defined]
+            and any(x is not None and x.record in self.where for x in record.inputs or ())
+        )
+
+    def taken(self, x: Tensor) -> Tensor:
+        """Where x is one entry taken out of an output sequence again: the stacked tensor at that place, which it equals."""
+        record = x.record
+        if record is not None and record not in self.where and record.op.name == "getitem" and record.inputs:
+            source = record.inputs[0]
+            if source is not None and self.stacked(source.record):
+                k = whole(record.op.index)  # type: ignore[attr-defined]
+                if k is not None and source.record.inputs[k] is not None:
+                    return source.record.inputs[k]
+        return x
+
+    def series(self, x: Tensor) -> Series:
+        """How one entry of the sequence x is computed.
+
+        Walks back from x through the ops that treat every entry along the first axis alike, in the order of recording.
+        """
+        key = x.record or x
+        if key not in self._all_series:
+            found: dict[Any, Series] = {}
+            for record in self._chain(x, x.shape[0]):
+                found[record] = self._combined(record, found, x.shape[0])
+            self._all_series[key] = found.get(x.record) or self._source(x)
+        return self._all_series[key]
+
+    def _chain(self, x: Tensor, T: int) -> list[Record]:
+        """The records behind x that work entry by entry, oldest first."""
+        chain, stack = set(), [x]
+        while stack:
+            made = stack.pop().record
+            if made is not None and made not in chain and made not in self.where and entrywise(made, T):
+                chain.add(made)
+                stack.extend(y for y in made.inputs or () if y is not None)
+        return sorted(chain, key=lambda record: record.seq)
+
+    def _combined(self, record: Record, found: dict[Any, Series], T: int) -> Series:
+        parts, sources, shared = [], [], []
+        for x, array in zip(record.inputs or (), record.arrays or (), strict=True):
+            if x is None:
+                parts.append(f"{array:.3g}" if np.ndim(array) == 0 else "·")
+            elif runs(x, record, T):
+                part = found.get(x.record) or self._source(x)
+                parts.append(part.text)
+                sources += part.sources
+                shared += part.shared
+            else:
+                parts.append(self.name(x) or "·")
+                shared.append(x)
+        return Series(formula(record, parts), tuple(dict.fromkeys(sources)), tuple(dict.fromkeys(shared)))
+
+    def _source(self, x: Tensor) -> Series:
+        if self.stacked(x.record):
+            assert x.record is not None and x.record.inputs is not None
+            first = next(y for y in x.record.inputs if y is not None and y.record is not None)
+            return Series(f"{self.output_name(first.record, first.output) or 'y'}_t", (x.record,), ())
+        return Series(f"{self.name(x) or 'x'}_t", (x,), ())
+
+
+def whole(index: Any) -> int | None:
+    """The entry along the first axis that an index takes whole: k of ``x[k]``."""
+    return int(index) if isinstance(index, int | np.integer) and not isinstance(index, bool) else None
+
+
+def runs(x: Tensor, record: Record, T: int) -> bool:
+    """Whether x goes along the time axis in this op, rather than being the same for every entry."""
+    if record.op.name == "matmul" and x is record.inputs[1] and x.ndim <= 2:  # type: ignore[index]
+        return False
+    return x.ndim >= 1 and x.ndim == np.ndim(record.value) and x.shape[0] == T or record.op.name == "reshape"
+
+
+def entrywise(record: Record, T: int) -> bool:
+    """Whether entry t of the result depends on entry t of the inputs alone."""
+    op, value = record.op, record.value
+    if record.inputs is None or isinstance(value, tuple) or np.ndim(value) == 0 or np.shape(value)[0] != T:
+        return False
+    if isinstance(op, Elementwise) or op.name in _UNARY:
+        return any(x is not None and runs(x, record, T) for x in record.inputs)
+    if op.name == "matmul":
+        first = record.inputs[0]
+        return first is not None and first.ndim >= 2 and runs(first, record, T)
+    if op.name == "concatenate":
+        return bool(op.axis % np.ndim(value))  # type: ignore[attr-defined]
+    if op.name == "reshape":
+        return record.inputs[0] is not None and record.inputs[0].shape[:1] == (T,)
+    return False
+
+
+_UNARY = {"negative", "square", "absolute", "exp", "log", "sqrt", "sin", "cos", "tanh", "sigmoid", "softplus", "relu", "cast"}
+
+SYMBOLS = {
+    "add": "+", "subtract": "−", "multiply": "×", "divide": "÷", "power": "^", "matmul": "@", "sigmoid": "σ",
+    "negative": "−", "square": "²", "absolute": "|·|", "sqrt": "√", "concatenate": "concat", "getitem": "[ ]",
+}  # fmt: skip
+
+
+def formula(record: Record, parts: list[str]) -> str:
+    """The op written out with its operands."""
+    name = record.op.name
+    if name == "cast" or name == "reshape":
+        return parts[0]
+    if name == "matmul":
+        sums = [any(f" {sign} " in part for sign in "+−×÷^") and not part.endswith(")") for part in parts]
+        return " ".join(f"({part})" if compound else part for part, compound in zip(parts, sums, strict=True))
+    if len(parts) == 2 and name in SYMBOLS and name != "concatenate":
+        return f" {SYMBOLS[name]} ".join(parts)
+    return f"{SYMBOLS.get(name, name)}({', '.join(parts)})"
+
+
+def key_of(x: Tensor) -> Any:
+    return x if x.record is None else (x.record, x.output)
+
+
+def _given_names(names: Mapping[str, Any] | None) -> dict[Any, str]:
+    given: dict[Any, str] = {}
+    for name, x in (names or {}).items():
+        if isinstance(x, Tensor) and not name.startswith("_"):
+            given.setdefault(key_of(x), name)
+    return given

@@ -1,0 +1,157 @@
+"""What each input of an op is drawn as: another box, an edge from another cell, data, or a reference to a shared weight."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from ..nn.module import Parameter
+from ..tape import Record, Step
+from ..tensor import Tensor
+from .reading import Reading, Series, formula, key_of
+from .template import MARK, Source
+
+
+class Origin(NamedTuple):
+    """Where something from outside a cell comes from.
+
+    state    the step before            forward  the layer below, or a result outside the steps
+    init     an initial state, a leaf   cut      a detached state: a box of its own, with its past if that is alive
+    gather   one of many results of steps that enter an output sequence
+    past     what a tensor detached inside this cell was computed by
+    """
+
+    kind: str
+    x: Tensor
+    role: str = ""
+
+
+Found = tuple[Source, Origin | None]
+
+
+class Sources:
+    """Describes inputs, and notes on the way what else has to be drawn and what the legend has to explain.
+
+    wanted    loose records that a step refers to
+    shared    (name, shape) -> number of steps that use it, by the tensor through which they do
+    formulas  formula of a sequence -> number of steps, for each sequence that is computed by it at once
+    """
+
+    def __init__(self, reading: Reading) -> None:
+        self.reading = reading
+        self.wanted: list[tuple[int, Record]] = []
+        self.shared: dict[tuple[str, tuple[int, ...]], dict[Any, int]] = {}
+        self.formulas: dict[str, dict[Any, int]] = {}
+        self._numbers: dict[Any, int] = {}
+
+    def number(self, x: Tensor) -> int:
+        """The same number for the same tensor, in the order of first use."""
+        return self._numbers.setdefault(key_of(x), len(self._numbers) + 1)
+
+    def of_step(self, step: Step, k: int, record: Record) -> list[Found]:
+        """The inputs of record k of a step."""
+        taken = self.reading.entry(record)
+        if taken is not None and record.inputs is not None:
+            return self._entry_of(step, *taken, record.inputs[0])
+        pairs = zip(record.inputs or (), record.arrays or (), strict=True)
+        return [self._step_input(step, (k, i), x, array) for i, (x, array) in enumerate(pairs)]
+
+    def _entry_of(self, step: Step, series: Series, t: int, whole: Tensor) -> list[Found]:
+        """What entry t of a sequence is made of, as if it were computed in the step."""
+        found: list[Found] = []
+        for x in series.sources:
+            if isinstance(x, Record):
+                assert x.inputs is not None
+                found.append((Source("outside"), Origin("forward", x.inputs[t])))
+            else:
+                self._want(step, x)
+                name = f"{self.reading.name(x) or 'x'}_{MARK}"
+                found.append((Source("input", name, self.number(x), shape=x.shape[1:]), None))
+        found += [(self._reference(step, x, whole), None) for x in series.shared]
+        if series.shared:
+            self.formulas.setdefault(series.text, {})[key_of(whole)] = self.reading.uses[key_of(whole)]
+        return found
+
+    def _step_input(self, step: Step, slot: tuple[int, int], x: Tensor | None, array: Any) -> Found:
+        reading = self.reading
+        if x is None:
+            return _plain(array), None
+        x = reading.taken(x)
+        made = reading.where.get(x.record) if x.record is not None else None
+        if made is not None:
+            if made[0] == step:
+                return Source("inside", "", made[1], x.output), None
+            return Source("outside"), Origin("state" if made[0].layer == step.layer else "forward", x)
+        if slot in reading.feeds[step.layer]:
+            kind = "forward" if x.record is not None else "cut" if x.cut is not None else "init"
+            return Source("outside"), Origin(kind, x, reading.state_name(step.layer, slot, x))
+        if x.cut is not None:
+            t = x.cut.step.t if x.cut.step is not None else None
+            if t is not None and t != step.t:
+                return Source("outside"), Origin("cut", x, reading.name(x) or "state")
+            return self._cut_inside(x, step)
+        if x.record is not None and reading.uses[key_of(x)] == 1:
+            return Source("outside"), Origin("forward", x)
+        if x.requires_grad:
+            return self._reference(step, x, x), None
+        name = reading.name(x)
+        return Source("input", name or f"x_{MARK}", self.number(x) if name else 0, shape=x.shape), None
+
+    def of_loose(self, record: Record, places: dict[Record, int]) -> list[Found]:
+        """The inputs of a record outside the steps, in a cell that holds the records of `places`."""
+        reading = self.reading
+        if reading.stacked(record):
+            return [(Source("outside"), Origin("gather", x)) for x in record.inputs or () if x is not None]
+        found: list[Found] = []
+        for given, array in zip(record.inputs or (), record.arrays or (), strict=True):
+            if given is None:
+                found.append((_plain(array), None))
+                continue
+            x = reading.taken(given)
+            if x.record in places:
+                found.append((Source("inside", "", places[x.record], x.output), None))
+            elif x.record is not None:
+                found.append((Source("outside"), Origin("forward", x)))
+            elif x.cut is not None:
+                found.append(self._cut_inside(x, None, places))
+            elif isinstance(x, Parameter):
+                found.append((self._reference(None, x, x), None))
+            else:
+                name = reading.name(x) or ("x" if x.requires_grad else "const")
+                kind = "leaf" if x.requires_grad else "input"
+                found.append((Source(kind, name, self.number(x), shape=x.shape), None))
+        return found
+
+    def _want(self, step: Step, x: Tensor) -> None:
+        if x.record is not None:
+            self.wanted.append((step.t or 0, x.record))
+
+    def _reference(self, step: Step | None, x: Tensor, through: Tensor) -> Source:
+        name = self.reading.name(x)
+        if name is None and x.record is not None:
+            parts = ["·" if y is None else self.reading.name(y) or "·" for y in x.record.inputs or ()]
+            name = self.reading.output_name(x.record, x.output) or formula(x.record, parts)
+        if step is not None:
+            self._want(step, x)
+        name = name or f"w{self.number(x)}"
+        self.shared.setdefault((name, x.shape), {})[key_of(through)] = self.reading.uses.get(key_of(through), 0)
+        return Source("ref", name, self.number(x), shape=x.shape)
+
+    def _cut_inside(self, x: Tensor, step: Step | None, places: dict[Record, int] | None = None) -> Found:
+        """A detached tensor that is used beside its past: in the same step, or after the steps."""
+        name, number = self.reading.name(x) or "", self.number(x)
+        assert x.cut is not None
+        record = x.cut.record()
+        made = self.reading.where.get(record) if record is not None else None
+        past: tuple[int, int] | None = None
+        if made is not None and made[0] == step:
+            past = made[1], x.cut.output
+        elif record is not None and places is not None and record in places:
+            past = places[record], x.cut.output
+        alive = past is None and record is not None and record in self.reading.tape.numbers
+        return Source("cut", name, number, shape=x.shape, past=past), Origin("past", x) if alive else None
+
+
+def _plain(array: Any) -> Source:
+    """An operand that is no Tensor: a number is written into the op, an array is a box."""
+    shape = getattr(array, "shape", ())
+    return Source("array", "array", shape=shape) if shape else Source("number")

@@ -1,0 +1,242 @@
+"""The picture as SVG, written directly: no renderer is needed, and the text is the same in every process.
+
+Up to `FULL` drawn steps every node is written out, with a tooltip. Beyond, a step is written once for each template and
+placed with ``<use>``, and edges of one kind share one path: a thousand steps stay below a megabyte.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+from xml.sax.saxutils import escape
+
+from . import legend, theme
+from .layout import Point
+from .template import MARK, Box
+from .text import pieces
+from .tile import Drawn, Tile
+
+FULL = 30
+MARGIN = 16.0
+HEAD = 62.0  # title, and the headings of columns
+PANEL = 8.0  # around the cells of a column
+
+CLASSES = {"forward": "e", "state": "es", "gather": "eg", "cut": "ec"}
+SCISSORS = (  # two blades and two rings, on a square of 16 around 0, 0; glyphs of scissors are missing in many fonts
+    "M-7 -3.2L7 4M-7 3.2L7 -4M-7 -3.2m-2.6 -2.1a2.6 2.1 0 1 0 0.01 0zM-7 3.2m-2.6 -2.1a2.6 2.1 0 1 0 0.01 0z"
+)
+
+
+def number(x: float) -> str:
+    """One decimal at most."""
+    return f"{x:.1f}".removesuffix(".0")
+
+
+class Writer:
+    """Collects the elements of one figure."""
+
+    def __init__(self, drawn: Drawn, look: str, extra: dict[str, tuple[str, ...]]) -> None:
+        self.drawn, self.picture, self.look, self.extra = drawn, drawn.picture, look, extra
+        self.p = "@@"  # stands for the prefix, which is computed from the finished text
+        self.out: list[str] = []
+        self.height = drawn.height
+        self.full = len(self.picture.steps) <= FULL
+
+    def flip(self, y: float) -> float:
+        """From y upwards to y downwards."""
+        return self.height - y
+
+    def text(self) -> str:
+        notes = legend.Legend(self.picture)
+        width = max(self.drawn.width + 2 * PANEL, 430.0)
+        below, bottom = notes.write(self.p, width)
+        total_width, total_height = width + 2 * MARGIN, HEAD + self.height + PANEL + bottom + 2 * MARGIN + 6
+        shift = (width - self.drawn.width) / 2
+        self.panels()
+        self.rules()
+        if self.full:
+            for tile in self.drawn.tiles:
+                self.cell(tile)
+        else:
+            self.uses()
+        self.lines()
+        p = self.p
+        body = (
+            f'<title id="{p}title">{escape(notes.title)}</title><desc id="{p}desc">{escape(notes.description)}</desc>'
+            f"<style>{theme.style(self.look, p)}</style><defs>{self.markers()}</defs>"
+            f'<rect class="{p}bg" width="100%" height="100%"/>'
+            f'<text class="{p}t" x="{number(MARGIN)}" y="{number(MARGIN + 13)}">{escape(notes.title)}</text>'
+            f'<g transform="translate({number(MARGIN + shift)} {number(MARGIN + HEAD)})">{"".join(self.out)}</g>'
+            f'<g transform="translate({number(MARGIN)} {number(MARGIN + HEAD + self.height + PANEL + 16)})">{below}</g>'
+        )
+        prefix = f"g{zlib.crc32(body.encode()):08x}-"
+        size = f'width="{number(total_width)}" height="{number(total_height)}"'
+        box = f'viewBox="0 0 {number(total_width)} {number(total_height)}"'
+        start = f'<svg xmlns="http://www.w3.org/2000/svg" {size} {box} role="img" class="{p}fig" '
+        return (start + f'aria-labelledby="{p}title {p}desc">' + body + "</svg>\n").replace(p, prefix)
+
+    def markers(self) -> str:
+        shape = 'viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" markerUnits="userSpaceOnUse" orient="auto"'
+        return "".join(
+            f'<marker id="{self.p}{name}" {shape}><path class="{self.p}{name}" style="fill-opacity:1" d="M0 .6L8 4L0 7.4z"/></marker>'
+            for name in ("a", "as", "ag", "ac")
+        )
+
+    # ---------------------------------------------------------------- columns
+
+    def panels(self) -> None:
+        p = self.p
+        for column, x, width in self.drawn.columns:
+            if column.kind == "step":
+                self.out.append(
+                    f'<rect class="{p}panel" x="{number(x - PANEL)}" y="{number(-PANEL)}" width="{number(width + 2 * PANEL)}" '
+                    f'height="{number(self.height + 2 * PANEL)}" rx="6"/>'
+                )
+                self.out.append(f'<text class="{p}h" x="{number(x + width / 2)}" y="{number(-PANEL - 6)}">t = {column.t}</text>')
+        if len(self.drawn.rows) > 1:
+            for name, floor, height in self.drawn.rows:
+                y = self.flip(floor + height / 2)
+                self.out.append(
+                    f'<text class="{p}h {p}q" transform="translate({number(-PANEL - 4)} {number(y)}) rotate(-90)">{escape(name)}</text>'
+                )
+
+    def rules(self) -> None:
+        p = self.p
+        for x in self.drawn.rules:
+            self.out.append(
+                f'<path class="{p}rule" d="M{number(x)} {number(-PANEL + 18)}V{number(self.height + PANEL)}"/>'
+                f'<g transform="translate({number(x)} {number(-PANEL + 9)}) rotate(90)"><path class="{p}sc" d="{SCISSORS}"/></g>'
+                f'<text class="{p}h" x="{number(x)}" y="{number(-PANEL - 6)}">detach</text>'
+            )
+
+    # ---------------------------------------------------------------- cells
+
+    def cell(self, tile: Tile) -> None:
+        cell, p = tile.cell, self.p
+        where = f"{cell.step.layer}, step {cell.step.t}" if cell.step else cell.column.kind
+        self.out.append(f'<g aria-label="{escape(where, QUOTE)}">')
+        for points in tile.layout.edges:
+            self.out.append(self.arrow([tile.at(point) for point in points], "forward"))
+        for k, box in enumerate(cell.template.boxes):
+            x, y = tile.at(tile.layout.centres[k])
+            name = cell.id_of(k)
+            lines = (*map(cell.text, box.lines), *self.extra.get(name, ()))
+            self.out.append(f'<g id="{p}{name}"><title>{escape(cell.text(box.title))}</title>')
+            self.out.append(self.box(box, x, self.flip(y), *tile.sizes[k], lines) + "</g>")
+        self.out.append("</g>")
+
+    def box(self, box: Box, x: float, y: float, w: float, h: float, lines: Iterable[str]) -> str:
+        """The outline of a box and its lines of text, around its centre."""
+        p, kind = self.p, box.kind
+        left, top = number(x - w / 2), number(y - h / 2)
+        if kind in ("input", "leaf"):
+            out = f'<rect class="{p}{kind}" x="{left}" y="{top}" width="{number(w)}" height="{number(h)}" rx="{number(min(w, h) / 2)}"/>'
+        else:
+            out = f'<rect class="{p}{kind}" x="{left}" y="{top}" width="{number(w)}" height="{number(h)}" rx="3"/>'
+        if kind == "loss":
+            inner = f'x="{number(x - w / 2 + 3)}" y="{number(y - h / 2 + 3)}" width="{number(w - 6)}" height="{number(h - 6)}"'
+            out += f'<rect class="{p}loss" {inner} rx="1.5"/>'
+        lines = list(lines)
+        first = y - (12.5 * (len(lines) - 1)) / 2 + 4.2
+        for k, line in enumerate(lines):
+            out += self.label(line, x, first + 12.5 * k, "f" if k == 0 else "")
+        return out
+
+    def label(self, line: str, x: float, y: float, kind: str) -> str:
+        p = self.p
+        out, lowered = "", False
+        for part, index in pieces(line):
+            text = escape(part)
+            if index:
+                out += f'<tspan class="{p}s" dy="2.5">{text}</tspan>'
+            else:
+                out += f'<tspan dy="-2.5">{text}</tspan>' if lowered else text
+            lowered = index
+        name = f' class="{p}{kind}"' if kind else ""
+        return f'<text{name} x="{number(x)}" y="{number(y)}">{out}</text>'
+
+    def uses(self) -> None:
+        """Each template once, and a reference to it for each cell."""
+        p = self.p
+        known: dict[tuple[int, bool], str] = {}
+        for tile in self.drawn.tiles:
+            cell = tile.cell
+            if cell.step is None:
+                self.cell(tile)
+                continue
+            key = (id(cell.template), cell.back)
+            if key not in known:
+                name = known[key] = f"{p}T{len(known) + 1}"
+                at = Tile(cell, tile.layout, tile.sizes, 0.0, 0.0)
+                drawn = [self.arrow([at.at(q) for q in points], "forward", 0.0) for points in tile.layout.edges]
+                for k, box in enumerate(cell.template.boxes):
+                    x, y = at.at(tile.layout.centres[k])
+                    drawn.append(self.box(box, x, -y, *tile.sizes[k], [line.replace(MARK, "t") for line in box.lines]))
+                self.out.append(f'<defs><g id="{name}">{"".join(drawn)}</g></defs>')
+            self.out.append(f'<use href="#{known[key]}" x="{number(tile.x)}" y="{number(self.flip(tile.y))}"/>')
+
+    # ---------------------------------------------------------------- edges
+
+    def arrow(self, points: list[Point], kind: str, height: float | None = None, whole: bool = True) -> str:
+        p, name = self.p, CLASSES[kind]
+        flipped = [(x, (self.height if height is None else height) - y) for x, y in points]
+        end = f' marker-end="url(#{p}a{name[1:]})"' if whole else ""
+        return f'<path class="{p}{name}" d="{curve(flipped)}"{end}/>'
+
+    def lines(self) -> None:
+        p = self.p
+        if self.full:
+            for line in self.drawn.lines:
+                self.out.append(self.arrow(line.points, line.join.kind, None, line.whole))
+                if self.picture.level == "cell" and line.join.kind in ("state", "cut") and line.join.name:
+                    (x1, y1), (x2, y2) = line.points[0], line.points[1]
+                    if abs(y1 - y2) < 0.1:
+                        at = number((x1 + x2) / 2), number(self.flip(y1) - 3)
+                        self.out.append(f'<text class="{p}s {p}ww" x="{at[0]}" y="{at[1]}">{escape(line.join.name)}</text>')
+        else:
+            for kind, name in CLASSES.items():
+                paths = [curve([(x, self.flip(y)) for x, y in line.points]) for line in self.drawn.lines if line.join.kind == kind]
+                if paths:
+                    self.out.append(f'<path class="{p}{name}" d="{"".join(paths)}"/>')
+        for line in self.drawn.lines:
+            if not line.whole and self.full:
+                x, y = line.points[-1]
+                self.out.append(f'<circle class="{p}ag" cx="{number(x)}" cy="{number(self.flip(y))}" r="2"/>')
+
+
+QUOTE = {'"': "&quot;"}
+
+
+def curve(points: list[Point]) -> str:
+    """A path through the points: slanted stretches as curves that start and end upright, corners rounded."""
+    parts = [f"M{number(points[0][0])} {number(points[0][1])}"]
+    for k in range(1, len(points)):
+        (ax, ay), (bx, by) = points[k - 1], points[k]
+        upright, level = abs(ax - bx) < 0.05, abs(ay - by) < 0.05
+        if not upright and not level:
+            middle = number((ay + by) / 2)
+            parts.append(f"C{number(ax)} {middle} {number(bx)} {middle} {number(bx)} {number(by)}")
+            continue
+        corner = 0.0
+        if k + 1 < len(points):
+            cx, cy = points[k + 1]
+            turns = (abs(bx - cx) < 0.05) if level else (abs(by - cy) < 0.05)
+            if turns:
+                corner = min(6.0, (abs(ax - bx) + abs(ay - by)) / 2, (abs(bx - cx) + abs(by - cy)) / 2)
+        if corner:
+            ux, uy = _unit(ax, ay, bx, by)
+            vx, vy = _unit(bx, by, cx, cy)
+            parts.append(f"L{number(bx - ux * corner)} {number(by - uy * corner)}")
+            parts.append(f"Q{number(bx)} {number(by)} {number(bx + vx * corner)} {number(by + vy * corner)}")
+        else:
+            parts.append(f"L{number(bx)} {number(by)}")
+    return "".join(parts)
+
+
+def _unit(ax: float, ay: float, bx: float, by: float) -> tuple[float, float]:
+    return (bx > ax) - (bx < ax), (by > ay) - (by < ay)
+
+
+def write(drawn: Drawn, look: str = "light", extra: dict[str, tuple[str, ...]] | None = None) -> str:
+    """The SVG of a picture."""
+    return Writer(drawn, theme.check(look), extra or {}).text()

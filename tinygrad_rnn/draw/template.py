@@ -1,0 +1,283 @@
+"""What one cell of the picture holds: the boxes of one time step of one layer, and how they are joined.
+
+Steps that have the same structure share one `Template`. It is built once, laid out once, and drawn T times with another
+number in the place of `MARK`, so a thousand steps cost little more than one.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..listing import figure, shorten
+from ..tape import Record, Step
+from ..tensor import Tensor
+from .reading import SYMBOLS, Reading
+
+MARK = "\ue000"
+"""Stands for the number of the time step in the text of a template (a character nobody uses)."""
+
+
+class Source(NamedTuple):
+    """What one input of a box is drawn as.
+
+    inside   another box of the same cell; `number` is its place and `output` which of its outputs
+    outside  something in another cell: a state, the layer below, a result before the steps
+    cut      a detached tensor, inside one step
+    input, leaf, ref, array  a box of its own: data, a leaf that gets a gradient, a reference to a shared weight, an array
+    number   written into the op
+    """
+
+    kind: str
+    text: str = ""
+    number: int = 0
+    output: int = 0
+    shape: tuple[int, ...] = ()
+    past: tuple[int, int] | None = None  # of a cut: the box and output of this cell that was detached
+
+
+Rows = tuple[tuple[Source, ...], ...]
+"""The sources of each record of a cell."""
+
+
+class Box:
+    """A box of a template; with a step number put in, a node of the picture."""
+
+    __slots__ = ("extra", "key", "kind", "lines", "title")
+
+    def __init__(self, key: str, kind: str, lines: tuple[str, ...], title: str, extra: int = 0) -> None:
+        self.key, self.kind, self.lines, self.title = key, kind, lines, title
+        self.extra = extra  # lines left free for values and gradients
+
+
+class Link(NamedTuple):
+    """An edge inside a template, from one output of a box to one input of another."""
+
+    source: int
+    output: int
+    target: int
+    slot: int
+
+
+class Template:
+    """Boxes and links; box k stands for record k, the boxes for inputs and references follow.
+
+    entries   (record, input) of what comes in from other cells -> the box that it enters
+    """
+
+    def __init__(self, folded: bool = False) -> None:
+        self.boxes: list[Box] = []
+        self.links: list[Link] = []
+        self.entries: dict[tuple[int, int], int] = {}
+        self.folded = folded  # box 0 stands for a whole step
+        self._keys: dict[str, int] = {}
+
+    def add(self, label: str, kind: str, lines: tuple[str, ...], title: str, extra: int = 0) -> int:
+        key = identifier(label)
+        count = self._keys[key] = self._keys.get(key, 0) + 1
+        self.boxes.append(Box(key if count == 1 else f"{key}_{count}", kind, lines, title, extra))
+        return len(self.boxes) - 1
+
+
+def op_template(
+    reading: Reading, records: list[Record], rows: Rows, losses: set[Record], extra: int
+) -> Template:
+    """One box a record."""
+    t = Template()
+    shared: dict[Source, int] = {}
+    for record in records:
+        key, kind, lines, title = _labels(reading, record, record in losses)
+        t.add(key, kind, tuple(filter(None, lines)), title, extra)
+    for k, row in enumerate(rows):
+        own: dict[Source, int] = {}  # a reference is drawn at every use, so that no long edges arise
+        for i, source in enumerate(row):
+            if source.kind == "inside":
+                t.links.append(Link(source.number, source.output, k, i))
+            elif source.kind == "outside":
+                t.entries[k, i] = k
+            elif source.kind != "number":
+                place = own if source.kind == "ref" else shared
+                if source not in place:
+                    box = place[source] = _add_source(t, source)
+                    if source.past is not None:
+                        t.links.append(Link(*source.past, box, 0))
+                    elif source.kind == "cut":
+                        t.entries[-1, source.number] = box
+                t.links.append(Link(place[source], 0, k, i))
+    return t
+
+
+def cell_template(
+    reading: Reading, records: list[Record], rows: Rows, losses: set[Record], extra: int
+) -> Template:
+    """One box for all records of a step, its data and its weights below it."""
+    t = Template(folded=True)
+    step = records[0].step
+    assert step is not None
+    states = _state_outputs(reading, step, records)
+    names = [f"{name}_{MARK}" for name, _ in states]
+    shapes = sorted({shape_text(value) for _, value in states})
+    kind = "loss" if any(r in losses for r in records) else "cell"
+    lines = (layer_title(step.layer), " ".join(names), *shapes[:1])
+    t.add("cell", kind, tuple(filter(None, lines)), f"{step.layer}, step {MARK}: {len(records)} ops, gives {', '.join(names)}", extra)
+    _add_sources(t, 0, [source for row in rows for source in row])
+    for k, row in enumerate(rows):
+        for i, source in enumerate(row):
+            if source.kind == "outside":
+                t.entries[k, i] = 0
+    return t
+
+
+def group_template(
+    reading: Reading, records: list[Record], rows: Rows, losses: set[Record], extra: int, ends: list[int]
+) -> Template:
+    """A box for each of the records `ends`, which others need: it stands for all that leads to it and to no earlier one."""
+    t = Template(folded=True)
+    owner = {k: k for k in ends}
+    for k in reversed(range(len(records))):
+        for source in rows[k]:
+            if source.kind == "inside" and source.number not in ends:
+                owner[source.number] = min(owner[k], owner.get(source.number, owner[k]))
+    members = {end: [k for k, o in owner.items() if o == end] for end in ends}
+    for end in ends:
+        key, kind, lines, title = _labels(reading, records[end], records[end] in losses)
+        n = len(members[end])
+        lines = tuple(filter(None, lines))
+        if n > 1:
+            lines = (*(lines[:1] if kind == "loss" else lines), f"{n} ops")
+        t.add(key, kind, lines, f"{title}, with {n - 1} more ops" if n > 1 else title, extra)
+    place = {end: box for box, end in enumerate(ends)}
+    found: dict[Link, None] = {}
+    for end in ends:
+        box = place[end]
+        inner = [(k, i, s) for k in sorted(members[end]) for i, s in enumerate(rows[k])]
+        for k, i, source in inner:
+            if source.kind == "outside":
+                t.entries[k, i] = box
+            elif source.kind == "inside" and owner[source.number] != end:
+                found[Link(place[owner[source.number]], source.output, box, 0)] = None
+        _add_sources(t, box, [source for _, _, source in inner])
+    t.links += list(found)
+    return t
+
+
+def _add_sources(t: Template, target: int, sources: list[Source]) -> None:
+    """Below a box that stands for several records: its data, and its weights in one box."""
+    for source in dict.fromkeys(s for s in sources if s.kind in ("input", "leaf", "array", "cut")):
+        box = _add_source(t, source)
+        if source.kind == "cut":
+            t.entries[-1, source.number] = box
+        t.links.append(Link(box, 0, target, 0))
+    refs = list(dict.fromkeys(s.text for s in sources if s.kind == "ref"))
+    if refs:
+        a_line = 2 if max(map(len, refs)) < 6 else 1
+        lines = tuple(" ".join(refs[k : k + a_line]) for k in range(0, len(refs), a_line))
+        t.links.append(Link(t.add("weights", "ref", lines, f"shared weights: {', '.join(refs)}"), 0, target, 0))
+
+
+def _state_outputs(reading: Reading, step: Step, records: list[Record]) -> list[tuple[str, Any]]:
+    """The states of a step as (name, value): what the next step uses; else what is called h or c; else the last result."""
+    places = reading.states.get(step.layer) or {
+        (k, o)
+        for k, r in enumerate(records)
+        for o in range(r.op.outputs)
+        if reading.output_name(r, o) in ("h", "c")
+    }
+    found = []
+    for k, output in sorted(places, reverse=True) or [(len(records) - 1, 0)]:
+        if k < len(records):
+            r = records[k]
+            value = r.value if r.op.outputs == 1 else r.value[output]
+            found.append((reading.output_name(r, output) or "s", value))
+    return found
+
+
+def _labels(reading: Reading, record: Record, lost: bool) -> tuple[str, str, tuple[str, ...], str]:
+    """The key, kind, lines and tooltip of a record."""
+    step = reading.where.get(record)
+    symbol = symbol_of(reading, record)
+    names = [reading.output_name(record, k) for k in range(record.op.outputs)]
+    name = ", ".join(filter(None, names))
+    values = record.value if record.op.outputs > 1 else (record.value,)
+    shape = " ".join(dict.fromkeys(map(shape_text, values))) + (f" ×{len(values)}" if len(values) > 1 else "")
+    kind = "op"
+    if step is not None:
+        place = [(step[1], k) for k in range(record.op.outputs)]
+        if any(p in reading.states[step[0].layer] for p in place) or any(n in ("h", "c") for n in names):
+            kind = "state"
+            name = ", ".join(f"{n or 's'}_{MARK}" for n in names)
+    series = reading.entry(record) if step is not None else None
+    if series is not None:
+        text = series[0].text.replace("_t", f"_{MARK}")
+        name = f"{reading.name(record.inputs[0]) or ''}_{MARK}".lstrip("_") if record.inputs else name  # type: ignore[arg-type]
+        name = name if name != MARK else ""
+        simple = not series[0].shared and len(series[0].sources) == 1 and " " not in text
+        if simple:
+            return text.replace(MARK, "t"), "input", (text, shape), f"{text} {shape}: one step of {series[0].text}"
+        title = f"{name} = {text} {shape}"
+        return name.split("_")[0] or "slice", "op", (shorten(text, 26), f"{name} {shape}".strip()), title
+    title = f"{name} = {symbol} {shape}" if name else f"{record.op.name} {symbol} {shape}"
+    key = name.replace(f"_{MARK}", "") or record.op.name
+    if lost:
+        value = f" = {figure(record.value)}" if np.size(record.value) == 1 and record.op.outputs == 1 else ""
+        name = name or ("loss" if record is reading.tape.root.record and value else symbol)
+        return key, "loss", (shorten(name) + value, symbol if symbol != name else shape), title
+    if kind == "state":
+        return key, kind, (shorten(name), f"{symbol} {shape}"), title
+    return key, kind, (f"{shorten(name)} = {symbol}" if name else symbol, shape), title
+
+
+def symbol_of(reading: Reading, record: Record) -> str:
+    """The op as a sign, with numbers it was given: ``×``, ``1 − ·``, ``σ``, ``[:, :8]``."""
+    name = record.op.name
+    sign = SYMBOLS.get(name, name)
+    if name == "getitem":
+        return f"[{shorten(_index_text(record.op.index), 12)}]"  # type: ignore[attr-defined]
+    if name == "stack" and reading.stacked(record):
+        inputs = [x for x in record.inputs or () if x is not None]
+        if len(inputs) > 1:
+            return "stack over t"
+    axis = getattr(record.op, "axis", None)
+    if axis is not None and name in ("sum", "mean", "max", "min", "logsumexp"):
+        return f"{sign} axis {axis}"
+    numbers = [f"{float(a):.3g}" if x is None and np.ndim(a) == 0 else "·" for x, a in zip(record.inputs or (), record.arrays or (), strict=True)]
+    return f" {sign} ".join(numbers) if len(numbers) == 2 and set(numbers) != {"·"} else sign
+
+
+def _index_text(index: Any) -> str:
+    if isinstance(index, tuple):
+        return ", ".join(map(_index_text, index))
+    if isinstance(index, slice):
+        parts = ["" if p is None else str(p) for p in (index.start, index.stop, index.step)]
+        return ":".join(parts[:2] + parts[2:] * (index.step is not None))
+    if isinstance(index, np.ndarray):
+        return "ids"
+    return "…" if index is Ellipsis else str(index)
+
+
+def _add_source(t: Template, source: Source) -> int:
+    shape = shape_text(source.shape)
+    words = {"input": "input", "leaf": "input, gets a gradient", "ref": "shared weight", "array": "plain array", "cut": "detached: no gradient passes"}
+    mark = {"array": "input"}.get(source.kind, source.kind)
+    label = "✂ detach " + source.text if source.kind == "cut" else source.text
+    lines = (shorten(label), shape) if source.kind != "ref" else (f"{shorten(label)} ↗", shape)
+    return t.add(source.text.replace(f"_{MARK}", ""), mark, tuple(filter(None, lines)), f"{source.text} {shape}: {words[source.kind]}")
+
+
+def shape_text(value: Any) -> str:
+    """(2,8); nothing for a single number."""
+    shape = value if isinstance(value, tuple) else np.shape(value)
+    return f"({','.join(map(str, shape))})" if shape else ""
+
+
+def layer_title(layer: str) -> str:
+    """lstm -> LSTM, lstm_l1 -> LSTM l1, encoder -> encoder."""
+    kind, _, rest = layer.partition("_")
+    return f"{kind.upper()} {rest.replace('_', ' ')}".strip() if kind in ("rnn", "lstm", "gru") else layer
+
+
+def identifier(label: str) -> str:
+    """The label as part of an id: letters, digits and underscores of ASCII."""
+    text = "".join(c if c.isascii() and (c.isalnum() or c == "_") else "_" for c in label)
+    return text.strip("_")[:32] or "x"

@@ -1,0 +1,82 @@
+"""Colours and strokes: every mark differs from the others in shape and line too, so colour is never the only sign.
+
+Chosen for contrast (labels at least 7:1, strokes at least 3:1) and checked under simulated colour-blindness.
+"""
+
+from __future__ import annotations
+
+from ..errors import DrawError
+
+LIGHT = {
+    "page": "#FFFFFF", "text": "#222222", "quiet": "#5B6168", "panel": "#F7F8F9", "line": "#DDE1E5",
+    "op": "#222222", "op-fill": "#FFFFFF", "state": "#117733", "state-fill": "#E6F4EA",
+    "ref": "#0072B2", "ref-fill": "#D6EAF8", "input": "#777D84", "input-fill": "#F2F2F2",
+    "cut": "#D55E00", "edge": "#4A5057",
+}  # fmt: skip
+DARK = {
+    "page": "#14171A", "text": "#ECEFF1", "quiet": "#A7AEB5", "panel": "#1B1F23", "line": "#333A41",
+    "op": "#C8CDD2", "op-fill": "#22272B", "state": "#4CC9A0", "state-fill": "#16332A",
+    "ref": "#7CC4F2", "ref-fill": "#15304A", "input": "#8D959D", "input-fill": "#272C31",
+    "cut": "#FF9A5C", "edge": "#A9B0B7",
+}  # fmt: skip
+
+THEMES = ("light", "dark", "auto")
+
+FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "DejaVu Sans", Arial, sans-serif'
+
+
+def check(theme: str) -> str:
+    if theme not in THEMES:
+        raise DrawError(f"theme must be one of {', '.join(THEMES)}, not {theme!r}")
+    return theme
+
+
+def style(theme: str, p: str) -> str:
+    """The style sheet of a figure whose classes and ids start with `p`."""
+    colours = LIGHT if theme != "dark" else DARK
+    variables = _variables(p, colours)
+    if theme == "auto":
+        variables += "@media (prefers-color-scheme: dark){" + _variables(p, DARK) + "}"
+    rules = {
+        "text": f"font-family:{FONT};font-size:10px;fill:var(--{p}text);text-anchor:middle",
+        ".f": "font-size:12px",
+        ".s": "font-size:9px",
+        ".h": "font-size:11px;font-weight:600",
+        ".l": "text-anchor:start",
+        ".q": f"fill:var(--{p}quiet)",
+        ".t": "font-size:14px;font-weight:600;text-anchor:start",
+        ".bg": f"fill:var(--{p}page)",
+        ".panel": f"fill:var(--{p}panel);stroke:var(--{p}line)",
+        ".op": f"fill:var(--{p}op-fill);stroke:var(--{p}op)",
+        ".loss": f"fill:var(--{p}op-fill);stroke:var(--{p}op)",
+        ".state,.{p}cell": f"fill:var(--{p}state-fill);stroke:var(--{p}state);stroke-width:2.5",
+        ".ref": f"fill:var(--{p}ref-fill);stroke:var(--{p}ref);stroke-dasharray:4 2.5",
+        ".input": f"fill:var(--{p}input-fill);stroke:var(--{p}input)",
+        ".leaf": f"fill:var(--{p}input-fill);stroke:var(--{p}op)",
+        ".cut": f"fill:var(--{p}page);stroke:var(--{p}cut);stroke-width:1.6;stroke-dasharray:5 3",
+        ".fold": f"fill:var(--{p}page);stroke:var(--{p}quiet);stroke-dasharray:1.5 3;stroke-linecap:round",
+        "path": "fill:none",
+        ".e": f"stroke:var(--{p}edge)",
+        ".es": f"stroke:var(--{p}state);stroke-width:2",
+        ".eg": f"stroke:var(--{p}quiet);stroke-width:1.3",
+        ".ec": f"stroke:var(--{p}cut);stroke-width:1.8;stroke-dasharray:5 3",
+        ".rule": f"stroke:var(--{p}cut);stroke-width:1.6;stroke-dasharray:7 4",
+        ".sc": f"stroke:var(--{p}cut);stroke-width:1.6",
+        ".a": f"fill:var(--{p}edge)",
+        ".as": f"fill:var(--{p}state)",
+        ".ag": f"fill:var(--{p}quiet)",
+        ".ac": f"fill:var(--{p}cut)",
+        ".ww": f"stroke:var(--{p}page);stroke-width:3px;paint-order:stroke",
+    }
+    return variables + "".join(_rule(p, selector, body) for selector, body in rules.items())
+
+
+def _variables(p: str, colours: dict[str, str]) -> str:
+    return f".{p}fig{{" + ";".join(f"--{p}{name}:{value}" for name, value in colours.items()) + "}"
+
+
+def _rule(p: str, selector: str, body: str) -> str:
+    """One rule, valid only inside the figure."""
+    parts = [part.replace("{p}", p) for part in selector.split(",")]
+    scoped = [f".{p}fig .{p}{s[1:]}" if s.startswith(".") and not s.startswith(f".{p}") else f".{p}fig {s}" for s in parts]
+    return f"{','.join(scoped)}{{{body}}}"

@@ -452,7 +452,7 @@ def test_a_hook_cannot_write_into_a_gradient_that_others_share() -> None:
     x, y = leaf(1, 2), leaf(3, 4)
     x.register_hook(lambda g: g.__imul__(0))
     with pytest.raises(ValueError, match="read-only"):
-        (x + y).sum().backward()
+        (x + y).backward([1, 1])
 
 
 @pytest.mark.parametrize("of_leaf", [True, False])
@@ -549,6 +549,16 @@ def test_grad_of_results_and_of_several_outputs() -> None:
     assert tg.grad(y, y, grad_outputs=[5.0, 7.0]).data.tolist() == [5, 7]
     (gy,) = tg.grad([y], [y], grad_outputs=np.ones((1, 2)))
     assert gy.data.tolist() == [1, 1]
+
+
+def test_grad_frees_the_graph_as_backward_does_unless_it_records_or_is_told_to_keep_it() -> None:
+    x = number(2.0)
+    y = x**3
+    tg.grad(y, x, create_graph=True)
+    tg.grad(y, x, retain_graph=True)
+    assert tg.grad(y, x).item() == 12
+    with pytest.raises(FreedGraphError, match="op power"):
+        tg.grad(y, x)
 
 
 def test_grad_runs_only_the_rules_on_the_way() -> None:

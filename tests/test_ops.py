@@ -259,6 +259,14 @@ case(
     (2, 2),
     torch=lambda x, y: library("cat")([x, y], -1),
 )
+for axis in (-1, -2, -3):
+    case(
+        f"concatenate 3-d axis={axis}",
+        lambda *xs, a=axis: np.concatenate(xs, a),
+        (2, 2, 2),
+        (2, 2, 2),
+        torch=lambda *xs, a=axis: library("cat")(xs, a),
+    )
 case(
     "concatenate axis=None",
     lambda x, y: np.concatenate([x, y], axis=None),
@@ -687,24 +695,24 @@ def test_our_functions_also_take_integers(f: Any) -> None:
 
 def test_reading_a_sequence_step_by_step_adds_into_one_array(monkeypatch: pytest.MonkeyPatch) -> None:
     """T steps are T small additions into one buffer: work linear in T, not T arrays of the whole sequence."""
-    from tinygrad_rnn import backward
+    from tinygrad_rnn import cotangent
 
     for T in (10, 20, 40):
         entries = []
-        add = backward.Indexed.add_to
+        add = cotangent.Indexed.add_to
 
         def counted(self: Any, buffer: np.ndarray, add: Any = add, entries: Any = entries) -> None:
             entries.append(np.size(self.part))
             add(self, buffer)
 
         zeros = []
-        monkeypatch.setattr(backward.Indexed, "add_to", counted)
-        monkeypatch.setattr(backward.np, "zeros", lambda *a, z=zeros, old=np.zeros, **k: (z.append(a), old(*a, **k))[1])
+        monkeypatch.setattr(cotangent.Indexed, "add_to", counted)
+        monkeypatch.setattr(cotangent.np, "zeros", lambda *a, z=zeros, old=np.zeros, **k: (z.append(a), old(*a, **k))[1])
         x = tg.tensor(np.ones((T, 3)), requires_grad=True)
         h = x[0]
         for t in range(1, T):
             h = np.tanh(h) + x[t]
-        h.sum().backward()
+        h.sum().cotangent()
         monkeypatch.undo()
         assert sum(entries) == T * 3
         assert len(zeros) == 1

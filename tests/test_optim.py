@@ -357,6 +357,7 @@ def test_schedules_by_hand() -> None:
         optimizer = optim.SGD([leaf(0.0)], lr=1.0)
         schedule, found = getattr(optim, kind)(optimizer, **options), []
         for _ in range(n):
+            assert type(optimizer.lr) is float
             found.append(optimizer.lr)
             schedule.step()
         return found

@@ -252,6 +252,10 @@ def test_a_reference_to_the_data_from_before_the_use_is_locked() -> None:
     assert x.grad.tolist() == [2, 4]
 
 
+def test_an_integer_of_any_size_is_a_factor() -> None:
+    assert (leaf(1, 2) * 2**70).data.tolist() == [2.0**70, 2.0**71]
+
+
 def test_a_constant_tensor_and_a_view_are_protected_in_the_same_way() -> None:
     w, x = leaf(1, 2), tg.tensor([3.0, 4.0])
     y = (w * x[::-1]).sum() + (w.reshape(2, 1) ** 2).sum()
@@ -286,6 +290,8 @@ def test_detach_keeps_the_values_and_the_name_and_loses_the_past() -> None:
     d = h.detach()
     assert (d.data.tolist(), d.name, d.is_leaf, d.requires_grad, d.record) == ([2, 4], "h", True, False, None)
     assert d.cut.record() is h.record
+    del h
+    assert d.cut.record() is None  # the cut can be drawn, but does not keep the past alive
     w = x.detach()
     x.data[:] = 9
     assert w.data.tolist() == [1, 2]
@@ -468,3 +474,12 @@ def test_questions_without_a_derivative_are_answered_with_plain_numbers() -> Non
 def test_nothing_is_recorded_of_tensors_that_need_no_gradient() -> None:
     y = np.tanh(tg.tensor([1.0]) * 2)
     assert (y.record, y.requires_grad, y.is_leaf) == (None, False, True)
+
+
+def test_a_view_of_the_data_taken_before_use_cannot_change_what_was_computed() -> None:
+    x = tg.tensor([1.0, 2.0], requires_grad=True)
+    view = x.data[:]  # NumPy leaves it writable when the array is locked
+    y = (x * x).sum()
+    view[0] = 100.0
+    y.backward()
+    np.testing.assert_array_equal(x.grad, [2.0, 4.0])

@@ -7,125 +7,21 @@ A record is reached only after everything that was computed from it (it was reco
 gradient waiting for it is complete: all paths have been added up. On an unrolled recurrent network this
 very loop *is* backpropagation through time. There is no recursion: the graph may be a million ops deep.
 
-Tensors appear here only through their attributes `record`, `output`, `requires_grad` and `array`.
+Tensors appear here only through their attributes `record`, `output`, `requires_grad` and `hooks`.
 """
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from .errors import DtypeError, FreedGraphError, OverwrittenError, ShapeError
+from .cotangent import Waiting
+from .errors import DtypeError, FreedGraphError, ShapeError
 from .tape import Op, Record
 
 Visitor = Callable[[Record, Any], None]
-
-
-class Indexed:
-    """A lazy gradient: that of ``x`` where only ``x[index]`` was used, and `part` arrived for it.
-
-    Written out it would be zeros of the shape of ``x``. A sequence of T steps is T such indexings of one array, so
-    writing each out would make BPTT quadratic in T; instead each part is added to its place.
-    """
-
-    __slots__ = ("dtype", "index", "part", "shape")
-
-    def __init__(self, index: Any, part: Any, x: Any) -> None:
-        self.index = index
-        self.part = part
-        self.shape: tuple[int, ...] = x.shape
-        self.dtype: np.dtype[Any] = x.dtype
-
-    def add_to(self, buffer: np.ndarray) -> None:
-        add_at(buffer, self.index, self.part)
-
-
-def add_at(buffer: np.ndarray, index: Any, part: Any) -> None:
-    """``buffer[index] += part``, also right where an index array names one entry several times."""
-    if isinstance(index, np.ndarray) and index.dtype != bool and index.size:
-        # rows with equal numbers are brought together and added up: the gradient of an embedding
-        flat = index.reshape(-1).astype(np.intp) % len(buffer)
-        order = np.argsort(flat, kind="stable")
-        rows, starts = np.unique(flat[order], return_index=True)
-        part = np.reshape(part, (flat.size, *buffer.shape[1:]))
-        buffer[rows] += np.add.reduceat(part[order], starts, axis=0)
-    elif isinstance(index, tuple) and any(isinstance(i, np.ndarray) for i in index):
-        np.add.at(buffer, index, part)
-    else:
-        buffer[index] += part
-
-
-class Scatter(Op):
-    """y = zeros, then y[index_k] += x_k for each k: the sum of many `Indexed` gradients, as an op.
-
-    dL/dx_k = g[index_k]
-    """
-
-    def __init__(self, indices: tuple[Any, ...], shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        self.indices, self.shape, self.dtype = indices, shape, dtype
-
-    def forward(self, *parts: Any) -> np.ndarray:
-        y = np.zeros(self.shape, self.dtype)
-        for index, part in zip(self.indices, parts, strict=True):
-            add_at(y, index, part)
-        return y
-
-    def vjp(self, g: Any, y: Any, *parts: Any) -> tuple[Any, ...]:
-        return tuple(g[index] for index in self.indices)
-
-
-class ArraySum:
-    """The sum of several contributions to one gradient, in a buffer of its own.
-
-    Contributions may be shared (`add` hands the same g to both of its inputs) or read-only views, so none of
-    them is ever written to.
-    """
-
-    __slots__ = ("total",)
-
-    def __init__(self, first: Any) -> None:
-        if type(first) is Indexed:
-            self.total = np.zeros(first.shape, first.dtype)
-            first.add_to(self.total)
-        else:
-            self.total = np.array(first)
-
-    def add(self, g: Any) -> None:
-        if type(g) is Indexed:
-            g.add_to(self.total)
-        else:
-            self.total += g
-
-    def value(self) -> Any:
-        return self.total
-
-
-class RecordedSum:
-    """The same sum with Tensors (`create_graph=True`): nothing in place, all indexed parts in one `Scatter`."""
-
-    __slots__ = ("parts", "total")
-
-    def __init__(self, first: Any) -> None:
-        self.total: Any = None
-        self.parts: list[Indexed] = []
-        self.add(first)
-
-    def add(self, g: Any) -> None:
-        if type(g) is Indexed:
-            self.parts.append(g)
-        else:
-            self.total = g if self.total is None else self.total + g
-
-    def value(self) -> Any:
-        if self.parts:
-            indices = tuple(part.index for part in self.parts)
-            scatter = Scatter(indices, self.parts[0].shape, self.parts[0].dtype)
-            self.add(scatter(*[part.part for part in self.parts]))
-            self.parts = []
-        return self.total
 
 
 def reachable(outputs: Iterable[Any]) -> list[Record]:
@@ -149,6 +45,121 @@ def _seq(record: Record) -> int:
     return record.seq
 
 
+def leading_to(records: Sequence[Record], targets: Iterable[Any]) -> set[Record]:
+    """Those records (given newest first) through which a gradient reaches one of the targets."""
+    useful = {x.record or x for x in targets}
+    through = set()
+    for record in reversed(records):
+        if any(x is not None and (x.record or x) in useful for x in record.inputs or ()):
+            useful.add(record)
+            through.add(record)
+    return through
+
+
+def sweep(
+    outputs: Sequence[Any],
+    gradients: Sequence[Any],
+    *,
+    only: Sequence[Any] | None = None,
+    retain_graph: bool = False,
+    visit: Visitor | None = None,
+    hooks: bool = True,
+    as_tensors: Callable[[Record], tuple[Any, Any]] | None = None,
+) -> dict[Any, Any]:
+    """Walk down the tape from the outputs and return dL/dx for every leaf x that needs a gradient.
+
+    only        if given, follow only the paths that lead to these tensors
+    visit       called with each record and its complete gradient (a tuple for an op of several outputs)
+    hooks       whether to call the hooks of tensors
+    as_tensors  if given, rules see Tensors and are recorded: it gives the output and the inputs of a record as such
+    """
+    records = reachable(outputs)
+    through = set(records) if only is None else leading_to(records, only)
+    useful = None if only is None else through | {x.record or x for x in only}
+    waiting = Waiting(recorded=as_tensors is not None)
+    for y, g in zip(outputs, gradients, strict=True):
+        waiting.add(y, g)
+    for record in records:
+        if useful is not None and record not in useful:
+            continue
+        g = waiting.take(record)
+        if g is None:  # no path from the outputs brings a gradient here
+            continue
+        if hooks and record.hooks is not None:
+            g = _hooked(record, g)
+        if visit is not None:
+            visit(record, g)
+        if record not in through:  # the gradient of this output was asked for, not what lies behind it
+            continue
+        try:
+            for x, part in pull(record, g, useful, as_tensors):
+                waiting.add(x, part)
+        except Exception as error:
+            error.add_note(f"in the derivative rule of {record}")
+            raise
+        if not retain_graph:
+            record.free()
+    leaves = waiting.leaves()
+    return {x: run_hooks(x.hooks, g, x.name or "a leaf") for x, g in leaves.items()} if hooks else leaves
+
+
+def pull(
+    record: Record,
+    g: Any,
+    useful: set[Any] | None = None,
+    as_tensors: Callable[[Record], tuple[Any, Any]] | None = None,
+) -> Iterator[tuple[Any, Any]]:
+    """The rule of one record at work: (x, dL/dx) for each input x that needs a gradient, given g = dL/dy."""
+    op, arrays = record.op, record.arrays or ()
+    y, xs = (record.value, arrays) if as_tensors is None else as_tensors(record)
+    rules, every = op.rules, None
+    if rules and len(rules) != len(arrays):
+        raise _miscounted(op, len(rules), len(arrays))
+    for i, x in enumerate(record.inputs or ()):
+        if x is None or not x.requires_grad or (useful is not None and (x.record or x) not in useful):
+            continue
+        if rules:
+            part = rules[i](op, g, y, *xs)
+        else:
+            if every is None:
+                every = _one_each(op.vjp(g, y, *xs), record)
+            part = every[i]
+        if part is None:
+            continue
+        a = arrays[i]
+        if getattr(part, "shape", None) != a.shape or part.dtype != a.dtype:
+            part = _fitted(part, a, op)
+        yield x, part
+
+
+def _one_each(gradients: Any, record: Record) -> tuple[Any, ...]:
+    """What a rule for all inputs returned, as a tuple with one gradient an input."""
+    count = len(record.arrays or ())
+    if type(gradients) is not tuple:
+        gradients = (gradients,) if gradients is not None else (None,) * count
+    if len(gradients) != count:
+        raise _miscounted(record.op, len(gradients), count)
+    return gradients
+
+
+def _miscounted(op: Op, given: int, inputs: int) -> TypeError:
+    return TypeError(
+        f"op {op.name} was applied to {inputs} inputs and has rules for {given}: vjp() returns a tuple with one "
+        "gradient (or None) an input, or there is one vjp_... method an input"
+    )
+
+
+def _fitted(g: Any, x: np.ndarray, op: Op) -> Any:
+    """A gradient in the shape and dtype of what it is the gradient of; ShapeError or DtypeError where it has none."""
+    if not hasattr(g, "shape"):
+        g = np.asarray(g)
+    if g.shape != x.shape:
+        g = op.fit(g, x)
+    if x.dtype.kind != "f":
+        raise DtypeError(f"an input of dtype {x.dtype} cannot have a gradient: requires_grad was set on integers")
+    return g if g.dtype == x.dtype else g.astype(x.dtype)
+
+
 def _freed(record: Record) -> str:
     where = f" at {record.step}" if record.step else ""
     return (
@@ -158,178 +169,30 @@ def _freed(record: Record) -> str:
     )
 
 
-def leading_to(records: Sequence[Record], targets: Iterable[Any]) -> set[Any]:
-    """Those of the records (given newest first) through which a gradient can reach one of the targets."""
-    leaves = {x for x in targets if x.record is None}
-    useful = {x.record for x in targets if x.record is not None}
-    for record in reversed(records):
-        if record not in useful:
-            for x in record.inputs or ():
-                if x is not None and (x in leaves if x.record is None else x.record in useful):
-                    useful.add(record)
-                    break
-    return useful
+# ------------------------------------------------------------------ hooks
 
 
-def sweep(
-    outputs: Sequence[Any],
-    gradients: Sequence[Any],
-    *,
-    only: Sequence[Any] | None = None,
-    retain_graph: bool = False,
-    create_graph: bool = False,
-    visit: Visitor | None = None,
-    remake: Callable[[Record], Any] | None = None,
-    hooks: bool = True,
-    fill: bool = False,
-) -> dict[Any, Any]:
-    """Walk down the tape from the outputs and return dL/dx for every leaf x that needs a gradient.
+def _hooked(record: Record, g: Any) -> Any:
+    """The gradient of a record after the hooks of its outputs."""
+    table = record.hooks or {}
+    if record.op.outputs == 1:
+        return run_hooks(table.get(0), g, record)
+    return tuple(run_hooks(table.get(k), part, record) for k, part in enumerate(g))
 
-    only          if given, follow only the paths that lead to these tensors
-    visit         called with each record and its complete gradient (a tuple for an op of several outputs)
-    create_graph  the gradients are Tensors, rules see Tensors (`remake(record)` gives those of an output)
-    hooks         whether to call the hooks; with `fill` also those of `retain_grad`
-    """
-    records = reachable(outputs)
-    wanted = None if only is None else leading_to(records, only) | set(only)
-    new_sum: Any = RecordedSum if create_graph else ArraySum
-    waiting: dict[Any, Any] = {}  # leaf or record -> its gradient so far (a list of them for several outputs)
 
-    def give(x: Any, g: Any) -> None:
-        """Add g to what is waiting for the tensor x."""
-        key = x.record
-        if key is None:
-            place, key = waiting, x
-        elif key.op.outputs == 1:
-            place = waiting
-        else:
-            place, key = waiting.setdefault(key, {}), x.output
-        have = place.get(key)
-        if have is None:
-            place[key] = new_sum(g) if type(g) is Indexed else g
-        elif type(have) is new_sum:
-            have.add(g)
-        else:
-            place[key] = have = new_sum(have)
-            have.add(g)
-
-    for y, g in zip(outputs, gradients, strict=True):
-        give(y, g)
-
-    for record in records:
-        g = waiting.pop(record, None)
-        if g is None or (wanted is not None and record not in wanted):
+def run_hooks(hooks: list[Callable[[Any], Any]] | None, g: Any, owner: Any) -> Any:
+    """Show the gradient to each hook, which may replace it; None leaves it as it is."""
+    for hook in list(hooks or ()):  # a copy, since a hook may remove itself
+        new = hook(_lent(g))
+        if new is None:
             continue
-        op = record.op
-        if op.outputs > 1:
-            g = tuple(_value(g.get(k), y, new_sum) for k, y in enumerate(record.value))
-        elif type(g) is new_sum:
-            g = g.value()
-        if record.hooks is not None and hooks:
-            g = _run_hooks(record, g, fill)
-        if visit is not None:
-            visit(record, g)
-        inputs, arrays = record.inputs, record.arrays
-        assert inputs is not None and arrays is not None
-        if wanted is not None:
-            inputs = tuple(x if x is not None and (x.record or x) in wanted else None for x in inputs)
-            if all(x is None for x in inputs):  # the gradient of this output was asked for, not what lies behind it
-                continue
-        if create_graph:
-            assert remake is not None
-            y = remake(record)
-            pairs = zip(record.inputs or (), arrays, strict=True)
-            xs: Any = [a if x is None else _unchanged(x, a, record) for x, a in pairs]
-        else:
-            y, xs = record.value, arrays
-        rules = op.rules
-        try:
-            if not rules:
-                every = op.vjp(g, y, *xs)
-                if type(every) is not tuple:
-                    every = (every,) if every is not None else (None,) * len(inputs)
-            if len(rules or every) != len(inputs):
-                raise TypeError(_miscounted(op, len(rules or every), len(inputs)))
-            for i, x in enumerate(inputs):
-                if x is None or not x.requires_grad:
-                    continue
-                part = rules[i](op, g, y, *xs) if rules else every[i]
-                if part is not None:
-                    a = arrays[i]
-                    if type(part) is not np.ndarray and not hasattr(part, "shape"):
-                        part = np.asarray(part)
-                    if part.shape != a.shape:
-                        part = op.fit(part, a)
-                    if part.dtype != a.dtype:
-                        part = _cast(part, a)
-                    give(x, part)
-        except Exception as error:
-            error.add_note(f"in the derivative rule of {record}")
-            raise
-        if not retain_graph:
-            record.free()
-
-    leaves = {x: g for x, g in waiting.items() if not isinstance(x, Record)}
-    complete = {x: g.value() if type(g) is new_sum else g for x, g in leaves.items()}
-    return {x: _run_leaf_hooks(x, g) for x, g in complete.items()} if hooks else complete
-
-
-def _value(g: Any, y: np.ndarray, new_sum: Any) -> Any:
-    """The complete gradient of one of several outputs; an output nobody used has a zero gradient."""
-    if g is None:
-        return np.zeros_like(y)
-    return g.value() if type(g) is new_sum else g
-
-
-def _cast(g: Any, x: np.ndarray) -> Any:
-    """The gradient in the dtype of what it is the gradient of."""
-    if x.dtype.kind != "f":
-        raise DtypeError(f"an input of dtype {x.dtype} cannot have a gradient: requires_grad was set on integers")
-    return g.astype(x.dtype)
-
-
-def _miscounted(op: Op, given: int, inputs: int) -> str:
-    return (
-        f"op {op.name} was applied to {inputs} inputs and has rules for {given}: vjp() returns a tuple with one "
-        "gradient (or None) an input, or there is one vjp_... method an input"
-    )
-
-
-def _unchanged(x: Any, array: np.ndarray, record: Record) -> Any:
-    if x.array is not array and not np.array_equal(x.array, array, equal_nan=True):
-        raise OverwrittenError(
-            f"a tensor of shape {x.shape} used by {record} was given new data since: differentiate before changing it"
-        )
-    return x
-
-
-class Keep:
-    """The hook of `retain_grad`: it puts the gradient into the tensor's `grad`. Only `backward()` lets it."""
-
-    def __init__(self, tensor: Any) -> None:
-        self.tensor = weakref.ref(tensor)
-
-    def __call__(self, g: Any) -> None:
-        tensor = self.tensor()
-        if tensor is not None:
-            tensor.add_grad(g)
-
-
-def _run_hooks(record: Record, g: Any, fill: bool) -> Any:
-    """Let each hook see the gradient of its output, and replace it; `retain_grad` keeps what came of that."""
-    parts = list(g) if record.op.outputs > 1 else [g]
-    assert record.hooks is not None
-    for k, hooks in record.hooks.items():
-        for hook in [hook for hook in hooks if type(hook) is not Keep]:  # a copy: a hook may remove itself
-            parts[k] = replaced(parts[k], hook(_lent(parts[k])), record)
-        for keep in [hook for hook in hooks if type(hook) is Keep and fill]:
-            keep(parts[k])
-    return tuple(parts) if record.op.outputs > 1 else parts[0]
-
-
-def _run_leaf_hooks(x: Any, g: Any) -> Any:
-    for hook in list(x.hooks or ()):
-        g = replaced(g, hook(_lent(g)), x.name or "a leaf")
+        if np.shape(new) != np.shape(g):
+            raise ShapeError(f"a hook of {owner} returned shape {np.shape(new)} for a gradient of shape {np.shape(g)}")
+        if not hasattr(g, "array"):  # an array stays an array
+            new = np.asarray(getattr(new, "array", new), dtype=g.dtype)
+        elif not hasattr(new, "array"):
+            new = g * 0 + new
+        g = new
     return g
 
 
@@ -339,14 +202,3 @@ def _lent(g: Any) -> Any:
         g = g.view()
         g.flags.writeable = False
     return g
-
-
-def replaced(g: Any, new: Any, owner: Any) -> Any:
-    """What a hook of `owner` returned in place of g, as array or Tensor like g; None leaves g as it was."""
-    if new is None:
-        return g
-    if np.shape(new) != np.shape(g):
-        raise ShapeError(f"a hook of {owner} returned shape {np.shape(new)} for a gradient of shape {np.shape(g)}")
-    if hasattr(new, "array"):
-        return new if hasattr(g, "array") else new.array
-    return np.asarray(new, dtype=g.dtype)

@@ -10,7 +10,7 @@ import numpy as np
 from .backward import sweep
 from .errors import GraphError
 from .tape import Record, enable_grad, no_grad
-from .tensor import Tensor, outputs_of, start_gradient
+from .tensor import Tensor, as_tensors, start_gradient
 
 
 def grad(
@@ -70,9 +70,8 @@ def grad(
             starts,
             only=xs,
             retain_graph=create_graph if retain_graph is None else retain_graph,
-            create_graph=create_graph,
             visit=keep,
-            remake=outputs_of,
+            as_tensors=as_tensors if create_graph else None,
         )
     gradients = [leaves.get(x) if x.record is None else found.get((x.record, x.output)) for x in xs]
     if not allow_unused and any(g is None for g in gradients):

@@ -121,9 +121,10 @@ class Record:
     value   what came out: an array, or a tuple of arrays
     step    the layer and time step it belongs to, or None
     hooks   functions to call with the gradient, by output, or None
+    kept    tensors whose `grad` is to be filled too (weakly), by output, or None
     """
 
-    __slots__ = ("__weakref__", "arrays", "hooks", "inputs", "op", "seq", "step", "value")
+    __slots__ = ("__weakref__", "arrays", "hooks", "inputs", "kept", "op", "seq", "step", "value")
 
     def __init__(self, op: Op, inputs: Any, arrays: Any, value: Any) -> None:
         self.seq = next(clock)
@@ -133,6 +134,7 @@ class Record:
         self.value = value
         self.step = mode.step
         self.hooks: dict[int, list[Callable[[Any], Any]]] | None = None
+        self.kept: dict[int, Any] | None = None
 
     def free(self) -> None:
         """Let go of the inputs and of every saved array; only the op and the step remain, for messages."""

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .arraylike import ArrayLike, plain
-from .backward import Keep, sweep
-from .errors import DtypeError, GraphError, NonScalarError, NotDifferentiableError, ShapeError
+from .backward import sweep
+from .errors import DtypeError, GraphError, NonScalarError, NotDifferentiableError, OverwrittenError, ShapeError
 from .tape import Op, Record, Step, mode
 
 _NUMBERS = (bool, int, float, np.bool_, np.integer, np.floating)
@@ -43,7 +43,19 @@ class Tensor(ArrayLike):
     array([2., 4.])
     """
 
-    __slots__ = ("__weakref__", "_grad", "array", "cut", "hooks", "locked", "name", "output", "record", "requires_grad")
+    __slots__ = (
+        "__weakref__",
+        "_grad",
+        "array",
+        "cut",
+        "handed_out",
+        "hooks",
+        "locked",
+        "name",
+        "output",
+        "record",
+        "requires_grad",
+    )
 
     def __init__(self, data: Any, dtype: Any = None, requires_grad: bool = False, name: str | None = None) -> None:
         array = _as_array(data, dtype)
@@ -54,6 +66,7 @@ class Tensor(ArrayLike):
             )
         self.array = array
         self.locked = False  # whether records may hold the array of this leaf, so that nobody may write to it any more
+        self.handed_out = False  # whether somebody may have a writable array of the data, or a view of it
         self.record: Record | None = None
         self.output = 0
         self.requires_grad = bool(requires_grad)
@@ -73,8 +86,10 @@ class Tensor(ArrayLike):
         """
         if self.record is not None:
             self.array.flags.writeable = False
-        elif self.locked:
+            return self.array
+        if self.locked:
             self.array, self.locked = self.array.copy(), False
+        self.handed_out = True
         return self.array
 
     @data.setter
@@ -84,11 +99,14 @@ class Tensor(ArrayLike):
         array = _as_array(new, self.dtype, "data")
         if array.shape != self.shape:
             raise ShapeError(f"data of shape {array.shape} for a tensor of shape {self.shape}: make a new tensor")
-        self.array, self.locked = array, False
+        self.array, self.locked, self.handed_out = array, False, False
 
     def lock(self) -> None:
         """Let nobody write to the array any more: it is part of what was computed."""
         self.array.flags.writeable = False
+        if self.handed_out:  # somebody may hold a view of it, which NumPy leaves writable
+            self.array, self.handed_out = self.array.copy(), False
+            self.array.flags.writeable = False
         self.locked = True
 
     @property
@@ -131,8 +149,7 @@ class Tensor(ArrayLike):
             self.lock()
         y = _result(self.array, None)
         y.name = self.name
-        if self.record is not None:
-            y.cut = Cut(weakref.ref(self.record), self.output, self.record.step)
+        y.cut = self.cut if self.record is None else Cut(weakref.ref(self.record), self.output, self.record.step)
         return y
 
     # ---------------------------------------------------------------- gradients
@@ -147,7 +164,7 @@ class Tensor(ArrayLike):
         it does not fit, FreedGraphError on a second pass; in each case no gradient has been changed.
         """
         g = start_gradient(self, gradient, "backward()")
-        for x, gx in sweep([self], [plain(g)], retain_graph=retain_graph, fill=True).items():
+        for x, gx in sweep([self], [plain(g)], retain_graph=retain_graph, visit=_keep).items():
             x.add_grad(gx)
 
     def add_grad(self, g: np.ndarray) -> None:
@@ -156,11 +173,8 @@ class Tensor(ArrayLike):
 
     def retain_grad(self) -> None:
         """Let `backward` fill the `grad` of this result too, as it does for leaves."""
-        if self.record is None:
-            return
-        hooks = (self.record.hooks or {}).get(self.output, ())
-        if not any(type(hook) is Keep and hook.tensor() is self for hook in hooks):
-            self.register_hook(Keep(self))
+        if self.record is not None:
+            self.record.kept = (self.record.kept or {}) | {self.output: weakref.ref(self)}
 
     def register_hook(self, f: Callable[[Any], Any]) -> Callable[[], None]:
         """Call ``f(g)`` with the complete gradient of this tensor, read-only; what it returns (unless None) replaces g.
@@ -273,7 +287,7 @@ def _result(array: np.ndarray, record: Record | None, output: int = 0) -> Tensor
     """A Tensor around the output of an op."""
     t = _new(Tensor)
     t.array = array
-    t.locked = True
+    t.locked, t.handed_out = True, False
     t.record = record
     t.output = output
     t.requires_grad = record is not None
@@ -284,11 +298,30 @@ def _result(array: np.ndarray, record: Record | None, output: int = 0) -> Tensor
 _new = object.__new__
 
 
-def outputs_of(record: Record) -> Any:
-    """The output of a record as a Tensor again, or the tuple of its outputs: what a rule sees under create_graph."""
+def _keep(record: Record, g: Any) -> None:
+    """Put the gradient of a record into those of its outputs that asked for it."""
+    if record.kept is not None:
+        for k, reference in record.kept.items():
+            tensor = reference()
+            if tensor is not None:
+                tensor.add_grad(g if record.op.outputs == 1 else g[k])
+
+
+def as_tensors(record: Record) -> tuple[Any, list[Any]]:
+    """The output of a record as a Tensor again (a tuple for several) and its inputs: what rules see in create_graph."""
+    pairs = zip(record.inputs or (), record.arrays or (), strict=True)
+    xs = [a if x is None else _unchanged(x, a, record) for x, a in pairs]
     if record.op.outputs == 1:
-        return _result(record.value, record)
-    return tuple(_result(part, record, k) for k, part in enumerate(record.value))
+        return _result(record.value, record), xs
+    return tuple(_result(part, record, k) for k, part in enumerate(record.value)), xs
+
+
+def _unchanged(x: Tensor, array: np.ndarray, record: Record) -> Tensor:
+    if x.array is not array and not np.array_equal(x.array, array, equal_nan=True):
+        raise OverwrittenError(
+            f"a tensor of shape {x.shape} used by {record} was given new data since: differentiate before changing it"
+        )
+    return x
 
 
 def start_gradient(y: Tensor, gradient: Any, caller: str) -> Any:
@@ -348,5 +381,3 @@ def _explained(error: Exception, op: Op, arrays: list[Any]) -> Exception:
         if isinstance(error, kind):
             return kind(message)
     return ShapeError(message)
-
-

@@ -1,6 +1,13 @@
-"""Pictures of unrolled graphs: the picture as data, its layout, and its output as SVG or DOT."""
+"""Pictures of unrolled graphs.
+
+    reading, sources, fold, template, picture   the picture as data
+    layout, tile, text                          where everything is
+    svg, legend, theme, dot, render             the picture as a file
+    drawing                                     `draw`, and the `Drawing` it gives
+
+Only `drawing` is imported with the library; the rest is, when the first picture is drawn.
+"""
 
 from .drawing import Drawing, draw
-from .picture import Edge, Node
 
-__all__ = ["Drawing", "Edge", "Node", "draw"]
+__all__ = ["Drawing", "draw"]

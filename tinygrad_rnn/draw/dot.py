@@ -1,12 +1,13 @@
 """The picture as DOT, the language of Graphviz: one cluster a time step.
 
-The positions of boxes and the curves of edges are written into the text, and ``layout=nop2`` tells Graphviz to keep them.
-Its own layout of an unrolled graph puts steps out of order, and takes minutes from 30 steps on. Who wants it all the same
-deletes that one attribute: depth then goes upwards, and recurrent edges take no part in the ranking.
+The positions of boxes and the curves of edges are written into the text, and ``layout=nop2`` tells Graphviz to keep
+them. Its own layout of an unrolled graph puts steps out of order, and takes minutes from some hundred steps on. Who
+wants it all the same deletes that one attribute: depth then goes upwards, and recurrent edges do not count in ranks.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from . import theme
@@ -60,7 +61,8 @@ def write(drawing: Drawing) -> str:
                 x, width = places[column]
                 box = f"{x - 8:.1f},-8.0,{x + width + 8:.1f},{drawn.height + 22:.1f}"
                 cluster.attr(bb=box, lp=f"{x + width / 2:.1f},{drawn.height + 12:.1f}")
-                cluster.attr(label=f"t = {column.t}", style="rounded", labelloc="t", color=colours["line"], bgcolor=colours["panel"])
+                cluster.attr(label=f"t = {column.t}", labelloc="t", style="rounded")
+                cluster.attr(color=colours["line"], bgcolor=colours["panel"])
             for cell in cells:
                 for k in range(len(cell.template.boxes)):
                     node(cluster, cell, k)
@@ -68,7 +70,8 @@ def write(drawing: Drawing) -> str:
         for link, points in zip(tile.cell.template.links, tile.layout.edges, strict=True):
             cut = tile.cell.template.boxes[link.target].kind == "cut"
             look = edge_looks("cut" if cut else "forward", colours)
-            graph.edge(tile.cell.id_of(link.source), tile.cell.id_of(link.target), pos=spline([tile.at(q) for q in points]), **look)
+            ends = tile.cell.id_of(link.source), tile.cell.id_of(link.target)
+            graph.edge(*ends, pos=spline([tile.at(q) for q in points]), **look)
     for line in drawn.lines:
         join = line.join
         ends = join.source.id_of(join.box), join.target.id_of(join.target.template.entries[join.entry])
@@ -116,7 +119,7 @@ def spline(points: list[Point], arrow: bool = True) -> str:
     end = (bx - (bx - ax) / length * back, by - (by - ay) / length * back)
     line = [*points[:-1], end]
     out = [f"{line[0][0]:.1f},{line[0][1]:.1f}"]
-    for (ax, ay), (bx, by) in zip(line, line[1:], strict=False):
+    for (ax, ay), (bx, by) in pairwise(line):
         slanted = abs(ax - bx) > 0.05 and abs(ay - by) > 0.05
         middle = (ay + by) / 2
         controls = ((ax, middle), (bx, middle)) if slanted else ((ax, ay), (bx, by))

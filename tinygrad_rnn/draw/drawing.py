@@ -6,16 +6,15 @@ import os
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import DrawError, FreedGraphError, GraphError
 from ..listing import Tape, figure
 from ..tensor import Tensor
-from . import theme as themes
-from .picture import Edge, Node, Picture
-from .reading import Reading
-from .tile import Drawn
-from .tile import draw as place
+
+if TYPE_CHECKING:
+    from .picture import Edge, Node, Picture
+    from .tile import Drawn
 
 
 class Drawing:
@@ -25,8 +24,10 @@ class Drawing:
     """
 
     def __init__(self, picture: Picture, theme: str = "light", grads: bool = False, values: bool = False) -> None:
+        from .theme import check
+
         self.picture = picture
-        self.theme = themes.check(theme)
+        self.theme = check(theme)
         self._grads, self._values = grads, values
 
     @property
@@ -77,7 +78,9 @@ class Drawing:
     @cached_property
     def drawn(self) -> Drawn:
         """The picture with coordinates."""
-        return place(self.picture)
+        from .tile import draw
+
+        return draw(self.picture)
 
     def svg(self) -> str:
         """The picture as the text of an SVG file; needs no other program."""
@@ -151,6 +154,9 @@ def draw(
     >>> tg.draw(output.sum(), level="op", steps=[1, "...", 50])
     <drawing: 16 nodes, 16 edges, 2 of 50 steps, level op>
     """
+    from .picture import Picture
+    from .reading import Reading
+
     if not isinstance(root, Tensor):
         raise TypeError(f"draw() needs a Tensor, not {type(root).__name__}")
     try:

@@ -1,7 +1,7 @@
 """Which time steps a picture shows.
 
-A wide picture is an archive, not something to read. So the middle of a long sequence is folded into one column that says
-how many steps it hides. A cut is never hidden, nor a step where a loss is taken, up to a limit, and then it is said.
+A wide picture is an archive, not something to read. So the middle of a long sequence is folded into one column that
+says how many steps it hides. A cut is never hidden, nor a step where a loss is taken, up to a limit; then it is said.
 """
 
 from __future__ import annotations
@@ -30,42 +30,52 @@ def choose(reading: Reading, level: str, steps: Any) -> tuple[list[int], list[st
     if isinstance(steps, str) and steps == "all":
         return times, []
     if steps is not None:
-        return _chosen(times, steps), []
+        chosen = _chosen(times, steps)
+        return chosen, hidden_notes(cut_places(reading), loss_places(reading), set(chosen))
     first, last = _ends(reading, level)
     if len(times) <= first + last:
         return times, []
-    shown = {*times[:first], *times[-last:]}
-    places = important(reading)
-    left_out = 0
-    for place in places:  # each a cut (both sides of it) or a loss
-        if len(shown | place) <= LIMIT:
-            shown |= place
-        else:
-            left_out += 1
+    shown = {*times[:2], times[-1]}
+    cuts, losses = cut_places(reading), loss_places(reading)
+    for place in [*outermost_first(cuts), *outermost_first(losses)]:
+        if len(shown.union(place)) <= LIMIT:
+            shown.update(place)
+    for t in [*times[:first], *reversed(times[-last:])]:
+        if len(shown) < max(first + last, len(cuts) and LIMIT):
+            shown.add(t)
     for before, t, behind in zip(times, times[1:], times[2:], strict=False):
         if before in shown and behind in shown:  # an ellipsis for one step would save nothing
             shown.add(t)
-    notes = [f"{left_out} more steps with a cut or a loss are not shown"] if left_out else []
-    return sorted(shown), notes
+    return sorted(shown), hidden_notes(cuts, losses, shown)
 
 
-def important(reading: Reading) -> list[set[int]]:
-    """The steps beside each cut, and those where a loss is taken, outermost first."""
+def hidden_notes(cuts: list[tuple[int, ...]], losses: list[tuple[int, ...]], shown: set[int]) -> list[str]:
+    """What to say about cuts and losses that had to be left out."""
+    counts = [sum(not shown.issuperset(place) for place in places) for places in (cuts, losses)]
+    named = zip(counts, ("cut", "loss"), ("s", "es"), strict=True)
+    words = [f"{n} {word}{ending * (n != 1)}" for n, word, ending in named if n]
+    return [f"not shown: {' and '.join(words)}"] if words else []
+
+
+def cut_places(reading: Reading) -> list[tuple[int, ...]]:
+    """The steps on both sides of each cut, in order."""
     times = set(reading.times)
-    places: dict[tuple[int, ...], None] = {}
-    for step, records in reading.steps.items():
-        for record in records:
-            for x in record.inputs or ():
-                if x is not None and x.cut is not None and x.cut.step is not None and step.t is not None:
-                    places[tuple(sorted({x.cut.step.t or step.t, step.t} & times))] = None
-    after = reading.after
+    return sorted({tuple(sorted({before, t} & times)) for before, t in reading.cuts})
+
+
+def loss_places(reading: Reading) -> list[tuple[int, ...]]:
+    """The steps where a loss is taken, in order."""
+    found = set()
     for record in reading.losses():
-        t = reading.where[record][0].t if record in reading.where else after[record]
+        t = reading.where[record][0].t if record in reading.where else reading.after[record]
         if t is not None:
-            places[(t,)] = None
-    found = sorted(places)
-    order = [found[k // 2] if k % 2 == 0 else found[-1 - k // 2] for k in range(len(found))]
-    return [set(place) for place in order]
+            found.add((t,))
+    return sorted(found)
+
+
+def outermost_first(places: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """First, last, second, last but one, ..."""
+    return [places[k // 2] if k % 2 == 0 else places[-1 - k // 2] for k in range(len(places))]
 
 
 def _ends(reading: Reading, level: str) -> tuple[int, int]:

@@ -2,10 +2,10 @@
 
 The usual four steps of a layered drawing (Sugiyama et al. 1981), for a graph of a few dozen boxes:
 
-    layers        a box lies above everything that it is computed from (longest path); data and weights right below their use
-    dummies       an edge that passes a layer gets a place of its own there, so it never runs through a box
-    order         boxes are moved towards the mean of their neighbours, up and down, and the order with fewest crossings kept
-    coordinates   within a layer, as close to the neighbours as the widths allow (isotonic regression)
+    layers       a box lies above everything that it is computed from (longest path); data and weights below their use
+    dummies      an edge that passes a layer gets a place of its own there, so it never runs through a box
+    order        boxes move towards the mean of their neighbours, up and down; the order with fewest crossings is kept
+    coordinates  within a layer, as close to the neighbours as the widths allow (isotonic regression)
 
 Recurrent edges enter at the left side of a cell and leave at its right side, edges between layers of the network at the
 bottom and the top; so a cell is a tile. Coordinates: x to the right, y *up* from the bottom of the cell.
@@ -13,8 +13,9 @@ bottom and the top; so a cell is a tile. Coordinates: x to the right, y *up* fro
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_right, insort
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 GAP = 24.0  # between layers
@@ -41,7 +42,7 @@ class Request(NamedTuple):
 
 
 class CellLayout(NamedTuple):
-    """Where everything is: centres of boxes, and the points of each edge and of the ends of those that leave the cell."""
+    """Where everything is: centres of boxes, points of edges, and of the ends of those edges that leave the cell."""
 
     width: float
     height: float
@@ -76,7 +77,7 @@ class _Graph:
         self.below: list[list[int]] = [[] for _ in self.rank]
         self.above: list[list[int]] = [[] for _ in self.rank]
         for path in self.paths:
-            for a, b in zip(path, path[1:], strict=False):
+            for a, b in pairwise(path):
                 self.above[a].append(b)
                 self.below[b].append(a)
         enters, leaves = set(request.left.values()), {box for box, _ in request.right}
@@ -119,7 +120,7 @@ def ranks(n: int, edges: Sequence[tuple[int, int, int]]) -> list[int]:
 
 
 def order(graph: _Graph) -> None:
-    """Sort each layer so that few edges cross."""
+    """Sort each layer so that few edges cross. What enters at the left stays left, what leaves at the right, right."""
     layers = graph.layers
     for layer in layers:
         layer.sort(key=lambda v: graph.side[v])
@@ -131,13 +132,9 @@ def order(graph: _Graph) -> None:
         neighbours = graph.below if upwards else graph.above
         for layer, fixed in _pairs(layers, upwards):
             place = {v: k for k, v in enumerate(fixed)}
-            now = {v: k for k, v in enumerate(layer)}
-
-            def mean(v: int, place: dict[int, int] = place, now: dict[int, int] = now) -> tuple[int, float]:
-                near = neighbours[v]  # noqa: B023
-                return graph.side[v], sum(place[u] for u in near) / len(near) if near else now[v]
-
-            layer.sort(key=mean)
+            goal = {v: float(k) for k, v in enumerate(layer)}
+            goal |= {v: sum(place[u] for u in neighbours[v]) / len(neighbours[v]) for v in layer if neighbours[v]}
+            layer.sort(key=lambda v: (graph.side[v], goal[v]))
         count = crossings(graph)
         if count < best:
             best, kept = count, [list(layer) for layer in layers]
@@ -146,29 +143,31 @@ def order(graph: _Graph) -> None:
 
 def _pairs(layers: list[list[int]], upwards: bool) -> list[tuple[list[int], list[int]]]:
     """Each layer with the one that it is sorted by."""
-    pairs = list(zip(layers[1:], layers, strict=False))
-    return pairs if upwards else [(low, high) for high, low in reversed(pairs)]
+    pairs = list(pairwise(layers))
+    return [(high, low) for low, high in pairs] if upwards else list(reversed(pairs))
 
 
 def crossings(graph: _Graph) -> int:
     """How many pairs of edges cross."""
     total = 0
-    for low, high in zip(graph.layers, graph.layers[1:], strict=False):
+    for low, high in pairwise(graph.layers):
         place = {v: k for k, v in enumerate(high)}
         seen: list[int] = []
         for v in low:
             ends = sorted(place[u] for u in graph.above[v])
-            total += sum(len(seen) - bisect_left(seen, end + 1) for end in ends)
+            total += sum(len(seen) - bisect_right(seen, end) for end in ends)
             for end in ends:
                 insort(seen, end)
     return total
 
 
-def spread(wanted: Sequence[float], weights: Sequence[float], widths: Sequence[float], space: float = SPACE) -> list[float]:
+def spread(
+    wanted: Sequence[float], weights: Sequence[float], widths: Sequence[float], space: float = SPACE
+) -> list[float]:
     """Places for things in a row, in this order and without overlap, as close as possible to the wanted ones.
 
-    Without overlap means x_k+1 - x_k >= half of both widths and the space; with those distances taken off it is isotonic
-    regression, which pooling neighbours that are out of order solves exactly.
+    Neighbours must keep a distance of half of both widths and the space. With those distances taken off, this is
+    isotonic regression, which pooling neighbours that are out of order solves exactly.
     """
     offsets, offset = [], 0.0
     for k, width in enumerate(widths):
@@ -185,152 +184,181 @@ def spread(wanted: Sequence[float], weights: Sequence[float], widths: Sequence[f
 
 
 def coordinates(graph: _Graph) -> list[float]:
-    """The x of every node: each layer in turn is drawn towards its neighbours. Long edges pull hardest, to be straight."""
+    """The x of every node: each layer in turn is drawn towards its neighbours, and long edges pull hardest."""
+    widths = [[graph.widths[v] for v in layer] for layer in graph.layers]
     xs = [0.0] * len(graph.rank)
-    for layer in graph.layers:
-        for v, x in zip(layer, spread([0.0] * len(layer), [1.0] * len(layer), [graph.widths[v] for v in layer]), strict=True):
+    for layer, wide in zip(graph.layers, widths, strict=True):
+        start = spread([0.0] * len(layer), [1.0] * len(layer), wide)  # side by side around 0
+        for v, x in zip(layer, start, strict=True):
             xs[v] = x
-    middle = max((max((xs[v] for v in layer), default=0) for layer in graph.layers), default=0) / 2
-    for layer in graph.layers:
-        shift = middle - (xs[layer[0]] + xs[layer[-1]]) / 2 if layer else 0
-        for v in layer:
-            xs[v] += shift
+    rows = list(zip(graph.layers, widths, strict=True))
     for turn in range(24):
-        both = turn >= 16
-        for layer in graph.layers if turn % 2 == 0 else reversed(graph.layers):
+        upwards, both = turn % 2 == 0, turn >= 16
+        for layer, wide in rows if upwards else reversed(rows):
             wanted, weights = [], []
             for v in layer:
-                near = graph.below[v] + graph.above[v] if both else graph.below[v] if turn % 2 == 0 else graph.above[v]
-                pull = [(8.0 if u >= graph.real and v >= graph.real else 1.0) for u in near]
+                near = graph.below[v] + graph.above[v] if both else graph.below[v] if upwards else graph.above[v]
+                pull = [8.0 if u >= graph.real and v >= graph.real else 1.0 for u in near]
                 weight = sum(pull)
                 wanted.append(sum(p * xs[u] for p, u in zip(pull, near, strict=True)) / weight if near else xs[v])
                 weights.append(weight or 0.2)
-            for v, x in zip(layer, spread(wanted, weights, [graph.widths[v] for v in layer]), strict=True):
+            for v, x in zip(layer, spread(wanted, weights, wide), strict=True):
                 xs[v] = x
     left = min((x - w / 2 for x, w in zip(xs, graph.widths, strict=True)), default=0.0)
     return [x - left for x in xs]
 
 
-def straighten(graph: _Graph, xs: list[float], starts: dict[int, float]) -> None:
-    """Let long edges go up straight from where they leave a box, as far as there is room."""
-    order = {v: (layer, k) for layer in graph.layers for k, v in enumerate(layer)}
-    for p, path in enumerate(graph.paths):
-        x = starts.get(p)
-        for v in path[1:] if x is not None else ():
-            if v < graph.real:
-                break
-            layer, k = order[v]
-            low = xs[layer[k - 1]] + (graph.widths[layer[k - 1]] + graph.widths[v]) / 2 + 6 if k else float("-inf")
-            above = layer[k + 1] if k + 1 < len(layer) else None
-            high = float("inf") if above is None else xs[above] - (graph.widths[above] + graph.widths[v]) / 2 - 6
-            if low <= x <= high:
-                xs[v] = x
+class _Placing:
+    """The second half of `lay_out`: heights, ports and points, once the order in each layer is known."""
+
+    def __init__(self, graph: _Graph, xs: list[float]) -> None:
+        self.graph, self.xs, self.request = graph, xs, graph.request
+        self.sizes = graph.request.sizes
+        self.layer_of = {v: k for k, layer in enumerate(graph.layers) for v in layer}
+        self.boxes = [[v for v in layer if v < graph.real] for layer in graph.layers]
+        n, m = len(self.request.edges), len(self.request.edges) + len(self.request.bottom)
+        self.output_of = {p: output for p, (_, output, _) in enumerate(self.request.edges)}
+        self.output_of |= {m + k: output for k, (_, output) in enumerate(self.request.top)}
+        self.bottom_paths, self.top_paths = range(n, m), range(m, m + len(self.request.top))
+        self.share_gaps()
+        self.set_heights()
+        self.set_ports()
+
+    def share_gaps(self) -> None:
+        """Entries and exits at a side go straight where no box is in the way, else along a lane below or above it."""
+        self.low_lanes: dict[Any, int] = {}
+        self.high_lanes: dict[tuple[int, int], int] = {}
+        self.lanes = [0] * (len(self.boxes) + 1)  # how many lanes there are in the gap below each layer
+        for key, box in self.request.left.items():
+            k = self.layer_of[box]
+            if self.boxes[k][0] != box:
+                self.low_lanes[key] = self.lanes[k]
+                self.lanes[k] += 1
+        for port in self.request.right:
+            k = self.layer_of[port[0]]
+            if self.boxes[k][-1] != port[0]:
+                self.high_lanes[port] = self.lanes[k + 1]
+                self.lanes[k + 1] += 1
+
+    def set_heights(self) -> None:
+        room = [LANE * (n + 1) if n else 0.0 for n in self.lanes]
+        self.tall = [max((self.sizes[v][1] for v in boxes), default=0.0) for boxes in self.boxes]
+        self.floor: list[float] = []
+        y = 0.0
+        for k, height in enumerate(self.tall):
+            y += room[k] + (GAP if k else 0)
+            self.floor.append(y)
+            y += height
+        self.height = y + room[-1]
+        widths = self.graph.widths
+        self.width = max((x + w / 2 for x, w in zip(self.xs, widths, strict=True)), default=0.0)
+        self.middle = [low + height / 2 for low, height in zip(self.floor, self.tall, strict=True)]
+
+    def set_ports(self) -> None:
+        """Where lines touch a box: spread along its side, in the order of where they go or come from."""
+        graph, xs, request = self.graph, self.xs, self.request
+        leaving: dict[int, dict[int, list[float]]] = {}
+        for p, output in self.output_of.items():
+            leaving.setdefault(graph.paths[p][0], {}).setdefault(output, []).append(xs[graph.paths[p][1]])
+        for box, output in self.high_lanes:
+            leaving.setdefault(box, {}).setdefault(output, []).append(self.width + 1)
+        self.high_at: dict[tuple[int, int], float] = {}
+        for box, outputs in leaving.items():
+            ordered = sorted(outputs, key=lambda output: sum(outputs[output]) / len(outputs[output]))
+            places = _evenly(xs[box], self.sizes[box][0], len(ordered))
+            self.high_at.update(((box, output), x) for output, x in zip(ordered, places, strict=True))
+        self.straighten()
+        arriving: dict[int, list[tuple[float, Any]]] = {}
+        for key in self.low_lanes:
+            arriving.setdefault(request.left[key], []).append((-1.0, key))
+        for p, path in enumerate(graph.paths):
+            if path[-1] < graph.real and len(path) > 1:
+                arriving.setdefault(path[-1], []).append((xs[path[-2]], p))
+        self.low_at: dict[tuple[int, Any], float] = {}
+        for box, arrivals in arriving.items():
+            arrivals.sort(key=lambda arrival: arrival[0])
+            places = _evenly(xs[box], self.sizes[box][0], len(arrivals))
+            self.low_at.update(((box, key), x) for (_, key), x in zip(arrivals, places, strict=True))
+
+    def straighten(self) -> None:
+        """Let long edges go up straight from where they leave a box, as far as there is room."""
+        graph, xs, widths = self.graph, self.xs, self.graph.widths
+        for p, output in self.output_of.items():
+            path = graph.paths[p]
+            x = self.high_at[path[0], output]
+            for v in path[1:]:
+                if v < graph.real:
+                    break
+                layer = graph.layers[self.layer_of[v]]
+                k = layer.index(v)
+                free = all(
+                    abs(x - xs[u]) >= (widths[u] + widths[v]) / 2 + 6 and (x > xs[u]) == (place < k)
+                    for place, u in enumerate(layer)
+                    if place in (k - 1, k + 1)
+                )
+                if free:
+                    xs[v] = x
+                else:
+                    x = xs[v]
+
+    def points(self, p: int) -> list[Point]:
+        """The points of path p."""
+        graph, xs, line = self.graph, self.xs, []
+        path = graph.paths[p]
+        for v in path:
+            k = self.layer_of[v]
+            low, high = self.floor[k], self.floor[k] + self.tall[k]
+            if v >= graph.real:
+                line += [(xs[v], low), (xs[v], high)]
+            elif v == path[0] and p in self.output_of:
+                x = self.high_at[v, self.output_of[p]]
+                line += [(x, self.middle[k] + self.sizes[v][1] / 2), (x, high)]
             else:
-                x = xs[v]
+                x = self.low_at[v, p]
+                line += [(x, low), (x, self.middle[k] - self.sizes[v][1] / 2)]
+        return line
+
+    def side_lines(self, ports: dict[Any, int], lanes: dict[Any, int], left: bool) -> dict[Any, list[Point]]:
+        """The ends of edges that enter at the left side, or of those that leave at the right side."""
+        found: dict[Any, list[Point]] = {}
+        edge = 0.0 if left else self.width
+        for box in dict.fromkeys(ports.values()):
+            k, (w, h) = self.layer_of[box], self.sizes[box]
+            straight = sorted(key for key in ports if ports[key] == box and key not in lanes)
+            for key, dy in zip(straight, _evenly(0.0, h, len(straight)), strict=True):
+                y = self.middle[k] - dy
+                found[key] = [(edge, y), (self.xs[box] + (-w if left else w) / 2, y)]
+        for key, lane in lanes.items():
+            k, h = self.layer_of[ports[key]], self.sizes[ports[key]][1]
+            x = self.low_at[ports[key], key] if left else self.high_at[key]
+            y = self.floor[k] - LANE * (lane + 1.5) if left else self.floor[k] + self.tall[k] + LANE * (lane + 1.5)
+            found[key] = [(edge, y), (x, y), (x, self.middle[k] + (-h if left else h) / 2)]
+        return found if left else {key: line[::-1] for key, line in found.items()}
+
+    def layout(self) -> CellLayout:
+        graph, request = self.graph, self.request
+        bottom, top = {}, {}
+        for key, p in zip(request.bottom, self.bottom_paths, strict=True):
+            bottom[key] = tidy([(self.xs[graph.paths[p][0]], 0.0), *self.points(p)])
+        for port, p in zip(request.top, self.top_paths, strict=True):
+            top[port] = tidy([*self.points(p), (self.xs[graph.paths[p][-1]], self.height)])
+        return CellLayout(
+            self.width,
+            self.height,
+            [(self.xs[v], self.middle[self.layer_of[v]]) for v in range(graph.real)],
+            [tidy(self.points(p)) for p in range(len(request.edges))],
+            self.side_lines(request.left, self.low_lanes, left=True),
+            bottom,
+            self.side_lines({port: port[0] for port in request.right}, self.high_lanes, left=False),
+            top,
+        )
 
 
 def lay_out(request: Request) -> CellLayout:
     """The layout of one cell."""
     graph = _Graph(request)
     order(graph)
-    xs = coordinates(graph)
-    sizes = request.sizes
-    place = {v: (rank, k) for rank, layer in enumerate(graph.layers) for k, v in enumerate(layer)}
-    boxes_of = [[v for v in layer if v < graph.real] for layer in graph.layers]
-
-    # entries and exits at a side: straight where no box is in the way, else through the gap below or above
-    straight_in = {key: box for key, box in request.left.items() if boxes_of[place[box][0]][0] == box}
-    straight_out = [port for port in request.right if boxes_of[place[port[0]][0]][-1] == port[0]]
-    low_lanes: dict[Any, int] = {}
-    high_lanes: dict[Any, int] = {}
-    lanes_in_gap = [0] * (len(graph.layers) + 1)  # gap k lies below layer k
-    for key, box in request.left.items():
-        if key not in straight_in:
-            low_lanes[key] = lanes_in_gap[place[box][0]]
-            lanes_in_gap[place[box][0]] += 1
-    for port in request.right:
-        if port not in straight_out:
-            high_lanes[port] = lanes_in_gap[place[port[0]][0] + 1]
-            lanes_in_gap[place[port[0]][0] + 1] += 1
-
-    # heights
-    tall = [max((sizes[v][1] for v in boxes), default=0.0) for boxes in boxes_of]
-    floor, y = [], 0.0
-    for k, height in enumerate(tall):
-        if k or lanes_in_gap[0]:
-            y += (GAP if k else 0) + LANE * (lanes_in_gap[k] + (1 if lanes_in_gap[k] else 0))
-        floor.append(y)
-        y += height
-    top_gap = LANE * (lanes_in_gap[-1] + 1) if lanes_in_gap[-1] else 0.0
-    total, width = y + top_gap, max((x + w / 2 for x, w in zip(xs, graph.widths, strict=True)), default=0.0)
-    middle = [floor[k] + tall[k] / 2 for k in range(len(tall))]
-    centres = [(xs[v], middle[place[v][0]]) for v in range(graph.real)]
-
-    # ports: where lines touch a box, in the order in which they arrive
-    low_ports: dict[int, list[tuple[float, Any]]] = {}
-    high_ports: dict[int, dict[int, list[float]]] = {}
-    output_of = {p: output for p, (_, output, _) in enumerate(request.edges)}
-    output_of |= {len(request.edges) + len(request.bottom) + k: output for k, (_, output) in enumerate(request.top)}
-    for p, output in output_of.items():
-        path = graph.paths[p]
-        high_ports.setdefault(path[0], {}).setdefault(output, []).append(xs[path[1]])
-    for key in low_lanes:
-        low_ports.setdefault(request.left[key], []).append((-1.0, key))
-    for box, output in high_lanes:
-        high_ports.setdefault(box, {}).setdefault(output, []).append(width + 1)
-    high_at: dict[tuple[int, int], float] = {}
-    for box, outputs in high_ports.items():
-        by_x = sorted(outputs, key=lambda output: sum(outputs[output]) / len(outputs[output]))
-        for x, output in zip(_evenly(xs[box], sizes[box][0], len(by_x)), by_x, strict=True):
-            high_at[box, output] = x
-    straighten(graph, xs, {p: high_at[path[0], output_of[p]] for p, path in enumerate(graph.paths) if p in output_of})
-    for p, path in enumerate(graph.paths):
-        if path[-1] < graph.real and len(path) > 1:
-            low_ports.setdefault(path[-1], []).append((xs[path[-2]], p))
-    low_at: dict[tuple[int, Any], float] = {}
-    for box, arrivals in low_ports.items():
-        for x, (_, key) in zip(_evenly(xs[box], sizes[box][0], len(arrivals)), sorted(arrivals, key=lambda a: a[0]), strict=True):
-            low_at[box, key] = x
-    def points(p: int, output: int | None) -> list[Point]:
-        path, line = graph.paths[p], []
-        for v in path:
-            k = place[v][0]
-            if v >= graph.real:
-                line += [(xs[v], floor[k]), (xs[v], floor[k] + tall[k])]
-            elif v == path[0] and output is not None:
-                x = high_at[v, output]
-                line += [(x, middle[k] + sizes[v][1] / 2), (x, floor[k] + tall[k])]
-            else:
-                x = low_at[v, p]
-                line += [(x, floor[k]), (x, middle[k] - sizes[v][1] / 2)]
-        return tidy(line)
-
-    edges = [points(p, output) for p, (_, output, _) in enumerate(request.edges)]
-    n = len(edges)
-    bottom = {key: [(xs[graph.paths[n + k][0]], 0.0), *points(n + k, None)] for k, key in enumerate(request.bottom)}
-    n += len(bottom)
-    top = {port: [*points(n + k, port[1]), (xs[graph.paths[n + k][-1]], total)] for k, port in enumerate(request.top)}
-    left: dict[Any, list[Point]] = {}
-    for box in dict.fromkeys(request.left.values()):
-        keys = [key for key in request.left if request.left[key] == box and key in straight_in]
-        for key, dy in zip(sorted(keys), _evenly(0.0, sizes[box][1], len(keys)), strict=True):
-            left[key] = [(0.0, centres[box][1] - dy), (centres[box][0] - sizes[box][0] / 2, centres[box][1] - dy)]
-    for key, lane in low_lanes.items():
-        k, x = place[request.left[key]][0], low_at[request.left[key], key]
-        y = floor[k] - LANE * (lane + 1.5)
-        left[key] = [(0.0, y), (x, y), (x, middle[k] - sizes[request.left[key]][1] / 2)]
-    right: dict[tuple[int, int], list[Point]] = {}
-    for box in dict.fromkeys(box for box, _ in straight_out):
-        ports = sorted(port for port in straight_out if port[0] == box)
-        for port, dy in zip(ports, _evenly(0.0, sizes[box][1], len(ports)), strict=True):
-            right[port] = [(centres[box][0] + sizes[box][0] / 2, centres[box][1] - dy), (width, centres[box][1] - dy)]
-    for port, lane in high_lanes.items():
-        k, x = place[port[0]][0], high_at[port]
-        y = floor[k] + tall[k] + LANE * (lane + 1.5)
-        right[port] = [(x, middle[k] + sizes[port[0]][1] / 2), (x, y), (width, y)]
-    return CellLayout(
-        width, total, centres, edges, left, {k: tidy(v) for k, v in bottom.items()}, right, {k: tidy(v) for k, v in top.items()}
-    )
+    return _Placing(graph, coordinates(graph)).layout()
 
 
 def _evenly(middle: float, size: float, n: int) -> list[float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from xml.sax.saxutils import escape
 
 from .picture import Picture
+from .reading import MARK
 from .template import layer_title, shape_text
 from .text import line_width, pieces
 
@@ -58,7 +59,7 @@ class Legend:
             n, windows = sum(counts.values()), len(counts)
             if n > windows:
                 where = f"for all {n} steps" if windows == 1 else f"for the steps of each of {windows} windows"
-                at_once.setdefault(where, []).append(text.replace(" ", "\u00a0"))
+                at_once.setdefault(where, []).append(text.replace(MARK, "t").replace(" ", "\u00a0"))
         facts += [f"computed at once {where}: {'   '.join(texts)}" for where, texts in at_once.items()]
         facts += picture.notes
         return facts
@@ -116,7 +117,7 @@ def wrap(text: str, width: float) -> list[str]:
 
 def _sample(p: str, kind: str, x: float, y: float) -> str:
     if kind == "es":
-        return f'<path class="{p}es" d="M{x:.0f} {y:.0f}h24" marker-end="url(#{p}as)"/>'
+        return f'<path class="{p}es" d="M{x:.0f} {y:.0f}h24"/>'
     rx = 7 if kind in ("input", "leaf") else 2
     out = f'<rect class="{p}{kind}" x="{x + 1:.0f}" y="{y - 7:.0f}" width="26" height="14" rx="{rx}"/>'
     if kind == "loss":

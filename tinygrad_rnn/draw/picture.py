@@ -1,7 +1,7 @@
 """The picture as data: columns, cells, and the edges between cells. Nothing here knows about coordinates.
 
-Columns go with time. A cell stands where a column meets a row; there is a row for each layer. Beside the time steps there
-are columns for initial states, for cuts, for folded steps, and for what was computed before and after (`PHASES`).
+Columns go with time. A cell stands where a column meets a row; there is a row for each layer. Beside the time steps
+there are columns for initial states, for cuts, for folded steps, and for what was computed before and after (`PHASES`).
 """
 
 from __future__ import annotations
@@ -14,9 +14,18 @@ from ..errors import DrawError
 from ..tape import Record, Step
 from ..tensor import Tensor
 from .fold import choose, default_level
-from .reading import Reading, whole
+from .reading import MARK, Reading, whole
 from .sources import Origin, Sources
-from .template import MARK, Box, Source, Template, cell_template, group_template, identifier, op_template, shape_text
+from .template import (
+    Box,
+    Rows,
+    Template,
+    cell_template,
+    group_template,
+    identifier,
+    op_template,
+    shape_text,
+)
 
 PHASES = {"cut": -3, "setup": -2, "init": -1, "step": 0, "fold": 0, "init_back": 1, "cut_back": 2, "head": 3}
 """Where a column stands among those of one time step: a cut before it, the loss after it."""
@@ -107,6 +116,7 @@ class Picture:
         self._extra = extra
         self._templates: dict[Any, Template] = {}
         self._losses = reading.losses()
+        self._details: dict[Any, str] = {}
         self._constants: dict[tuple[Any, ...], list[str]] = {}
         self._folds = self._find_folds()
         self._places: dict[Record, tuple[Cell, int]] = {}  # of the loose records that are drawn
@@ -174,7 +184,8 @@ class Picture:
                 raise DrawError(f'{step} has {len(records)} ops, too many to read: draw(root, level="cell") folds them')
             build = op_template if self.level == "op" else cell_template
             template = self._templates[key] = build(self.reading, records, rows, self._losses, self._extra)
-        cell = Cell(template, Column("step", step.t or 0), self._row(step.layer), self._prefix(f"t{step.t}", step.layer))
+        column, prefix = Column("step", step.t or 0), self._prefix(f"t{step.t}", step.layer)
+        cell = Cell(template, column, self._row(step.layer), prefix)
         cell.step, cell.layer, cell.back, cell.records = step, step.layer, self.reading.reverse[step.layer], records
         self.cells["step", step] = cell
         return [(cell, *rest) for rest in outside]
@@ -187,7 +198,9 @@ class Picture:
         count = sum(Step(step.layer, t) in self.reading.steps for t in range(first, last + 1))
         span = f"t = {first} … {last}" if first != last else f"t = {first}"
         template = Template(folded=True)
-        lines = ("· · ·", f"{count} step{'s' * (count != 1)}", "not shown", span)
+        cuts = sum(first <= t <= last for _, t in self.reading.cuts)
+        inside = [f"{cuts} cut{'s' * (cuts != 1)} inside"] if cuts else []
+        lines = ("· · ·", f"{count} step{'s' * (count != 1)}", "not shown", span, *inside)
         template.add("fold", "fold", lines, f"{count} steps of {step.layer} are not shown: {span}")
         column = Column("fold", first, (first, last))
         cell = Cell(template, column, self._row(step.layer), self._prefix(f"t{first}to{last}", step.layer))
@@ -211,10 +224,12 @@ class Picture:
         values = record.value if record.op.outputs > 1 else (record.value,)
         names = tuple(self.reading.output_name(record, k) for k in range(len(values)))
         op = record.op
-        detail = op.name != "getitem" or whole(op.index) is None  # type: ignore[attr-defined]
-        return op.name, repr(op) if detail else "", names, tuple(v.shape for v in values), record in self._losses
+        if op not in self._details:  # the options of an op are part of its look, but not which step it takes
+            taken = op.name == "getitem" and whole(op.index) is not None  # type: ignore[attr-defined]
+            self._details[op] = op.name if taken else repr(op)
+        return self._details[op], names, tuple(v.shape for v in values), record in self._losses
 
-    def _described(self, found: list[Any]) -> tuple[tuple[tuple[Source, ...], ...], list[tuple[tuple[int, int], Origin]]]:
+    def _described(self, found: list[Any]) -> tuple[Rows, list[tuple[tuple[int, int], Origin]]]:
         """The sources of each record, and what enters from outside at which place."""
         outside = []
         for k, row in enumerate(found):
@@ -225,12 +240,15 @@ class Picture:
         return tuple(tuple(source for source, _ in row) for row in found), outside
 
     def _add_loose(self, waiting: list[Any]) -> list[Any]:
-        """The records outside the steps, in groups: before the step that needs them, or after the last they depend on."""
+        """The records outside the steps: before the first step that needs them, or after the last they depend on."""
         groups: dict[Column, list[Record]] = {}
+        hidden: list[Record] = []
         for record, column in sorted(self._loose_columns(waiting).items(), key=lambda item: item[0].seq):
             if column.t not in self._folds:
                 groups.setdefault(column, []).append(record)
-        outside = []
+            else:
+                hidden.append(record)
+        outside = [(self._fold_of(r), (-4, 0), Origin("forward", x)) for r in hidden for x in self._loose_inputs(r)]
         early = any(column.kind == "head" and column.t < self.reading.times[-1] for column in groups)
         if early:  # losses of windows or of steps stand above their step, so that they are not in the way of the states
             self.rows.append("loss")
@@ -238,8 +256,8 @@ class Picture:
             if len(records) > GUARD:
                 raise DrawError(
                     f"{len(records)} ops outside of any time step are too many to draw (the limit is {GUARD}). Run the "
-                    "loop over time inside `with tg.scope(name) as at:` and call at(t) at each step, so that the picture "
-                    "can fold it; the layers of tg.nn do this. Or draw a smaller part of the graph"
+                    "loop over time inside `with tg.scope(name) as at:` and call at(t) at each step, so that the "
+                    "picture can fold it; the layers of tg.nn do this. Or draw a smaller part of the graph"
                 )
             places = {record: k for k, record in enumerate(records)}
             rows, entering = self._described([self.sources.of_loose(record, places) for record in records])
@@ -250,11 +268,21 @@ class Picture:
             else:
                 template = op_template(self.reading, records, rows, self._losses, self._extra)
             names = {"setup": f"before{column.t}", "head": f"after{column.t}", "plain": "n"}
-            place, row = (Column("step", column.t), len(self.rows) - 1) if early and column.kind == "head" else (column, None)
-            cell = self.cells[tuple(column)] = Cell(template, place, row, names[column.kind], records=list(places))
+            cell = Cell(template, column, None, names[column.kind], records=list(places))
+            if early and column.kind == "head":
+                cell.column, cell.row = Column("step", column.t), len(self.rows) - 1
+            self.cells[tuple(column)] = cell
             self._places.update((record, (cell, k)) for record, k in places.items())
             outside += [(cell, *rest) for rest in entering]
         return outside
+
+    def _loose_inputs(self, record: Record) -> list[Tensor]:
+        return [x for x in record.inputs or () if x is not None and x.record in self.reading.after]
+
+    def _fold_of(self, record: Record) -> Cell:
+        """The folded steps in which a loose record is hidden."""
+        first = self._folds[self.reading.after[record] or 0][0]
+        return next(self.cells["fold", layer, first] for layer in self.rows if ("fold", layer, first) in self.cells)
 
     def _loose_columns(self, waiting: list[Any]) -> dict[Record, Column]:
         """Which loose records have to be drawn, and in which column."""
@@ -301,8 +329,9 @@ class Picture:
 
     def _connect(self, cell: Cell, entry: tuple[int, int], origin: Origin) -> None:
         kind, x, role = origin
-        if kind in ("init", "cut") or x.record is None and kind != "past":
-            self._join(self._constant(cell, kind, x, role or "x", entry), cell, entry, "cut" if kind == "cut" else "state", role)
+        if kind in ("init", "cut") or (x.record is None and kind != "past"):
+            start = self._constant(cell, kind, x, role or "x", entry)
+            self._join(start, cell, entry, "cut" if kind == "cut" else "state", role)
         elif kind == "past":
             assert x.cut is not None
             self._join(self._made_by(x.cut.record(), x.cut.output), cell, entry, "cut", "")
@@ -318,7 +347,8 @@ class Picture:
             sign = -1 if self.level == "op" else 1  # h above c where it comes from, so that fewer lines cross
             entry = (-2, sign * (feed[0] * MANY + feed[1])) if feed else entry
             cell.template.entries.setdefault(entry, 0)
-        self.joins.setdefault((*start, cell, entry), Join(*start, cell, entry, kind, name))
+        source, box, port = start
+        self.joins.setdefault((source, box, port, cell, entry), Join(source, box, port, cell, entry, kind, name))
 
     def _made_by(self, record: Record | None, output: int) -> tuple[Cell, int, int] | None:
         """The cell, box and port where an output is drawn; None where it is not."""
@@ -332,10 +362,12 @@ class Picture:
             return (cell, 0, k * MANY + output) if self.level == "cell" else (cell, k, output)
         if record in self._places:
             return *self._places[record], output
+        if self.reading.after.get(record) in self._folds:
+            return self._fold_of(record), 0, -1
         return None
 
     def _constant(self, cell: Cell, kind: str, x: Tensor, role: str, entry: tuple[int, int]) -> tuple[Cell, int, int]:
-        """An initial or severed state, in a column before the step that takes it (after it where time runs to the left)."""
+        """An initial or severed state, in a column before the step that takes it; after it, where time runs left."""
         t = cell.column.t
         back = "_back" if cell.back else ""
         column = Column(("cut" if kind == "cut" else "init") + back, t)
@@ -347,7 +379,8 @@ class Picture:
             prefix = self._prefix(start, layer)
             self.cells[key] = Cell(Template(), column, self._row(layer), prefix, layer=layer, back=cell.back)
         found = self.cells[key]
-        name = self.reading.given.get(x) or (x.name if x.name and "_" in x.name else f"{role}_{before}")
+        given = x.name if x.name and "_" in x.name else None
+        name = self.reading.given.get(x) or given or f"{role}_{before}"
         names = self._constants.setdefault(key, [])
         if name in names:
             port = names.index(name)
@@ -361,12 +394,13 @@ class Picture:
         if self.level == "cell" and boxes:  # all states of a layer in one box
             boxes[0] = Box(boxes[0].key, mark, (" ".join(names), shape), f"{', '.join(names)} {shape}: {words}")
         else:
-            found.template.add("state" if self.level == "cell" else role, mark, (name, shape), f"{name} {shape}: {words}")
-        start = (found, 0, port) if self.level == "cell" else (found, port, 0)
+            label = "state" if self.level == "cell" else role
+            found.template.add(label, mark, (name, shape), f"{name} {shape}: {words}")
+        box, out = (0, port) if self.level == "cell" else (port, 0)
         if kind == "cut":
-            found.template.entries[0, port] = start[1]
+            found.template.entries[0, port] = box
             self._join(self._past_of(x, cell, entry, role), found, (0, port), "cut", role)
-        return start
+        return found, box, out
 
     def _past_of(self, x: Tensor, cell: Cell, entry: tuple[int, int], role: str) -> tuple[Cell, int, int] | None:
         """What a severed state was computed by, if that is part of this graph.

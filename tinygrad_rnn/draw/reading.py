@@ -3,10 +3,10 @@
 The records of a layer carry its name and their time step. What carries none was computed before the steps, between
 layers or after them:
 
-    a = x W_xh + b_h     projected once for all steps. Step t takes a[t], which depends on x[t] alone, so the picture shows
-                         x_t, W_xh and b_h in each step (`Series` is such a sequence, read step by step)
+    a = x W_xh + b_h       projected once for all steps. Step t takes a[t], which depends on x[t] alone, so the picture
+                           shows x_t, W_xh and b_h in each step (`Series` is such a sequence, read step by step)
     y = stack(h_1 .. h_T)  the output sequence. Its entry t, taken out again by the next layer, *is* h_t
-    everything else      the loss and what leads to it, drawn after the last step that it depends on
+    everything else        the loss and what leads to it, drawn after the last step that it depends on
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from ..ops.elementwise import Elementwise
 from ..tape import Record, Step
 from ..tensor import Tensor
 
-Output = tuple[Record, int]
-"""One output of one record: what an edge starts from."""
+MARK = "\ue000"
+"""Stands for the number of the time step in a text that many steps share (a character that nobody uses)."""
 
 
 class Series(NamedTuple):
     """A sequence over time of which each step takes its own entry, and how that entry is computed.
 
-    text     the formula of one entry, with ``_t`` for the time step: ``x_t W_xh + b_h``
+    text     the formula of one entry, as ``x_t W_xh + b_h`` with `MARK` for the t
     sources  sequences it is made of: leaf Tensors, stacked states (Records), or other results, drawn before the steps
     shared   Tensors that every entry uses alike: weights
     """
@@ -62,7 +62,7 @@ class Reading:
         self.states = {layer: set(slots.values()) for layer, slots in self.feeds.items()}
 
     def _set_final_states_free(self) -> None:
-        """A layer stacks the final states of all its rows under the tag of its last step; that is no part of the step."""
+        """A layer stacks its final states under the tag of its last step; that is no part of the step."""
         for step, records in list(self.steps.items()):
             last = records[-1]
             others = [x.record for x in last.inputs or () if x is not None and x.record is not None]
@@ -79,13 +79,17 @@ class Reading:
     def _walk_steps(self) -> None:
         """One pass over every input of every step, for what the picture needs to know of all steps, shown or not.
 
-        feeds  for each layer, which input of which record is fed by which output of the step before. What stands in such
-               a place at the first step is an initial state, and at the first step after a cut the severed one: both are
-               constants, and only their place says that they are h or c
+        feeds  for each layer, which input of which record is fed by which output of the step before. What stands in
+               such a place at the first step is an initial state, and at the first step after a cut the severed one:
+               both are constants, and only their place says that they are h or c
         uses   in how many steps a tensor from outside the steps is used
+        cuts   the steps before and after each cut of a state
+        taken_apart  the sequences of which steps take their entries
         """
         self.feeds: dict[str, dict[tuple[int, int], tuple[int, int]]] = {layer: {} for layer in self.layers}
         self.uses: dict[Any, int] = {}
+        self.cuts: set[tuple[int, int]] = set()
+        self.taken_apart: dict[Any, Tensor] = {}
         used_last: dict[Any, Step] = {}
         where = self.where
         for step, records in self.steps.items():
@@ -104,6 +108,10 @@ class Reading:
                         if used_last.get(key) is not step:
                             used_last[key] = step
                             self.uses[key] = self.uses.get(key, 0) + 1
+                            if self.entry(record) is not None:
+                                self.taken_apart[key] = x
+                        if x.cut is not None and x.cut.step is not None and x.cut.step.t is not None:
+                            self.cuts.add((x.cut.step.t, step.t))  # type: ignore[arg-type]
 
     # ---------------------------------------------------------------- names
 
@@ -126,14 +134,14 @@ class Reading:
 
     # ---------------------------------------------------------------- sequences
 
-    def entry(self, record: Record) -> tuple[Series, int] | None:
+    def entry(self, record: Record) -> tuple[Tensor, int] | None:
         """If the record takes one time step out of a sequence: the sequence, and which entry."""
-        if record.op.name != "getitem" or record.inputs is None or record.inputs[0] is None:
+        if record.op.name != "getitem" or not record.inputs:
             return None
         x, k = record.inputs[0], whole(record.op.index)  # type: ignore[attr-defined]
-        if k is None or x.ndim == 0 or x.record in self.where:
+        if k is None or x is None or x.ndim == 0 or x.record in self.where:
             return None
-        return self.series(x), k % x.shape[0]
+        return x, k % x.shape[0]
 
     @cached_property
     def after(self) -> dict[Record, int | None]:
@@ -143,7 +151,8 @@ class Reading:
             times = []
             for x in record.inputs or ():
                 made = None if x is None else self.taken(x).record
-                times.append(self.where[made][0].t if made in self.where else found.get(made))  # type: ignore[arg-type, index]
+                if made is not None:
+                    times.append(self.where[made][0].t if made in self.where else found.get(made))
             found[record] = max((t for t in times if t is not None), default=None)
         return found
 
@@ -170,7 +179,7 @@ class Reading:
         )
 
     def taken(self, x: Tensor) -> Tensor:
-        """Where x is one entry taken out of an output sequence again: the stacked tensor at that place, which it equals."""
+        """Where x is one entry taken out of an output sequence again: the stacked tensor that it equals."""
         record = x.record
         if record is not None and record not in self.where and record.op.name == "getitem" and record.inputs:
             source = record.inputs[0]
@@ -204,7 +213,9 @@ class Reading:
         return sorted(chain, key=lambda record: record.seq)
 
     def _combined(self, record: Record, found: dict[Any, Series], T: int) -> Series:
-        parts, sources, shared = [], [], []
+        parts: list[str] = []
+        sources: list[Any] = []
+        shared: list[Tensor] = []
         for x, array in zip(record.inputs or (), record.arrays or (), strict=True):
             if x is None:
                 parts.append(f"{array:.3g}" if np.ndim(array) == 0 else "·")
@@ -222,8 +233,8 @@ class Reading:
         if self.stacked(x.record):
             assert x.record is not None and x.record.inputs is not None
             first = next(y for y in x.record.inputs if y is not None and y.record is not None)
-            return Series(f"{self.output_name(first.record, first.output) or 'y'}_t", (x.record,), ())
-        return Series(f"{self.name(x) or 'x'}_t", (x,), ())
+            return Series(f"{self.output_name(first.record, first.output) or 'y'}_{MARK}", (x.record,), ())
+        return Series(f"{self.name(x) or 'x'}_{MARK}", (x,), ())
 
 
 def whole(index: Any) -> int | None:
@@ -235,7 +246,7 @@ def runs(x: Tensor, record: Record, T: int) -> bool:
     """Whether x goes along the time axis in this op, rather than being the same for every entry."""
     if record.op.name == "matmul" and x is record.inputs[1] and x.ndim <= 2:  # type: ignore[index]
         return False
-    return x.ndim >= 1 and x.ndim == np.ndim(record.value) and x.shape[0] == T or record.op.name == "reshape"
+    return (x.ndim >= 1 and x.ndim == np.ndim(record.value) and x.shape[0] == T) or record.op.name == "reshape"
 
 
 def entrywise(record: Record, T: int) -> bool:
@@ -255,7 +266,9 @@ def entrywise(record: Record, T: int) -> bool:
     return False
 
 
-_UNARY = {"negative", "square", "absolute", "exp", "log", "sqrt", "sin", "cos", "tanh", "sigmoid", "softplus", "relu", "cast"}
+_UNARY = {
+    "negative", "square", "absolute", "exp", "log", "sqrt", "sin", "cos", "tanh", "sigmoid", "softplus", "relu", "cast",
+}  # fmt: skip
 
 SYMBOLS = {
     "add": "+", "subtract": "−", "multiply": "×", "divide": "÷", "power": "^", "matmul": "@", "sigmoid": "σ",

@@ -11,17 +11,17 @@ SECONDS = 20
 
 
 def render(dot: str, format: str) -> bytes:
-    """The picture rendered by the program ``dot``, or by the Graphviz inside the pygraphviz package; its layout is kept."""
+    """The picture rendered, with its own layout, by the program ``dot`` or by the Graphviz inside pygraphviz."""
     program = shutil.which("dot")
     options = [f"-T{format}"] + (["-Gdpi=144"] if format == "png" else [])
     if program is None:
         return _with_pygraphviz(dot, format)
     try:
-        done = subprocess.run([program, *options], input=dot.encode(), capture_output=True, timeout=SECONDS, check=False)
+        command = [program, *options]
+        done = subprocess.run(command, input=dot.encode(), capture_output=True, timeout=SECONDS, check=False)
     except subprocess.TimeoutExpired:
-        raise DrawError(
-            f"Graphviz did not finish within {SECONDS} seconds: draw fewer steps, or save as .svg, which needs no Graphviz"
-        ) from None
+        cure = "draw fewer steps, or save as .svg, which needs no Graphviz"
+        raise DrawError(f"Graphviz did not finish within {SECONDS} seconds: {cure}") from None
     if done.returncode or not done.stdout:
         message = done.stderr.decode(errors="replace").strip() or f"exit code {done.returncode}"
         raise DrawError(f"Graphviz failed: {message}. Saving as .svg needs no Graphviz")
@@ -33,8 +33,8 @@ def _with_pygraphviz(dot: str, format: str) -> bytes:
         import pygraphviz
     except ImportError:
         raise DrawError(
-            f"no Graphviz found to make a {format}: install it (`apt install graphviz`, `brew install graphviz`), or "
-            "`pip install pygraphviz`, or save as .svg, which needs neither"
+            f"no Graphviz found to make a {format}: install it (`apt install graphviz`, `brew install graphviz`), "
+            "or `pip install pygraphviz`, or save as .svg, which needs neither"
         ) from None
     drawn: bytes = pygraphviz.AGraph(string=dot).draw(format=format, prog="neato", args="-n2")
     return drawn

@@ -1,4 +1,4 @@
-"""What each input of an op is drawn as: another box, an edge from another cell, data, or a reference to a shared weight."""
+"""What each input of an op is drawn as: a box of its cell, an edge from another cell, data, or a shared weight."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 from ..nn.module import Parameter
 from ..tape import Record, Step
 from ..tensor import Tensor
-from .reading import Reading, Series, formula, key_of
-from .template import MARK, Source
+from .reading import MARK, Reading, formula, key_of
+from .template import Source
 
 
 class Origin(NamedTuple):
@@ -42,6 +42,26 @@ class Sources:
         self.shared: dict[tuple[str, tuple[int, ...]], dict[Any, int]] = {}
         self.formulas: dict[str, dict[Any, int]] = {}
         self._numbers: dict[Any, int] = {}
+        self._note_sequences()
+
+    def _note_sequences(self) -> None:
+        """What is computed for all steps at once, with which weights; of steps that are not shown, too."""
+        for key, x in self.reading.taken_apart.items():
+            series = self.reading.series(x)
+            if series.shared:
+                self.formulas.setdefault(series.text, {})[key] = self.reading.uses[key]
+            for weight in series.shared:
+                self._note_use(weight, x)
+
+    def _note_use(self, x: Tensor, through: Tensor) -> str:
+        """Note in how many steps x is used, by way of the tensor `through`; gives the name of x."""
+        name = self.reading.name(x)
+        if name is None and x.record is not None:
+            parts = ["·" if y is None else self.reading.name(y) or "·" for y in x.record.inputs or ()]
+            name = self.reading.output_name(x.record, x.output) or formula(x.record, parts)
+        name = name or f"w{self.number(x)}"
+        self.shared.setdefault((name, x.shape), {})[key_of(through)] = self.reading.uses.get(key_of(through), 0)
+        return name
 
     def number(self, x: Tensor) -> int:
         """The same number for the same tensor, in the order of first use."""
@@ -50,13 +70,14 @@ class Sources:
     def of_step(self, step: Step, k: int, record: Record) -> list[Found]:
         """The inputs of record k of a step."""
         taken = self.reading.entry(record)
-        if taken is not None and record.inputs is not None:
-            return self._entry_of(step, *taken, record.inputs[0])
+        if taken is not None:
+            return self._entry_of(step, *taken)
         pairs = zip(record.inputs or (), record.arrays or (), strict=True)
         return [self._step_input(step, (k, i), x, array) for i, (x, array) in enumerate(pairs)]
 
-    def _entry_of(self, step: Step, series: Series, t: int, whole: Tensor) -> list[Found]:
+    def _entry_of(self, step: Step, sequence: Tensor, t: int) -> list[Found]:
         """What entry t of a sequence is made of, as if it were computed in the step."""
+        series = self.reading.series(sequence)
         found: list[Found] = []
         for x in series.sources:
             if isinstance(x, Record):
@@ -66,10 +87,7 @@ class Sources:
                 self._want(step, x)
                 name = f"{self.reading.name(x) or 'x'}_{MARK}"
                 found.append((Source("input", name, self.number(x), shape=x.shape[1:]), None))
-        found += [(self._reference(step, x, whole), None) for x in series.shared]
-        if series.shared:
-            self.formulas.setdefault(series.text, {})[key_of(whole)] = self.reading.uses[key_of(whole)]
-        return found
+        return found + [(self._reference(step, x, sequence), None) for x in series.shared]
 
     def _step_input(self, step: Step, slot: tuple[int, int], x: Tensor | None, array: Any) -> Found:
         reading = self.reading
@@ -126,15 +144,9 @@ class Sources:
             self.wanted.append((step.t or 0, x.record))
 
     def _reference(self, step: Step | None, x: Tensor, through: Tensor) -> Source:
-        name = self.reading.name(x)
-        if name is None and x.record is not None:
-            parts = ["·" if y is None else self.reading.name(y) or "·" for y in x.record.inputs or ()]
-            name = self.reading.output_name(x.record, x.output) or formula(x.record, parts)
         if step is not None:
             self._want(step, x)
-        name = name or f"w{self.number(x)}"
-        self.shared.setdefault((name, x.shape), {})[key_of(through)] = self.reading.uses.get(key_of(through), 0)
-        return Source("ref", name, self.number(x), shape=x.shape)
+        return Source("ref", self._note_use(x, through), self.number(x), shape=x.shape)
 
     def _cut_inside(self, x: Tensor, step: Step | None, places: dict[Record, int] | None = None) -> Found:
         """A detached tensor that is used beside its past: in the same step, or after the steps."""

@@ -1,7 +1,7 @@
 """The picture as SVG, written directly: no renderer is needed, and the text is the same in every process.
 
 Up to `FULL` drawn steps every node is written out, with a tooltip. Beyond, a step is written once for each template and
-placed with ``<use>``, and edges of one kind share one path: a thousand steps stay below a megabyte.
+placed with ``<use>``: a thousand steps stay below a megabyte.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from xml.sax.saxutils import escape
 
 from . import legend, theme
 from .layout import Point
-from .template import MARK, Box
+from .reading import MARK
+from .template import Box
 from .text import pieces
 from .tile import Drawn, Tile
 
@@ -76,11 +77,11 @@ class Writer:
         return (start + f'aria-labelledby="{p}title {p}desc">' + body + "</svg>\n").replace(p, prefix)
 
     def markers(self) -> str:
-        shape = 'viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" markerUnits="userSpaceOnUse" orient="auto"'
-        return "".join(
-            f'<marker id="{self.p}{name}" {shape}><path class="{self.p}{name}" style="fill-opacity:1" d="M0 .6L8 4L0 7.4z"/></marker>'
-            for name in ("a", "as", "ag", "ac")
-        )
+        size = 'viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8"'
+        shape = f'{size} markerUnits="userSpaceOnUse" orient="auto"'
+        tip = 'd="M0 .6L8 4L0 7.4z"'
+        names = [self.p + name for name in ("a", "as", "ag", "ac")]
+        return "".join(f'<marker id="{name}" {shape}><path class="{name}" {tip}/></marker>' for name in names)
 
     # ---------------------------------------------------------------- columns
 
@@ -88,26 +89,27 @@ class Writer:
         p = self.p
         for column, x, width in self.drawn.columns:
             if column.kind == "step":
-                self.out.append(
-                    f'<rect class="{p}panel" x="{number(x - PANEL)}" y="{number(-PANEL)}" width="{number(width + 2 * PANEL)}" '
-                    f'height="{number(self.height + 2 * PANEL)}" rx="6"/>'
-                )
-                self.out.append(f'<text class="{p}h" x="{number(x + width / 2)}" y="{number(-PANEL - 6)}">t = {column.t}</text>')
+                corner = f'x="{number(x - PANEL)}" y="{number(-PANEL)}"'
+                size = f'width="{number(width + 2 * PANEL)}" height="{number(self.height + 2 * PANEL)}"'
+                self.out.append(f'<rect class="{p}panel" {corner} {size} rx="6"/>')
+                self.heading(f"t = {column.t}", x + width / 2)
         if len(self.drawn.rows) > 1:
             for name, floor, height in self.drawn.rows:
                 y = self.flip(floor + height / 2)
-                self.out.append(
-                    f'<text class="{p}h {p}q" transform="translate({number(-PANEL - 4)} {number(y)}) rotate(-90)">{escape(name)}</text>'
-                )
+                turned = f'transform="translate({number(-PANEL - 4)} {number(y)}) rotate(-90)"'
+                self.out.append(f'<text class="{p}h {p}q" {turned}>{escape(name)}</text>')
+
+    def heading(self, words: str, x: float) -> None:
+        self.out.append(f'<text class="{self.p}h" x="{number(x)}" y="{number(-PANEL - 6)}">{words}</text>')
 
     def rules(self) -> None:
         p = self.p
         for x in self.drawn.rules:
-            self.out.append(
-                f'<path class="{p}rule" d="M{number(x)} {number(-PANEL + 18)}V{number(self.height + PANEL)}"/>'
-                f'<g transform="translate({number(x)} {number(-PANEL + 9)}) rotate(90)"><path class="{p}sc" d="{SCISSORS}"/></g>'
-                f'<text class="{p}h" x="{number(x)}" y="{number(-PANEL - 6)}">detach</text>'
-            )
+            turned = f'transform="translate({number(x)} {number(-PANEL + 9)}) rotate(90)"'
+            down = f"M{number(x)} {number(-PANEL + 18)}V{number(self.height + PANEL)}"
+            self.out.append(f'<path class="{p}rule" d="{down}"/>')
+            self.out.append(f'<g {turned}><path class="{p}sc" d="{SCISSORS}"/></g>')
+            self.heading("detach", x)
 
     # ---------------------------------------------------------------- cells
 
@@ -127,20 +129,20 @@ class Writer:
 
     def box(self, box: Box, x: float, y: float, w: float, h: float, lines: Iterable[str]) -> str:
         """The outline of a box and its lines of text, around its centre."""
-        p, kind = self.p, box.kind
-        left, top = number(x - w / 2), number(y - h / 2)
-        if kind in ("input", "leaf"):
-            out = f'<rect class="{p}{kind}" x="{left}" y="{top}" width="{number(w)}" height="{number(h)}" rx="{number(min(w, h) / 2)}"/>'
-        else:
-            out = f'<rect class="{p}{kind}" x="{left}" y="{top}" width="{number(w)}" height="{number(h)}" rx="3"/>'
+        kind = box.kind
+        out = self.outline(kind, x, y, w, h, min(w, h) / 2 if kind in ("input", "leaf") else 3)
         if kind == "loss":
-            inner = f'x="{number(x - w / 2 + 3)}" y="{number(y - h / 2 + 3)}" width="{number(w - 6)}" height="{number(h - 6)}"'
-            out += f'<rect class="{p}loss" {inner} rx="1.5"/>'
+            out += self.outline(kind, x, y, w - 6, h - 6, 1.5)
         lines = list(lines)
         first = y - (12.5 * (len(lines) - 1)) / 2 + 4.2
         for k, line in enumerate(lines):
             out += self.label(line, x, first + 12.5 * k, "f" if k == 0 else "")
         return out
+
+    def outline(self, kind: str, x: float, y: float, w: float, h: float, round: float) -> str:
+        corner = f'x="{number(x - w / 2)}" y="{number(y - h / 2)}"'
+        size = f'width="{number(w)}" height="{number(h)}"'
+        return f'<rect class="{self.p}{kind}" {corner} {size} rx="{number(round)}"/>'
 
     def label(self, line: str, x: float, y: float, kind: str) -> str:
         p = self.p
@@ -172,33 +174,28 @@ class Writer:
                 for k, box in enumerate(cell.template.boxes):
                     x, y = at.at(tile.layout.centres[k])
                     drawn.append(self.box(box, x, -y, *tile.sizes[k], [line.replace(MARK, "t") for line in box.lines]))
-                self.out.append(f'<defs><g id="{name}">{"".join(drawn)}</g></defs>')
-            self.out.append(f'<use href="#{known[key]}" x="{number(tile.x)}" y="{number(self.flip(tile.y))}"/>')
+                # what is used is styled by itself, not by what surrounds it: so it is marked as a figure again
+                self.out.append(f'<defs><g id="{name}" class="{p}fig">{"".join(drawn)}</g></defs>')
+            at_corner = f'x="{number(tile.x)}" y="{number(self.flip(tile.y))}"'
+            self.out.append(f'<use href="#{known[key]}" {at_corner}><title>{escape(str(cell.step))}</title></use>')
 
     # ---------------------------------------------------------------- edges
 
     def arrow(self, points: list[Point], kind: str, height: float | None = None, whole: bool = True) -> str:
         p, name = self.p, CLASSES[kind]
         flipped = [(x, (self.height if height is None else height) - y) for x, y in points]
-        end = f' marker-end="url(#{p}a{name[1:]})"' if whole else ""
-        return f'<path class="{p}{name}" d="{curve(flipped)}"{end}/>'
+        blunt = "" if whole else f" {p}no"
+        return f'<path class="{p}{name}{blunt}" d="{curve(flipped)}"/>'
 
     def lines(self) -> None:
         p = self.p
-        if self.full:
-            for line in self.drawn.lines:
-                self.out.append(self.arrow(line.points, line.join.kind, None, line.whole))
-                if self.picture.level == "cell" and line.join.kind in ("state", "cut") and line.join.name:
-                    (x1, y1), (x2, y2) = line.points[0], line.points[1]
-                    if abs(y1 - y2) < 0.1:
-                        at = number((x1 + x2) / 2), number(self.flip(y1) - 3)
-                        self.out.append(f'<text class="{p}s {p}ww" x="{at[0]}" y="{at[1]}">{escape(line.join.name)}</text>')
-        else:
-            for kind, name in CLASSES.items():
-                paths = [curve([(x, self.flip(y)) for x, y in line.points]) for line in self.drawn.lines if line.join.kind == kind]
-                if paths:
-                    self.out.append(f'<path class="{p}{name}" d="{"".join(paths)}"/>')
         for line in self.drawn.lines:
+            self.out.append(self.arrow(line.points, line.join.kind, None, line.whole))
+            (x1, y1), (x2, y2) = line.points[:2]
+            named = self.full and self.picture.level == "cell" and line.join.kind in ("state", "cut")
+            if named and line.join.name and abs(y1 - y2) < 0.1:
+                at = f'x="{number((x1 + x2) / 2)}" y="{number(self.flip(y1) - 3)}"'
+                self.out.append(f'<text class="{p}s {p}ww" {at}>{escape(line.join.name)}</text>')
             if not line.whole and self.full:
                 x, y = line.points[-1]
                 self.out.append(f'<circle class="{p}ag" cx="{number(x)}" cy="{number(self.flip(y))}" r="2"/>')

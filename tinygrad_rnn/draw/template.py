@@ -12,11 +12,15 @@ import numpy as np
 
 from ..listing import figure, shorten
 from ..tape import Record, Step
-from ..tensor import Tensor
-from .reading import SYMBOLS, Reading
+from .reading import MARK, SYMBOLS, Reading
 
-MARK = "\ue000"
-"""Stands for the number of the time step in the text of a template (a character nobody uses)."""
+WORDS = {
+    "input": "input",
+    "leaf": "input, gets a gradient",
+    "ref": "shared weight",
+    "array": "plain array",
+    "cut": "detached: no gradient passes",
+}
 
 
 class Source(NamedTuple):
@@ -25,8 +29,8 @@ class Source(NamedTuple):
     inside   another box of the same cell; `number` is its place and `output` which of its outputs
     outside  something in another cell: a state, the layer below, a result before the steps
     cut      a detached tensor, inside one step
-    input, leaf, ref, array  a box of its own: data, a leaf that gets a gradient, a reference to a shared weight, an array
     number   written into the op
+    input, leaf, ref, array  a box of its own: data, a leaf that gets a gradient, a shared weight, a plain array
     """
 
     kind: str
@@ -120,7 +124,8 @@ def cell_template(
     shapes = sorted({shape_text(value) for _, value in states})
     kind = "loss" if any(r in losses for r in records) else "cell"
     lines = (layer_title(step.layer), " ".join(names), *shapes[:1])
-    t.add("cell", kind, tuple(filter(None, lines)), f"{step.layer}, step {MARK}: {len(records)} ops, gives {', '.join(names)}", extra)
+    title = f"{step.layer}, step {MARK}: {len(records)} ops, gives {', '.join(names)}"
+    t.add("cell", kind, tuple(filter(None, lines)), title, extra)
     _add_sources(t, 0, [source for row in rows for source in row])
     for k, row in enumerate(rows):
         for i, source in enumerate(row):
@@ -132,7 +137,7 @@ def cell_template(
 def group_template(
     reading: Reading, records: list[Record], rows: Rows, losses: set[Record], extra: int, ends: list[int]
 ) -> Template:
-    """A box for each of the records `ends`, which others need: it stands for all that leads to it and to no earlier one."""
+    """A box for each of the records `ends`, for all that leads to it and to no earlier one."""
     t = Template(folded=True)
     owner = {k: k for k in ends}
     for k in reversed(range(len(records))):
@@ -177,7 +182,7 @@ def _add_sources(t: Template, target: int, sources: list[Source]) -> None:
 
 
 def _state_outputs(reading: Reading, step: Step, records: list[Record]) -> list[tuple[str, Any]]:
-    """The states of a step as (name, value): what the next step uses; else what is called h or c; else the last result."""
+    """The states of a step as (name, value): what the next step uses, or what is called h or c, or the last result."""
     places = reading.states.get(step.layer) or {
         (k, o)
         for k, r in enumerate(records)
@@ -195,30 +200,20 @@ def _state_outputs(reading: Reading, step: Step, records: list[Record]) -> list[
 
 def _labels(reading: Reading, record: Record, lost: bool) -> tuple[str, str, tuple[str, ...], str]:
     """The key, kind, lines and tooltip of a record."""
-    step = reading.where.get(record)
     symbol = symbol_of(reading, record)
-    names = [reading.output_name(record, k) for k in range(record.op.outputs)]
-    name = ", ".join(filter(None, names))
     values = record.value if record.op.outputs > 1 else (record.value,)
     shape = " ".join(dict.fromkeys(map(shape_text, values))) + (f" ×{len(values)}" if len(values) > 1 else "")
-    kind = "op"
-    if step is not None:
-        place = [(step[1], k) for k in range(record.op.outputs)]
-        if any(p in reading.states[step[0].layer] for p in place) or any(n in ("h", "c") for n in names):
-            kind = "state"
-            name = ", ".join(f"{n or 's'}_{MARK}" for n in names)
-    series = reading.entry(record) if step is not None else None
-    if series is not None:
-        text = series[0].text.replace("_t", f"_{MARK}")
-        name = f"{reading.name(record.inputs[0]) or ''}_{MARK}".lstrip("_") if record.inputs else name  # type: ignore[arg-type]
-        name = name if name != MARK else ""
-        simple = not series[0].shared and len(series[0].sources) == 1 and " " not in text
-        if simple:
-            return text.replace(MARK, "t"), "input", (text, shape), f"{text} {shape}: one step of {series[0].text}"
-        title = f"{name} = {text} {shape}"
-        return name.split("_")[0] or "slice", "op", (shorten(text, 26), f"{name} {shape}".strip()), title
+    made = reading.where.get(record)
+    if made is not None and reading.entry(record) is not None:
+        return _entry_labels(reading, record, shape)
+    names = [reading.output_name(record, k) for k in range(record.op.outputs)]
+    kind, name = "op", ", ".join(filter(None, names))
+    key = name or record.op.name
+    if made is not None:
+        states = reading.states[made[0].layer]
+        if any((made[1], k) in states or n in ("h", "c") for k, n in enumerate(names)):
+            kind, name = "state", ", ".join(f"{n or 's'}_{MARK}" for n in names)
     title = f"{name} = {symbol} {shape}" if name else f"{record.op.name} {symbol} {shape}"
-    key = name.replace(f"_{MARK}", "") or record.op.name
     if lost:
         value = f" = {figure(record.value)}" if np.size(record.value) == 1 and record.op.outputs == 1 else ""
         name = name or ("loss" if record is reading.tape.root.record and value else symbol)
@@ -226,6 +221,19 @@ def _labels(reading: Reading, record: Record, lost: bool) -> tuple[str, str, tup
     if kind == "state":
         return key, kind, (shorten(name), f"{symbol} {shape}"), title
     return key, kind, (f"{shorten(name)} = {symbol}" if name else symbol, shape), title
+
+
+def _entry_labels(reading: Reading, record: Record, shape: str) -> tuple[str, str, tuple[str, ...], str]:
+    """The labels of a record that takes its step's entry out of a sequence: the formula of that entry."""
+    found = reading.entry(record)
+    assert found is not None
+    series, name = reading.series(found[0]), reading.name(found[0])
+    text = series.text
+    if not series.shared and len(series.sources) == 1 and " " not in text:
+        return text.replace(f"_{MARK}", ""), "input", (text, shape), f"{text} {shape}: the entry of this step"
+    named = f"{name}_{MARK} {shape}" if name else shape
+    title = f"{named} = {text}, the entry of this step"
+    return name or "entry", "op", (shorten(text, 26), named), title
 
 
 def symbol_of(reading: Reading, record: Record) -> str:
@@ -241,8 +249,9 @@ def symbol_of(reading: Reading, record: Record) -> str:
     axis = getattr(record.op, "axis", None)
     if axis is not None and name in ("sum", "mean", "max", "min", "logsumexp"):
         return f"{sign} axis {axis}"
-    numbers = [f"{float(a):.3g}" if x is None and np.ndim(a) == 0 else "·" for x, a in zip(record.inputs or (), record.arrays or (), strict=True)]
-    return f" {sign} ".join(numbers) if len(numbers) == 2 and set(numbers) != {"·"} else sign
+    pairs = zip(record.inputs or (), record.arrays or (), strict=True)
+    operands = [f"{float(a):.3g}" if x is None and np.ndim(a) == 0 else "·" for x, a in pairs]
+    return f" {sign} ".join(operands) if len(operands) == 2 and set(operands) != {"·"} else sign
 
 
 def _index_text(index: Any) -> str:
@@ -258,11 +267,11 @@ def _index_text(index: Any) -> str:
 
 def _add_source(t: Template, source: Source) -> int:
     shape = shape_text(source.shape)
-    words = {"input": "input", "leaf": "input, gets a gradient", "ref": "shared weight", "array": "plain array", "cut": "detached: no gradient passes"}
     mark = {"array": "input"}.get(source.kind, source.kind)
     label = "✂ detach " + source.text if source.kind == "cut" else source.text
     lines = (shorten(label), shape) if source.kind != "ref" else (f"{shorten(label)} ↗", shape)
-    return t.add(source.text.replace(f"_{MARK}", ""), mark, tuple(filter(None, lines)), f"{source.text} {shape}: {words[source.kind]}")
+    title = f"{source.text} {shape}: {WORDS[source.kind]}"
+    return t.add(source.text.replace(f"_{MARK}", ""), mark, tuple(filter(None, lines)), title)
 
 
 def shape_text(value: Any) -> str:

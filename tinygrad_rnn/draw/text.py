@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from .template import MARK, Box
+from .reading import MARK
+from .template import Box
 
 FIRST, OTHER, INDEX = 12.0, 10.0, 9.0  # sizes in px: the first line of a box, further lines, indices
 

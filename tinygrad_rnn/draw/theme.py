@@ -56,10 +56,11 @@ def style(theme: str, p: str) -> str:
         ".cut": f"fill:var(--{p}page);stroke:var(--{p}cut);stroke-width:1.6;stroke-dasharray:5 3",
         ".fold": f"fill:var(--{p}page);stroke:var(--{p}quiet);stroke-dasharray:1.5 3;stroke-linecap:round",
         "path": "fill:none",
-        ".e": f"stroke:var(--{p}edge)",
-        ".es": f"stroke:var(--{p}state);stroke-width:2",
-        ".eg": f"stroke:var(--{p}quiet);stroke-width:1.3",
-        ".ec": f"stroke:var(--{p}cut);stroke-width:1.8;stroke-dasharray:5 3",
+        ".e": f"stroke:var(--{p}edge);marker-end:url(#{p}a)",
+        ".es": f"stroke:var(--{p}state);stroke-width:2;marker-end:url(#{p}as)",
+        ".eg": f"stroke:var(--{p}quiet);stroke-width:1.3;marker-end:url(#{p}ag)",
+        ".ec": f"stroke:var(--{p}cut);stroke-width:1.8;stroke-dasharray:5 3;marker-end:url(#{p}ac)",
+        ".no": "marker-end:none",
         ".rule": f"stroke:var(--{p}cut);stroke-width:1.6;stroke-dasharray:7 4",
         ".sc": f"stroke:var(--{p}cut);stroke-width:1.6",
         ".a": f"fill:var(--{p}edge)",
@@ -78,5 +79,6 @@ def _variables(p: str, colours: dict[str, str]) -> str:
 def _rule(p: str, selector: str, body: str) -> str:
     """One rule, valid only inside the figure."""
     parts = [part.replace("{p}", p) for part in selector.split(",")]
-    scoped = [f".{p}fig .{p}{s[1:]}" if s.startswith(".") and not s.startswith(f".{p}") else f".{p}fig {s}" for s in parts]
+    named = [f".{p}{part[1:]}" if part.startswith(".") and not part.startswith(f".{p}") else part for part in parts]
+    scoped = [f".{p}fig {part}" for part in named]
     return f"{','.join(scoped)}{{{body}}}"

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import permutations
+from itertools import accumulate, permutations
 from typing import Any
 
 from .layout import LANE, CellLayout, Point, Request, lay_out, spread, tidy
@@ -80,13 +80,15 @@ class Drawn:
             yield line.join.source.id_of(line.join.box), target.id_of(box), line.points
 
 
+@dataclass(slots=True)
 class _Route:
     """How a join goes from cell to cell: which sides it uses, which gutters, which gap."""
 
-    __slots__ = ("key", "leaves", "arrives", "gutters", "gaps")
-
-    def __init__(self, key: Any, leaves: str, arrives: str, gutters: list[int], gaps: list[int]) -> None:
-        self.key, self.leaves, self.arrives, self.gutters, self.gaps = key, leaves, arrives, gutters, gaps
+    key: Any  # routes with the same key share their lanes
+    leaves: str
+    arrives: str
+    gutters: list[int]
+    gaps: list[int]
 
 
 class Tiling:
@@ -102,6 +104,7 @@ class Tiling:
         for cell in picture.cells.values():
             if cell.row is None:
                 self.spanning[self.place[cell.column]] = True
+        self.spanned_before = list(accumulate(self.spanning, initial=0))
         self.routes = [(join, self._route(join)) for join in picture.joins.values()]
         self.sizes = {t: [box_size(b, self.digits) for b in t.boxes] for t in self._templates()}
         self.layouts = self._lay_out_templates()
@@ -123,16 +126,20 @@ class Tiling:
                 return _Route(key, "top", "bottom", [], [])
             return _Route(key, "top", "bottom", [i], [low, high - 1])
         if join.kind == "gather" and low is not None and high is not None:  # up to a loss above a later step
-            return _Route(key, "top", "bottom", [j] if high > low + 1 else [], [low, high - 1] if high > low + 1 else [low])
-        passed = range(min(i, into), max(i, into - 1) + 1)
-        over = any(self.spanning[k] for k in passed if k != i)
-        if low is not None and high is None and (join.kind == "gather" or out != into) and (low == self.top or not over):
-            return _Route(key, "top", "side", [into], [low])
+            through = high > low + 1
+            return _Route(key, "top", "bottom", [j] if through else [], [low, high - 1] if through else [low])
+        if low is not None and high is None and (join.kind == "gather" or out != into):
+            first, last = sorted((i, into - 1))
+            if low == self.top or not self._spanned(first, last + 1) - self.spanning[i]:
+                return _Route(key, "top", "side", [into], [low])
         if out == into:
             return _Route(key, "side", "side", [out], [])
-        between = range(min(out, into), max(out, into))
-        gap = self.top if low is None or any(self.spanning[k] for k in between) else low
+        gap = self.top if low is None or self._spanned(*sorted((out, into))) else low
         return _Route(key, "side", "side", [out, into], [gap])
+
+    def _spanned(self, first: int, last: int) -> int:
+        """How many of the columns first .. last - 1 hold a cell that spans all rows."""
+        return self.spanned_before[last] - self.spanned_before[first]
 
     def _lay_out_templates(self) -> dict[Template, CellLayout]:
         requests: dict[Template, Request] = {}
@@ -178,9 +185,9 @@ class Tiling:
                 y += ROW_GAP + LANE * len(rails[row])
         ceiling = max(y, spans)
         lane_y = {}
-        for row, lanes in enumerate(rails):
+        for row, gap in enumerate(rails):
             base = ceiling + 10 if row == self.top else floors[row] + heights[row] + ROW_GAP / 2
-            for k, lane in enumerate(lanes):
+            for k, lane in enumerate(gap):
                 for key in lane:
                     lane_y[row, key] = base + LANE * k
         height = ceiling + (10 + LANE * len(rails[self.top]) if rails[self.top] else 0)
@@ -188,9 +195,10 @@ class Tiling:
         tiles: dict[Cell, Tile] = {}
         for cell in picture.cells.values():
             floor = 0.0 if cell.row is None else floors[cell.row]
-            if cell.column.kind == "fold" and cell.row is not None:
-                floor += (heights[cell.row] - self.layouts[cell.template].height) / 2
             tiles[cell] = Tile(cell, self.layouts[cell.template], self.sizes[cell.template], 0.0, floor)
+        for cell in tiles:
+            if cell.column.kind == "fold":
+                self._place_fold(tiles, cell, heights[cell.row or 0])
         for cell in constants:
             self._place_constants(tiles, cell, heights[cell.row or 0], widths[self.place[cell.column]])
 
@@ -222,6 +230,18 @@ class Tiling:
         drawn.lines = self._lines(tiles, lane_x, lane_y, rows)
         return drawn
 
+    def _place_fold(self, tiles: dict[Cell, Tile], cell: Cell, height: float) -> None:
+        """Put folded steps at the height of the edges that lead into and out of them."""
+        away = []
+        for join, route in self.routes:
+            if cell in (join.source, join.target) and route.leaves == route.arrives == "side":
+                leaving, arriving = self._ends(tiles, join, route)
+                step = leaving[-1][1] - arriving[0][1]
+                away.append(step if cell is join.target else -step)
+        tile = tiles[cell]
+        shift = sum(away) / len(away) if away else (height - tile.layout.height) / 2
+        tile.y += min(max(0.0, shift), height - tile.layout.height)
+
     def _place_constants(self, tiles: dict[Cell, Tile], cell: Cell, height: float, width: float) -> None:
         """Put each initial state at the height of what takes it, so that its edge is straight."""
         sizes = self.sizes[cell.template]
@@ -236,7 +256,8 @@ class Tiling:
             means = [sum(ys) / len(ys) for ys in ports.values()]
             goals.append(sum(means) / len(means) if means else 0.0)
         order = sorted(range(len(sizes)), key=lambda k: goals[k])
-        ys = dict(zip(order, spread([goals[k] for k in order], [1.0] * len(order), [sizes[k][1] for k in order], 6.0), strict=True))
+        ordered = spread([goals[k] for k in order], [1.0] * len(order), [sizes[k][1] for k in order], 6.0)
+        ys = dict(zip(order, ordered, strict=True))
         low = min(ys[k] - sizes[k][1] / 2 for k in ys)
         high = max(ys[k] + sizes[k][1] / 2 for k in ys)
         shift = max(0.0, -low) or min(0.0, max(height - high, -low))
@@ -265,9 +286,9 @@ class Tiling:
                 low, high = spans[gap].get(route.key, (ends[0], ends[0]))
                 spans[gap][route.key] = min(low, *ends), max(high, *ends)
         rails: list[list[dict[Any, None]]] = []
-        for gap in spans:
+        for wanted in spans:
             lanes: list[tuple[float, dict[Any, None]]] = []
-            for key, (low, high) in sorted(gap.items(), key=lambda item: item[1]):
+            for key, (low, high) in sorted(wanted.items(), key=lambda item: item[1]):
                 for k, (end, keys) in enumerate(lanes):
                     if end < low:
                         keys[key] = None
@@ -310,7 +331,7 @@ class Tiling:
         return {bent[k]: place for place, k in enumerate(best_order(shape))}
 
     def _lines(
-        self, tiles: dict[Cell, Tile], lane_x: dict[Any, float], lane_y: dict[Any, float], rows: list[tuple[str, float, float]]
+        self, tiles: dict[Cell, Tile], lane_x: dict[Any, float], lane_y: dict[Any, float], rows: list[Any]
     ) -> list[Line]:
         lines = []
         farthest: dict[Any, tuple[float, int]] = {}
@@ -345,7 +366,7 @@ class Tiling:
             if join.kind == "gather" and route.leaves == "top" and lines[farthest[route.key][1]] is not line:
                 rail = lane_y[route.gaps[0], route.key]
                 end = next(k for k, point in enumerate(line.points) if abs(point[1] - rail) < 0.01)
-                beside = join.source.column == join.target.column  # its end of the rail is the target, maybe on the way back
+                beside = join.source.column == join.target.column  # then the rail ends at the target, maybe before this
                 line.points, line.whole = line.points[: end + 1 + beside], False
         return lines
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backward import Indexed
+from ..cotangent import Indexed
 from ..tape import Op
 
 

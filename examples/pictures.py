@@ -1,0 +1,49 @@
+"""The pictures of the documentation, drawn again: python examples/pictures.py [FOLDER].
+
+Prints the name of each file it writes (default folder: docs/pictures).
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+import tinygrad_rnn as tg
+
+
+def truncated() -> tg.Drawing:
+    """A tanh RNN over six steps in two windows: the state is handed on, the gradient is not."""
+    rnn = tg.nn.RNN(2, 3, dtype=float, rng=0)
+    state, losses = None, []
+    for x in tg.bptt.windows(np.ones((6, 1, 2)), 3):
+        output, state = rnn(x, state)
+        losses.append((output * output).mean())
+        losses[-1].name = "loss"
+        state = tg.bptt.detach(state)
+    return tg.draw(losses[0] + losses[1], grads=True)
+
+
+def lstm() -> tg.Drawing:
+    """Every op of an LSTM over three steps."""
+    output, _ = tg.nn.LSTM(2, 3, dtype=float, rng=0)(np.ones((3, 1, 2)))
+    return tg.draw((output * output).sum(), level="op")
+
+
+def folded() -> tg.Drawing:
+    """A GRU over a hundred steps, its middle folded."""
+    output, _ = tg.nn.GRU(2, 3, dtype=float, rng=0)(np.ones((100, 1, 2)))
+    return tg.draw((output * output).sum())
+
+
+def main(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for make in (truncated, lstm, folded):
+        path = folder / f"{make.__name__}.svg"
+        make().save(path)
+        print(path)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent.parent / "docs" / "pictures")

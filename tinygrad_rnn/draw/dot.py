@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from . import theme
 from .layout import Point
 from .legend import Legend
-from .picture import Cell
+from .parts import Cell
 
 if TYPE_CHECKING:
     from .drawing import Drawing

@@ -13,7 +13,8 @@ from ..listing import Tape, figure
 from ..tensor import Tensor
 
 if TYPE_CHECKING:
-    from .picture import Edge, Node, Picture
+    from .parts import Edge, Node
+    from .picture import Picture
     from .tile import Drawn
 
 
@@ -152,7 +153,7 @@ def draw(
     >>> picture.steps, picture.hidden
     ([1, 2, 3, 4, 5, 46, 47, 48, 49, 50], [(6, 45)])
     >>> tg.draw(output.sum(), level="op", steps=[1, "...", 50])
-    <drawing: 16 nodes, 16 edges, 2 of 50 steps, level op>
+    <drawing: 20 nodes, 21 edges, 2 of 50 steps, level op>
     """
     from .picture import Picture
     from .reading import Reading

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from xml.sax.saxutils import escape
-
 from .picture import Picture
 from .reading import MARK
 from .template import layer_title, shape_text
-from .text import line_width, pieces
+from .text import escape, line_width, pieces
 
 LINE = 20.0
 

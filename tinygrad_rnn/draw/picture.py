@@ -7,14 +7,14 @@ there are columns for initial states, for cuts, for folded steps, and for what w
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..errors import DrawError
 from ..tape import Record, Step
 from ..tensor import Tensor
 from .fold import choose, default_level
-from .reading import MARK, Reading, whole
+from .parts import Cell, Column, Edge, Join, Node
+from .reading import Reading, whole
 from .sources import Origin, Sources
 from .template import (
     Box,
@@ -33,71 +33,6 @@ PHASES = {"cut": -3, "setup": -2, "init": -1, "step": 0, "fold": 0, "init_back":
 GUARD = 500  # boxes of one cell; beyond that a plain layout is neither fast nor readable
 
 MANY = 1000  # an output of a step drawn as one box is port record * MANY + output
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """A node of the picture: `kind` is op, state, cell, ref, leaf, input, loss, cut or fold."""
-
-    id: str
-    kind: str
-    lines: tuple[str, ...]
-    step: Step | None = None
-    title: str = ""
-
-    @property
-    def label(self) -> str:
-        return " ".join(self.lines)
-
-
-@dataclass(frozen=True, slots=True)
-class Edge:
-    """An edge: `kind` is forward, state (from step to step), gather (a step into an output sequence) or cut."""
-
-    source: str
-    target: str
-    kind: str = "forward"
-    name: str = ""
-
-
-class Column(NamedTuple):
-    """A column: its kind, its time step, and for folded steps the first and last one hidden."""
-
-    kind: str
-    t: int
-    hidden: tuple[int, int] | None = None
-
-
-@dataclass(eq=False, slots=True)
-class Cell:
-    """A template at a place, with its step number. `row` is None where a cell spans all rows."""
-
-    template: Template
-    column: Column
-    row: int | None
-    prefix: str
-    step: Step | None = None
-    layer: str | None = None
-    back: bool = False  # time runs to the left
-    records: list[Record] = field(default_factory=list)
-
-    def id_of(self, box: int) -> str:
-        return f"{self.prefix}_{self.template.boxes[box].key}"
-
-    def text(self, line: str) -> str:
-        return line.replace(MARK, str(self.step.t)) if self.step is not None else line
-
-
-class Join(NamedTuple):
-    """An edge between two cells: from a port of a box to an entry of a template."""
-
-    source: Cell
-    box: int
-    port: int
-    target: Cell
-    entry: tuple[int, int]
-    kind: str
-    name: str
 
 
 class Picture:

@@ -117,12 +117,12 @@ class Reading:
 
     def name(self, x: Tensor) -> str | None:
         """What a leaf or a loose result is called: as the caller says, else its own name."""
-        return self.given.get(key_of(x)) or x.name
+        return _clean(self.given.get(key_of(x)) or x.name)
 
     def output_name(self, record: Record, output: int = 0) -> str | None:
         """What an output is called: inside a step its role comes first, elsewhere the name the caller gave."""
         role, given = self.tape.names.get((record, output)), self.given.get((record, output))
-        return (role or given) if record in self.where else (given or role)
+        return _clean((role or given) if record in self.where else (given or role))
 
     def state_name(self, layer: str, slot: tuple[int, int], x: Tensor) -> str:
         """The role of a state that enters a layer at this place."""
@@ -158,15 +158,18 @@ class Reading:
 
     def losses(self) -> set[Record]:
         """The root, and the numbers that were added up to make it: the losses of windows, of steps, of parts."""
-        found, stack = set(), [self.tape.root]
-        while stack:
-            x = stack.pop()
-            if x is not None and x.record is not None and x.size == 1 and x.record not in found:
-                found.add(x.record)
-                if x.record.op.name == "add":
-                    stack.extend(x.record.inputs or ())
         root = self.tape.root.record
-        return {r for r in found if r is root or r.op.name != "add"}
+        if root is None:
+            return set()
+        found, stack = {root}, [root]
+        while stack:
+            record = stack.pop()
+            if record.op.name == "add" and np.size(record.value) == 1:
+                parts = [x.record for x in record.inputs or () if x is not None and x.size == 1]
+                new = [part for part in parts if part is not None and part not in found]
+                found.update(new)
+                stack += new
+        return {record for record in found if record is root or record.op.name != "add"}
 
     def stacked(self, record: Record | None) -> bool:
         """Whether the record is the output sequence of a layer: results of time steps, stacked along the first axis."""
@@ -235,6 +238,10 @@ class Reading:
             first = next(y for y in x.record.inputs if y is not None and y.record is not None)
             return Series(f"{self.output_name(first.record, first.output) or 'y'}_{MARK}", (x.record,), ())
         return Series(f"{self.name(x) or 'x'}_{MARK}", (x,), ())
+
+
+def _clean(name: str | None) -> str | None:
+    return name if name is None or MARK not in name else name.replace(MARK, "")
 
 
 def whole(index: Any) -> int | None:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable
-from xml.sax.saxutils import escape
 
 from . import legend, theme
 from .layout import Point
 from .reading import MARK
 from .template import Box
-from .text import pieces
+from .text import escape, pieces
 from .tile import Drawn, Tile
 
 FULL = 30
@@ -38,7 +37,7 @@ class Writer:
 
     def __init__(self, drawn: Drawn, look: str, extra: dict[str, tuple[str, ...]]) -> None:
         self.drawn, self.picture, self.look, self.extra = drawn, drawn.picture, look, extra
-        self.p = "@@"  # stands for the prefix, which is computed from the finished text
+        self.p = "\ue001"  # stands for the prefix, which is computed from the finished text
         self.out: list[str] = []
         self.height = drawn.height
         self.full = len(self.picture.steps) <= FULL
@@ -116,7 +115,7 @@ class Writer:
     def cell(self, tile: Tile) -> None:
         cell, p = tile.cell, self.p
         where = f"{cell.step.layer}, step {cell.step.t}" if cell.step else cell.column.kind
-        self.out.append(f'<g aria-label="{escape(where, QUOTE)}">')
+        self.out.append(f'<g aria-label="{escape(where)}">')
         for points in tile.layout.edges:
             self.out.append(self.arrow([tile.at(point) for point in points], "forward"))
         for k, box in enumerate(cell.template.boxes):
@@ -199,9 +198,6 @@ class Writer:
             if not line.whole and self.full:
                 x, y = line.points[-1]
                 self.out.append(f'<circle class="{p}ag" cx="{number(x)}" cy="{number(self.flip(y))}" r="2"/>')
-
-
-QUOTE = {'"': "&quot;"}
 
 
 def curve(points: list[Point]) -> str:

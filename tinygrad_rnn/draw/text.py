@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from xml.sax.saxutils import quoteattr
 
 from .reading import MARK
 from .template import Box
@@ -13,6 +14,14 @@ NARROW, WIDE = set("iljtfr.,:;|'!()[]{} "), set("mwMWOQ@%✂…")
 
 NAME = re.compile(r"(?<![A-Za-z0-9_])([A-Za-zφσ])_([A-Za-z0-9]+(?:_[A-Za-z0-9]+)*)(?![A-Za-z0-9_])")
 """A letter with an index: ``h_3``, ``W_xh_l1``; but not ``my_tensor``."""
+
+
+def escape(text: str) -> str:
+    """Any text as the content of an XML element or attribute; characters that XML does not know become spaces."""
+    return quoteattr(_NOT_XML.sub(" ", text))[1:-1].replace('"', "&quot;")
+
+
+_NOT_XML = re.compile("[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
 
 def text_width(text: str, size: float) -> float:

@@ -15,7 +15,8 @@ from itertools import accumulate, permutations
 from typing import Any
 
 from .layout import LANE, CellLayout, Point, Request, lay_out, spread, tidy
-from .picture import Cell, Column, Join, Picture
+from .parts import Cell, Column, Join
+from .picture import Picture
 from .template import Template
 from .text import box_size
 
@@ -319,10 +320,13 @@ class Tiling:
                     (rights if join.source.back else lefts).append(y1)
                 if route.arrives == "side" and g == route.gutters[-1]:
                     (lefts if join.target.back else rights).append(y2)
-                if route.gaps:
-                    y = lane_y[route.gaps[-1], route.key]
-                    came_from_left = self.place[join.source.column] < g
-                    (lefts if came_from_left == (g == route.gutters[-1]) else rights).append(y)
+                first, last = g == route.gutters[0], g == route.gutters[-1]
+                if route.gaps and (route.leaves == "top" or not first):  # it comes along a rail
+                    came = lefts if self.place[join.source.column] < g else rights
+                    came.append(lane_y[route.gaps[0], route.key])
+                if route.gaps and (route.arrives == "bottom" or not last):  # it goes on along a rail
+                    goes = rights if self.place[join.target.column] >= g else lefts
+                    goes.append(lane_y[route.gaps[-1], route.key])
         return [self._order_lanes(gutter) for gutter in touching]
 
     def _order_lanes(self, gutter: dict[Any, tuple[list[float], list[float]]]) -> dict[Any, int]:

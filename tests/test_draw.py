@@ -1,0 +1,549 @@
+"""The drawing room: what a picture holds, how it is laid out, and what it is written as."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import xml.dom.minidom
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tg
+from tinygrad_rnn.errors import DrawError
+
+CELLS = {"RNN": tg.nn.RNN, "LSTM": tg.nn.LSTM, "GRU": tg.nn.GRU}
+needs_dot = pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")
+
+
+def network(kind="LSTM", T=3, layers=1, bidirectional=False, head=True):
+    layer = CELLS[kind](4, 8, layers, bidirectional=bidirectional, rng=0)
+    output, _ = layer(np.ones((T, 2, 4)))
+    if not head:
+        return output.sum()
+    linear = tg.nn.Linear(16 if bidirectional else 8, 5, rng=1)
+    return tg.nn.cross_entropy(linear(output), np.zeros((T, 2), int))
+
+
+def windows(kind="LSTM", T=4, k=2, total=True, layers=1):
+    """Truncated backpropagation: the sum of the losses of all windows, or the loss of the last one."""
+    layer, state, loss = CELLS[kind](4, 8, layers, rng=0), None, 0
+    for window in tg.bptt.windows(np.ones((T, 2, 4)), k):
+        output, state = layer(window, state)
+        part = (output * output).mean()
+        loss = loss + part if total else part
+        state = tg.bptt.detach(state)
+    return loss
+
+
+def per_step_losses(T=4):
+    layer, linear, loss = tg.nn.RNN(3, 4, rng=0), tg.nn.Linear(4, 5, rng=0), 0
+    output, _ = layer(np.ones((T, 2, 3)))
+    for t in range(T):
+        loss = loss + tg.nn.cross_entropy(linear(output[t]), np.zeros(2, int))
+    return loss
+
+
+def scalar_chain(n):
+    x = tg.tensor(0.5, requires_grad=True, name="x")
+    for _ in range(n):
+        x = np.sin(x)
+    return x
+
+
+def two_decoders():
+    encoder, decoder = tg.nn.GRU(3, 4, 2, rng=0), tg.nn.GRU(3, 4, 2, rng=1)
+    _, state = encoder(np.ones((2, 2, 3)))
+    output, _ = decoder(np.ones((2, 2, 3)), state)
+    return output.sum()
+
+
+def own_cell(T=4):
+    """A cell with two steps of memory, and a weight computed outside the steps."""
+    W = tg.tensor(np.eye(3), requires_grad=True, name="W")
+    masked, states = W * np.ones((3, 3)), [tg.tensor(np.zeros((2, 3)))] * 2
+    with tg.scope("mine") as at:
+        for t in range(1, T + 1):
+            at(t)
+            states.append(np.tanh(states[-1] @ masked + states[-2]))
+    return states[-1].sum()
+
+
+def mlp():
+    model = tg.nn.Sequential(tg.nn.Linear(3, 4, rng=0), tg.nn.Linear(4, 1, rng=1))
+    x = tg.tensor(np.ones((5, 3), np.float32), name="x")
+    return tg.nn.mse_loss(model[1](np.tanh(model[0](x))), np.zeros((5, 1)))
+
+
+GRAPHS = {
+    "rnn": lambda: network("RNN"),
+    "lstm": lambda: network("LSTM"),
+    "gru": lambda: network("GRU"),
+    "no head": lambda: network("GRU", head=False),
+    "stacked": lambda: network("LSTM", layers=2),
+    "bidirectional": lambda: network("LSTM", bidirectional=True),
+    "both": lambda: network("GRU", layers=2, bidirectional=True),
+    "folded": lambda: network("LSTM", T=30, layers=2),
+    "windows": windows,
+    "many windows": lambda: windows("RNN", 60, 5),
+    "stacked windows": lambda: windows("LSTM", layers=2),
+    "last window": lambda: windows(total=False),
+    "per step": per_step_losses,
+    "seq2seq": two_decoders,
+    "own cell": own_cell,
+    "mlp": mlp,
+    "chain": lambda: scalar_chain(20),
+}
+
+
+def by_id(picture):
+    return {node.id: node for node in picture.nodes}
+
+
+# ---------------------------------------------------------------- the picture as data
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
+@pytest.mark.parametrize("level", ["op", "cell"])
+def test_ids_are_unique_and_edges_join_nodes(graph, level):
+    picture = tg.draw(GRAPHS[graph](), level=level)
+    ids = [node.id for node in picture.nodes]
+    assert len(set(ids)) == len(ids)
+    assert all(re.fullmatch(r"\w+", name, re.ASCII) for name in ids)
+    assert {end for edge in picture.edges for end in (edge.source, edge.target)} <= set(ids)
+    assert sum(node.kind == "loss" for node in picture.nodes) >= 1
+
+
+def test_a_step_holds_its_ops_and_its_own_reference_to_each_weight():
+    picture = tg.draw(network("LSTM", T=3))
+    assert picture.level == "op" and picture.steps == [1, 2, 3]
+    nodes = by_id(picture)
+    for t in (1, 2, 3):
+        step = [node for node in picture.nodes if node.step == ("lstm", t)]
+        references = [node.lines[0] for node in step if node.kind == "ref"]
+        assert sorted(references) == ["W_hh ↗", "W_xh ↗", "b_h ↗"]
+        assert nodes[f"t{t}_h"].kind == nodes[f"t{t}_c"].kind == "state"
+        assert nodes[f"t{t}_h"].lines[0] == f"h_{t}"
+        assert [nodes[f"t{t}_{gate}"].lines[0] for gate in "ifgo"] == ["i = σ", "f = σ", "g = tanh", "o = σ"]
+        assert nodes[f"t{t}_x"].lines == (f"x_{t}", "(2,4)")
+    assert nodes["t0_h"].lines == ("h_0", "(2,8)") and nodes["t0_h"].kind == "input"
+    assert max(sum(edge.source == name for edge in picture.edges) for name in nodes) <= 4  # nothing fans out over time
+
+
+def test_states_go_from_step_to_step_and_outputs_into_the_sequence():
+    picture = tg.draw(network("LSTM", T=3))
+    states = {(edge.source, edge.target) for edge in picture.edges if edge.kind == "state"}
+    assert ("t1_h", "t2_matmul") in states and ("t2_c", "t3_multiply") in states and ("t0_c", "t1_multiply") in states
+    gathered = [edge.source for edge in picture.edges if edge.kind == "gather"]
+    assert gathered == ["t1_h", "t2_h", "t3_h"]
+
+
+def test_the_next_layer_takes_the_state_of_its_own_step():
+    picture = tg.draw(network("LSTM", T=3, layers=2))
+    between = [(e.source, e.target) for e in picture.edges if e.source.endswith("lstm_h") and e.kind == "forward"]
+    assert between == [(f"t{t}_lstm_h", f"t{t}_lstm_l1_a") for t in (1, 2, 3)]
+
+
+def test_the_reverse_direction_hands_its_state_to_the_left():
+    picture = tg.draw(network("RNN", T=3, bidirectional=True))
+    states = {(edge.source, edge.target) for edge in picture.edges if edge.kind == "state"}
+    assert ("t3_rnn_reverse_h", "t2_rnn_reverse_matmul") in states
+    assert ("t4_rnn_reverse_h", "t3_rnn_reverse_matmul") in states  # its initial state
+    x = {name: left for name, left, *_ in picture.drawn.boxes()}
+    assert x["t3_rnn_reverse_h"] > x["t2_rnn_reverse_h"]
+
+
+def test_level_cell_has_one_node_a_layer_and_step():
+    picture = tg.draw(network("GRU", T=6, layers=2))
+    assert picture.level == "cell"
+    cells = [node for node in picture.nodes if node.kind == "cell"]
+    assert len(cells) == 12 and cells[0].lines == ("GRU", "h_1", "(2,8)")
+    loss = next(node for node in picture.nodes if node.kind == "loss")
+    assert loss.lines[0].startswith("loss = ") and loss.lines[1].endswith(" ops")
+
+
+def test_a_product_with_itself_has_two_edges():
+    a = tg.tensor([1.0, 2.0], requires_grad=True, name="a")
+    edges = [(edge.source, edge.target) for edge in tg.draw((a * a).sum()).edges]
+    assert edges.count(("n_a", "n_multiply")) == 2
+
+
+def test_names_given_by_the_caller():
+    weight = tg.tensor(np.eye(2), requires_grad=True)
+    other = tg.tensor(np.eye(2), requires_grad=True, name="other")
+    picture = tg.draw((weight @ other).sum(), names=locals())
+    assert {node.lines[0] for node in picture.nodes if node.kind == "leaf"} == {"weight", "other"}
+
+
+def test_numbers_and_norms_in_the_nodes():
+    loss = network("RNN", T=3)
+    picture = tg.draw(loss, grads=True, values=True)
+    tape = tg.tape(loss)
+    h = next(record for record in tape if record.step == ("rnn", 2) and record.op.name == "tanh")
+    norm = np.linalg.norm(tape.gradients[h])
+    assert picture.figures["t2_h"] == (f"‖{np.linalg.norm(h.value):.3g}‖", f"∇ ‖{norm:.3g}‖")
+    assert f"∇ ‖{norm:.3g}‖" in picture.svg()
+    assert tg.draw(network("LSTM", T=8), grads=True).figures["t8_cell"][0].startswith("∇ ‖")
+
+
+# ---------------------------------------------------------------- cuts
+
+
+@pytest.mark.parametrize("level", ["op", "cell"])
+def test_a_cut_joins_the_past_that_is_alive(level):
+    picture = tg.draw(windows("LSTM", T=4, k=2), level=level)
+    cuts = [node for node in picture.nodes if node.kind == "cut"]
+    edges = {(edge.source, edge.target) for edge in picture.edges if edge.kind == "cut"}
+    if level == "op":
+        assert [node.lines[0] for node in cuts] == ["h_2", "c_2"]
+        assert {("t2_h", "cut3_h"), ("cut3_h", "t3_matmul"), ("t2_c", "cut3_c"), ("cut3_c", "t3_multiply")} == edges
+    else:
+        assert [node.lines[0] for node in cuts] == ["h_2 c_2"]
+        assert {("t2_cell", "cut3_state"), ("cut3_state", "t3_cell")} == edges
+    svg = picture.svg()
+    assert ">detach<" in svg and svg.count('class="' + re.search(r"(g\w+-)fig", svg)[1] + 'rule"') == 1
+
+
+def test_a_cut_whose_past_is_gone_stands_at_the_left_edge():
+    picture = tg.draw(windows("RNN", T=6, k=3, total=False))
+    assert picture.steps == [4, 5, 6]
+    assert [edge.target for edge in picture.edges if edge.kind == "cut"] == ["t4_matmul"]
+    left = {name: x for name, x, *_ in picture.drawn.boxes()}
+    assert min(left, key=left.get) == "cut4_h" and picture.drawn.rules[0] < left["cut4_h"]
+
+
+def test_a_cut_beside_its_past():
+    w = tg.tensor(3.0, requires_grad=True, name="w")
+    square = w * w
+    picture = tg.draw(square * square.detach())
+    cut = next(node for node in picture.nodes if node.kind == "cut")
+    assert cut.lines[0].startswith("✂ detach")
+    assert [(edge.source, edge.kind) for edge in picture.edges if edge.target == cut.id] == [("n_multiply", "cut")]
+
+
+def test_a_cut_is_marked_without_colour():
+    svg = tg.draw(windows()).svg()
+    rules = re.search(r"\.g\w+-rule\{([^}]*)\}", svg)[1]
+    assert "stroke-dasharray" in rules
+    dot = tg.draw(windows()).dot()
+    assert "✂ detach" in dot and "style=dashed" in dot
+
+
+# ---------------------------------------------------------------- which steps
+
+
+def test_folding_shows_the_ends_and_says_what_it_hides():
+    picture = tg.draw(network("LSTM", T=100))
+    assert picture.steps == [1, 2, 3, 4, 5, 96, 97, 98, 99, 100] and picture.hidden == [(6, 95)]
+    fold = next(node for node in picture.nodes if node.kind == "fold")
+    assert fold.id == "t6to95_fold" and "90 steps" in fold.lines and "t = 6 … 95" in fold.lines
+    assert "steps 6 to 95" in picture.svg() and "10 shown" in picture.svg()
+    states = {(edge.source, edge.target) for edge in picture.edges if edge.kind == "state"}
+    assert {("t5_cell", "t6to95_fold"), ("t6to95_fold", "t96_cell")} <= states
+    assert tg.draw(network("LSTM", T=100), level="op").steps == [1, 2, 100]
+    assert tg.draw(network("RNN", T=100), level="op").steps == [1, 2, 99, 100]
+
+
+def test_few_steps_are_shown_op_by_op():
+    assert tg.draw(network("RNN", T=4)).level == "op"
+    assert tg.draw(network("LSTM", T=4)).level == "cell"
+
+
+def test_folding_hides_neither_cuts_nor_losses():
+    picture = tg.draw(windows("GRU", T=40, k=20))
+    assert {20, 21, 40} <= set(picture.steps)
+    assert sum(node.kind == "cut" for node in picture.nodes) == 1
+    many = tg.draw(windows("GRU", T=100, k=10))
+    assert len(many.steps) <= 12 and {10, 11, 90, 91} <= set(many.steps)
+    assert "5 cuts and 4 losses" in many.svg()
+    assert "cuts inside" in " ".join(node.label for node in many.nodes)
+    assert "(8,24) in 100 steps" in many.svg().replace("\N{NO-BREAK SPACE}", " ")  # counted over all, shown or not
+
+
+def test_steps_chosen_by_the_caller():
+    loss = network("RNN", T=20)
+    assert tg.draw(loss, steps="all").steps == list(range(1, 21))
+    picture = tg.draw(loss, steps=[1, "...", 10, -1])
+    assert picture.steps == [1, 10, 20] and picture.hidden == [(2, 9), (11, 19)]
+    assert tg.draw(loss, steps=[5], level="op").hidden == [(1, 4), (6, 20)]
+
+
+@pytest.mark.parametrize("steps", ["some", 3, [0], [21], [], ["x"], [True], [1.5]])
+def test_steps_that_do_not_exist_are_refused(steps):
+    with pytest.raises(DrawError, match="step"):
+        tg.draw(network("RNN", T=20), steps=steps)
+
+
+def test_losses_of_single_steps_stand_above_their_step():
+    picture = tg.draw(per_step_losses(4), level="cell")
+    assert sum(node.kind == "loss" for node in picture.nodes) == 5  # four, and their sum
+    boxes = {name: (x + w / 2, y) for name, x, y, w, h in picture.drawn.boxes()}
+    assert boxes["after2_mean"][1] > boxes["t2_cell"][1]
+    assert abs(boxes["after2_mean"][0] - boxes["t2_cell"][0]) < 20
+
+
+# ---------------------------------------------------------------- layout
+
+
+def touches(a, b, box):
+    """Whether the segment from a to b runs through the inside of the box (Liang and Barsky's clipping)."""
+    x, y, w, h = (box[1] + 0.6, box[2] + 0.6, box[3] - 1.2, box[4] - 1.2)
+    enter, leave = 0.0, 1.0
+    dx, dy = b[0] - a[0], b[1] - a[1]
+    for p, q in ((-dx, a[0] - x), (dx, x + w - a[0]), (-dy, a[1] - y), (dy, y + h - a[1])):
+        if abs(p) < 1e-9:
+            if q < 0:
+                return False
+        elif p < 0:
+            enter = max(enter, q / p)
+        else:
+            leave = min(leave, q / p)
+    return enter < leave - 1e-6
+
+
+def along(points):
+    """The curve that is drawn through the points, as short straight pieces."""
+    out = [points[0]]
+    for (ax, ay), (bx, by) in pairwise(points):
+        if abs(ax - bx) > 0.05 and abs(ay - by) > 0.05:  # a cubic that starts and ends upright
+            middle = (ay + by) / 2
+            for u in np.linspace(0.1, 1, 10):
+                weights = ((1 - u) ** 3, 3 * u * (1 - u) ** 2, 3 * u**2 * (1 - u), u**3)
+                out.append(tuple(np.dot(weights, xs) for xs in ((ax, ax, bx, bx), (ay, middle, middle, by))))
+        else:
+            out.append((bx, by))
+    return out
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
+@pytest.mark.parametrize("level", ["op", "cell"])
+def test_no_edge_runs_through_a_box_and_no_boxes_overlap(graph, level):
+    drawn = tg.draw(GRAPHS[graph](), level=level).drawn
+    boxes = list(drawn.boxes())
+    for k, (name, x, y, w, h) in enumerate(boxes):
+        assert x >= -0.5 and y >= -0.5 and x + w <= drawn.width + 0.5 and y + h <= drawn.height + 0.5, name
+        for other, x2, y2, w2, h2 in boxes[:k]:
+            assert x + w <= x2 + 0.5 or x2 + w2 <= x + 0.5 or y + h <= y2 + 0.5 or y2 + h2 <= y + 0.5, (name, other)
+    for source, target, points in drawn.paths():
+        pieces = along(points)
+        (left, low), (right, high) = np.min(pieces, 0), np.max(pieces, 0)
+        near = [b for b in boxes if b[1] <= right and left <= b[1] + b[3] and b[2] <= high and low <= b[2] + b[4]]
+        for a, b in pairwise(pieces):
+            for box in near:
+                assert not touches(a, b, box), f"{source} -> {target} runs through {box[0]}"
+
+
+def test_time_goes_right_and_layers_go_up():
+    picture = tg.draw(network("LSTM", T=4, layers=2))
+    place = {name: (x, y) for name, x, y, _, _ in picture.drawn.boxes()}
+    assert place["t1_lstm_cell"][0] < place["t2_lstm_cell"][0] < place["t4_lstm_cell"][0]
+    assert place["t1_lstm_l1_cell"][1] > place["t1_lstm_cell"][1]
+
+
+def test_equal_steps_share_one_template():
+    picture = tg.draw(network("LSTM", T=50), level="op", steps="all").picture
+    assert len({cell.template for cell in picture.cells.values() if cell.step}) == 1
+
+
+# ---------------------------------------------------------------- output
+
+HOSTILE = '<script>alert("1")</script> & \\N {} | \n\x01 ✂ \ue000'
+
+
+def test_hostile_names_are_only_text(tmp_path):
+    x = tg.tensor([1.0, 2.0], requires_grad=True, name=HOSTILE)
+    with tg.scope(HOSTILE) as at:
+        for t in (1, 2):
+            at(t)
+            x = np.tanh(x)
+            x.name = HOSTILE
+    for level in ("op", "cell"):
+        picture = tg.draw(x.sum(), level=level)
+        svg = picture.svg()
+        assert "<script" not in svg
+        xml.dom.minidom.parseString(svg)
+        assert "<script" not in re.sub(r'"(\\.|[^"\\])*"', "", picture.dot())
+        if shutil.which("dot"):
+            picture.save(tmp_path / "x.png")
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
+def test_svg_is_xml_with_a_title_and_text_of_a_legible_size(graph):
+    svg = tg.draw(GRAPHS[graph]()).svg()
+    document = xml.dom.minidom.parseString(svg).documentElement
+    assert document.getAttribute("role") == "img"
+    title = document.getElementsByTagName("title")[0]
+    assert title.firstChild.data and title.getAttribute("id") in document.getAttribute("aria-labelledby").split()
+    assert document.getElementsByTagName("desc")[0].firstChild.data
+    assert min(float(size) for size in re.findall(r"font-size:([\d.]+)px", svg)) >= 8
+    ids = re.findall(r'\bid="([^"]+)"', svg)
+    assert len(set(ids)) == len(ids)
+    prefix = re.match(r"g\w{8}-", ids[0])[0]
+    assert all(name.startswith(prefix) for name in ids + re.findall(r'class="([^" ]+)', svg))
+    assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", svg)
+
+
+def test_themes():
+    loss = network("RNN")
+    assert "prefers-color-scheme" not in tg.draw(loss).svg()
+    assert "#14171A" in tg.draw(loss, theme="dark").svg() and "#14171A" in tg.draw(loss, theme="dark").dot()
+    assert "prefers-color-scheme" in tg.draw(loss, theme="auto").svg()
+    with pytest.raises(DrawError, match="light, dark, auto"):
+        tg.draw(loss, theme="pink")
+
+
+def test_the_legend_lists_each_shared_weight_once():
+    svg = tg.draw(network("LSTM", T=10)).svg().replace("\N{NO-BREAK SPACE}", " ")
+    words = re.sub(r"<[^>]+>", "", svg[svg.index("Weights: ") :])
+    assert words.startswith("Weights: Wxh (4,32) in 10 steps")
+    assert words.count("Whh (8,32) in 10 steps") == 1 and "Computed at once for all 10 steps" in words
+
+
+def test_default_pictures_stay_small_and_long_ones_use_templates():
+    assert len(tg.draw(network("LSTM", T=1000)).svg()) < 60_000
+    unfolded = tg.draw(network("LSTM", T=1000), level="op", steps="all").svg()
+    assert len(unfolded) < 1_000_000 and unfolded.count("<use ") == 1000
+    xml.dom.minidom.parseString(unfolded)
+
+
+def test_ten_thousand_steps():
+    picture = tg.draw(network("RNN", T=10_000))
+    assert picture.hidden == [(6, 9995)] and len(picture.svg()) < 60_000
+
+
+def test_the_same_graph_gives_the_same_bytes_in_any_process():
+    script = (
+        "import sys; sys.path.insert(0, 'tests'); import test_draw as d, hashlib, tinygrad_rnn as tg\n"
+        "for g in ('both', 'windows', 'own cell', 'mlp'):\n"
+        "    p = tg.draw(d.GRAPHS[g](), grads=True); print(hashlib.sha256((p.svg() + p.dot()).encode()).hexdigest())"
+    )
+    digests = set()
+    for seed in ("0", "1"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        command = [sys.executable, "-c", script]
+        digests.add(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
+    assert len(digests) == 1
+
+
+def test_dot_has_a_cluster_for_each_step():
+    dot = tg.draw(network("LSTM", T=3)).dot()
+    assert [f"cluster_t{t}" in dot for t in (1, 2, 3, 4)] == [True, True, True, False]
+    assert dot.startswith("// ") and "layout=nop2" in dot and "0x" not in dot
+
+
+@needs_dot
+@pytest.mark.parametrize("graph", GRAPHS)
+def test_graphviz_accepts_the_dot(graph):
+    dot = tg.draw(GRAPHS[graph]()).dot()
+    run = subprocess.run(["dot", "-Tplain"], input=dot.encode(), capture_output=True, check=False)
+    assert run.returncode == 0 and not run.stderr
+
+
+def test_save_by_suffix(tmp_path):
+    picture = tg.draw(network("RNN"))
+    assert picture.save(tmp_path / "a.svg").read_text(encoding="utf-8") == picture.svg()
+    assert picture.save(str(tmp_path / "a.dot")).read_text(encoding="utf-8") == picture.dot()
+    for name in ("a.gif", "a", "svg"):
+        with pytest.raises(DrawError, match=r"\.svg, \.dot, \.png or \.pdf"):
+            picture.save(tmp_path / name)
+
+
+@needs_dot
+def test_png_and_pdf_through_graphviz(tmp_path):
+    picture = tg.draw(windows("RNN"))
+    assert picture.save(tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    assert picture.save(tmp_path / "a.PDF").read_bytes().startswith(b"%PDF")
+
+
+def test_without_graphviz_the_message_tells_the_cure(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "pygraphviz", None)  # as if it were not installed
+    picture = tg.draw(network("RNN"))
+    with pytest.raises(DrawError, match=r"(?s)install.*svg"):
+        picture.save(tmp_path / "a.png")
+    picture.save(tmp_path / "a.svg")
+
+
+def test_a_renderer_that_does_not_finish(tmp_path, monkeypatch):
+    from tinygrad_rnn.draw import render
+
+    program = tmp_path / "dot"
+    program.write_text(f"#!{sys.executable}\nimport time; time.sleep(10)\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(render, "SECONDS", 0.3)
+    with pytest.raises(DrawError, match="did not finish"):
+        tg.draw(network("RNN")).save(tmp_path / "a.png")
+
+
+def test_notebooks():
+    picture = tg.draw(network("RNN"))
+    assert picture._repr_svg_() == picture.svg()
+    assert picture._repr_html_().startswith("<div") and picture.svg() in picture._repr_html_()
+    assert re.fullmatch(r"<drawing: \d+ nodes, \d+ edges, 3 of 3 steps, level op>", repr(picture))
+
+
+# ---------------------------------------------------------------- graphs without time, and none
+
+
+def test_a_graph_without_time_tags():
+    picture = tg.draw(mlp())
+    assert picture.steps == [] and picture.level == "op"
+    assert [node.lines[0] for node in picture.nodes if node.kind == "ref"] == ["W ↗", "b ↗", "W ↗", "b ↗"]
+    assert next(node.lines[0] for node in picture.nodes if node.kind == "loss").startswith("loss = 0.")
+
+
+def test_too_many_ops_without_time_tags():
+    tg.draw(scalar_chain(400)).svg()
+    with pytest.raises(DrawError, match=r"501 ops .* tg\.scope"):
+        tg.draw(scalar_chain(501))
+
+
+def test_a_leaf_alone():
+    picture = tg.draw(tg.tensor([1.0, 2.0], name="x"))
+    assert [(node.id, node.kind, node.lines) for node in picture.nodes] == [("n_x", "input", ("x", "(2)"))]
+    xml.dom.minidom.parseString(picture.svg())
+
+
+def test_a_root_inside_the_steps():
+    h = tg.tensor(np.zeros(2), requires_grad=True, name="h_0")
+    with tg.scope("net") as at:
+        for t in (1, 2, 3):
+            at(t)
+            h = np.tanh(h)
+    kinds = {node.id: node.kind for node in tg.draw(h, steps=[3], level="op").nodes}
+    assert kinds == {"t1to2_fold": "fold", "t3_tanh": "loss"}
+
+
+def test_a_freed_graph_says_so():
+    loss = network("RNN")
+    loss.backward()
+    with pytest.raises(DrawError, match=r"retain_graph=True"):
+        tg.draw(loss)
+    again = network("RNN")
+    again.backward(retain_graph=True)
+    tg.draw(again).svg()
+
+
+def test_wrong_arguments():
+    with pytest.raises(TypeError, match="needs a Tensor, not ndarray"):
+        tg.draw(np.ones(3))
+    with pytest.raises(DrawError, match='"op"'):
+        tg.draw(network("RNN"), level="layer")
+    with pytest.raises(tg.errors.GraphError, match="no gradient"):
+        tg.draw(tg.tensor(1.0), grads=True)
+
+
+def test_drawing_keeps_no_graph_alive_and_changes_no_gradient():
+    loss = network("RNN")
+    before = [x.grad for x in tg.tape(loss).leaves]
+    tg.draw(loss, grads=True).svg()
+    assert [x.grad for x in tg.tape(loss).leaves] == before == [None] * len(before)
+    loss.backward()  # the graph is still there
+
+
+def test_importing_the_library_does_not_import_what_only_pictures_need():
+    code = "import sys, tinygrad_rnn; print([m for m in ('graphviz', 'pygraphviz', 'matplotlib') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

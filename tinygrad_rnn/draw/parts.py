@@ -1,0 +1,75 @@
+"""The parts of a picture as data: nodes and edges, and the columns and cells that they are arranged in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from ..tape import Record, Step
+from .reading import MARK
+from .template import Template
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node of the picture: `kind` is op, state, cell, ref, leaf, input, loss, cut or fold."""
+
+    id: str
+    kind: str
+    lines: tuple[str, ...]
+    step: Step | None = None
+    title: str = ""
+
+    @property
+    def label(self) -> str:
+        return " ".join(self.lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """An edge: `kind` is forward, state (from step to step), gather (a step into an output sequence) or cut."""
+
+    source: str
+    target: str
+    kind: str = "forward"
+    name: str = ""
+
+
+class Column(NamedTuple):
+    """A column: its kind, its time step, and for folded steps the first and last one hidden."""
+
+    kind: str
+    t: int
+    hidden: tuple[int, int] | None = None
+
+
+@dataclass(eq=False, slots=True)
+class Cell:
+    """A template at a place, with its step number. `row` is None where a cell spans all rows."""
+
+    template: Template
+    column: Column
+    row: int | None
+    prefix: str
+    step: Step | None = None
+    layer: str | None = None
+    back: bool = False  # time runs to the left
+    records: list[Record] = field(default_factory=list)
+
+    def id_of(self, box: int) -> str:
+        return f"{self.prefix}_{self.template.boxes[box].key}"
+
+    def text(self, line: str) -> str:
+        return line.replace(MARK, str(self.step.t)) if self.step is not None else line
+
+
+class Join(NamedTuple):
+    """An edge between two cells: from a port of a box to an entry of a template."""
+
+    source: Cell
+    box: int
+    port: int
+    target: Cell
+    entry: tuple[int, int]
+    kind: str
+    name: str

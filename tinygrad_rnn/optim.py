@@ -186,8 +186,8 @@ class RMSprop(Optimizer):
 class Adam(Optimizer):
     """p ← p - lr m̂ / (√v̂ + eps) (Kingma and Ba 2015, algorithm 1).
 
-        m ← β1 m + (1 - β1) g,     m̂ = m / (1 - β1^t)
-        v ← β2 v + (1 - β2) g²,    v̂ = v / (1 - β2^t)
+    m ← β1 m + (1 - β1) g,     m̂ = m / (1 - β1^t)
+    v ← β2 v + (1 - β2) g²,    v̂ = v / (1 - β2^t)
     """
 
     remembers = ("m", "v")

@@ -588,6 +588,24 @@ def test_grad_runs_only_the_rules_on_the_way() -> None:
     assert ran == ["above", "below"]
 
 
+def test_grad_asks_no_rule_and_calls_no_hook_of_an_input_it_was_not_asked_for() -> None:
+    asked: list[str] = []
+
+    class Watched(Scaled):
+        def vjp_a(self, g: Any, y: Any, a: Any, b: Any) -> Any:
+            asked.append("a")
+            return g * b**2
+
+        def vjp_b(self, g: Any, y: Any, a: Any, b: Any) -> Any:
+            asked.append("b")
+            return g * 2 * a * b
+
+    x, w = number(2.0), number(3.0)
+    x.register_hook(lambda g: asked.append("hook of a"))
+    assert tg.grad(Watched()(x, w), w).item() == 12
+    assert asked == ["b"]
+
+
 def test_grad_to_the_third_order() -> None:
     x = number(0.7)
     y = np.sin(x) * x**3

@@ -269,8 +269,15 @@ def test_a_resumed_run_needs_its_text_and_takes_no_other_options(run, capsys):
     assert "has changed" in refused(capsys, 1, "train", "--resume", run)
 
 
-def test_a_prompt_of_unknown_characters(run, capsys):
+def test_prompts_that_cannot_be_read(run, capsys):
     assert "\\u2603" in ascii(refused(capsys, 2, "sample", run, "--prompt", "\u2603"))
+    assert "at least one character" in refused(capsys, 2, "sample", run, "--prompt", "")
+    assert capsys.readouterr().out == ""  # nothing is written before the prompt is known to be good
+
+
+def test_a_finished_run_says_so(run, capsys):
+    assert main(["train", "--resume", run]) == 0
+    assert "finished, at step 3" in capsys.readouterr().out
 
 
 def test_output_may_be_cut_off_by_its_reader(run):

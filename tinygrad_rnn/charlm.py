@@ -24,7 +24,7 @@ import numpy as np
 from . import optim
 from .bptt import detach
 from .data import Stream, Vocabulary, python_docs, read_text, split
-from .errors import CheckpointError
+from .errors import CheckpointError, DataError
 from .io import load_arrays, save_arrays
 from .nn import GRU, LSTM, RNN, Dropout, Embedding, Linear, Module, cross_entropy
 from .tape import no_grad
@@ -236,7 +236,6 @@ def run_file(folder: Path, name: str) -> Path:
     return folder / name
 
 
-@no_grad()
 def sample(
     model: CharLM,
     vocabulary: Vocabulary,
@@ -247,11 +246,19 @@ def sample(
 ) -> Iterator[str]:
     """Read the prompt, then draw one character after another from softmax(scores / temperature).
 
-    Temperature 0 takes the most probable character each time. Raises DataError for a character of the prompt that the
-    model never saw.
+    Temperature 0 takes the most probable character each time. Raises DataError for a prompt that is empty, or has a
+    character that the model never saw.
     """
-    rng = np.random.default_rng(rng)
-    ids, state = vocabulary.encode(prompt), None
+    if not prompt:
+        raise DataError("the prompt must have at least one character, for the model to go on from")
+    return _written(model, vocabulary, vocabulary.encode(prompt), length, temperature, np.random.default_rng(rng))
+
+
+@no_grad()
+def _written(
+    model: CharLM, vocabulary: Vocabulary, ids: np.ndarray, length: int, temperature: float, rng: np.random.Generator
+) -> Iterator[str]:
+    state = None
     for _ in range(length):
         scores, state = model(ids[:, None], state)
         last = scores.array[-1, 0].astype(np.float64)

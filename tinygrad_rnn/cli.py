@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -62,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
     train.set_defaults(command=train_command)
     train.add_argument("--text", metavar="FILE", help="a UTF-8 text (Python's own documentation)")
     train.add_argument("--out", metavar="FOLDER", help="where to put the run (default: runs/1, runs/2, ...)")
-    train.add_argument("--resume", metavar="RUN", help="go on with a run; only --steps may be given besides")
+    train.add_argument("--resume", metavar="RUN", help="go on with a run, perhaps to more --steps")
     train.add_argument("--cell", choices=CELLS, help=f"({d.cell})")
     train.add_argument("--embedding", type=_positive, metavar="N", help=f"size of a character's vector ({d.embedding})")
     train.add_argument("--hidden", type=_positive, metavar="N", help=f"hidden units a layer ({d.hidden})")
@@ -110,7 +111,7 @@ def train_command(arguments: argparse.Namespace) -> int:
     given = {f.name: getattr(arguments, f.name) for f in fields(Settings) if getattr(arguments, f.name) is not None}
     if arguments.resume:
         if given.keys() - {"steps"} or arguments.out:
-            raise ValueError("--resume continues a run with the settings it has; only --steps may be given besides")
+            raise ValueError("--resume goes on with the settings the run has: besides it only --steps changes anything")
         folder = Path(arguments.resume)
         run = Run.resume(folder, given.get("steps"))
         _cut_log(folder, run.done)
@@ -119,6 +120,9 @@ def train_command(arguments: argparse.Namespace) -> int:
         folder = _new_folder(arguments.out)
         (folder / "settings.json").write_text(json.dumps(asdict(run.settings), indent=2) + "\n", "utf-8")
     settings = run.settings
+    if run.done >= settings.steps:
+        print(f"{folder} is finished, at step {run.done}; to train further, add --steps {2 * run.done}")
+        return 0
     levels = {"unigram": unigram_entropy(run.ids), "bigram": bigram_entropy(run.ids)}
     count = sum(p.size for p in run.model.parameters())
     print(f"text     {settings.source}: {len(run.ids):,} characters, {len(run.vocabulary)} distinct")
@@ -133,7 +137,7 @@ def train_command(arguments: argparse.Namespace) -> int:
         _train(run, folder, levels, arguments.save_every, arguments.quiet, signals)
         run.save(folder)
     if run.done < settings.steps:
-        print(f"stopped at step {run.done}, saved. To go on: tinygrad-rnn train --resume {folder}", file=sys.stderr)
+        print(f"stopped at step {run.done}, saved. To go on: {_program()} train --resume {folder}", file=sys.stderr)
         return 128 + signals[0]
     _report(run, folder, levels)
     return 0
@@ -144,8 +148,9 @@ def _train(run: Run, folder: Path, levels: dict[str, float], save_every: int, qu
     from tqdm import tqdm
 
     characters = run.settings.batch * run.settings.window
+    beaten = ", ".join(f"{name} {level:.2f}" for name, level in levels.items())
     since, at = time.perf_counter(), run.done
-    layout = "{percentage:3.0f}%|{bar:12}| {n_fmt}/{total_fmt} {elapsed}<{remaining}{postfix}"
+    layout = "{percentage:3.0f}%|{bar:4}|{n_fmt}/{total_fmt} {elapsed}<{remaining}{postfix}"  # 80 columns
     bar = tqdm(total=run.settings.steps, initial=run.done, bar_format=layout, disable=quiet or None, dynamic_ncols=True)
     with bar, (folder / "log.jsonl").open("a", encoding="utf-8") as log:
         while run.done < run.settings.steps and not signals:
@@ -162,7 +167,7 @@ def _train(run: Run, folder: Path, levels: dict[str, float], save_every: int, qu
                 since, at = time.perf_counter(), run.done
                 log.write(json.dumps(line) + "\n")
                 log.flush()
-                bar.set_postfix_str(f"{bits:.2f} bits (bigram {levels['bigram']:.2f}), {rate / 1000:.0f}k char/s")
+                bar.set_postfix_str(f"{bits:.2f} bits ({beaten}) {rate / 1000:.0f}k c/s")
             if run.done % save_every == 0:
                 run.save(folder)
 
@@ -186,7 +191,7 @@ def _report(run: Run, folder: Path, levels: dict[str, float]) -> None:
     except DrawError as error:  # matplotlib is an extra
         print(f"no loss.svg: {error}", file=sys.stderr)
     print(f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
-    print(f"next: tinygrad-rnn sample {folder} --prompt 'The ' --temperature 0.7")
+    print(f"next: {_program()} sample {folder} --prompt 'The ' --temperature 0.7")
 
 
 def save_loss_curve(path: Path, log: list[dict[str, Any]], levels: dict[str, float]) -> None:
@@ -268,6 +273,13 @@ def _cut_log(folder: Path, done: int) -> None:
 
     kept = [line for line in read_log(folder) if line["step"] <= done]
     (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in kept), "utf-8")
+
+
+def _program() -> str:
+    """How to call this program from here: by its name, or by its path where it is not on the search path."""
+    if shutil.which("tinygrad-rnn"):
+        return "tinygrad-rnn"
+    return os.path.relpath(Path(sys.executable).parent / "tinygrad-rnn")
 
 
 def _version() -> str:

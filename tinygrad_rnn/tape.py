@@ -35,9 +35,10 @@ class Step(NamedTuple):
 
 
 class Mode(threading.local):
-    """What this thread records: whether at all, and for which time step."""
+    """What this thread records: whether at all, whether it watches for nan and inf, and for which time step."""
 
     recording: bool = True
+    anomaly: bool = False
     step: Step | None = None
 
 
@@ -121,10 +122,11 @@ class Record:
     value   what came out: an array, or a tuple of arrays
     step    the layer and time step it belongs to, or None
     hooks   functions to call with the gradient, by output, or None
+    line    the user's line of code that applied the op, noted within `anomaly()`, else None
     kept    tensors whose `grad` is to be filled too (weakly), by output, or None
     """
 
-    __slots__ = ("__weakref__", "arrays", "hooks", "inputs", "kept", "op", "seq", "step", "value")
+    __slots__ = ("__weakref__", "arrays", "hooks", "inputs", "kept", "line", "op", "seq", "step", "value")
 
     def __init__(self, op: Op, inputs: Any, arrays: Any, value: Any) -> None:
         self.seq = next(clock)
@@ -135,6 +137,7 @@ class Record:
         self.step = mode.step
         self.hooks: dict[int, list[Callable[[Any], Any]]] | None = None
         self.kept: dict[int, Any] | None = None
+        self.line: str | None = None
 
     def free(self) -> None:
         """Let go of the inputs and of every saved array; only the op and the step remain, for messages."""
@@ -145,25 +148,25 @@ class Record:
         return f"<record {self.seq}: {self.op.name}{where}>"
 
 
-class _Recording(ContextDecorator):
-    """Switches recording on or off for this thread, as a context manager or a decorator."""
+class Setting(ContextDecorator):
+    """Sets one attribute of this thread's `mode`, as a context manager or a decorator."""
 
-    def __init__(self, on: bool) -> None:
-        self._on = on
+    def __init__(self, name: str, value: bool) -> None:
+        self._name, self._value = name, value
         self._before: list[bool] = []
 
     def __enter__(self) -> None:
-        self._before.append(mode.recording)
-        mode.recording = self._on
+        self._before.append(getattr(mode, self._name))
+        setattr(mode, self._name, self._value)
 
     def __exit__(self, *_: object) -> None:
-        mode.recording = self._before.pop()
+        setattr(mode, self._name, self._before.pop())
 
-    def _recreate_cm(self) -> _Recording:
-        return _Recording(self._on)  # each decorated call gets its own, so recursion and threads are safe
+    def _recreate_cm(self) -> Setting:
+        return Setting(self._name, self._value)  # each decorated call gets its own, so recursion and threads are safe
 
 
-def no_grad() -> _Recording:
+def no_grad() -> Setting:
     """Record nothing within the block or the decorated function: faster, and without memory.
 
     >>> import tinygrad_rnn as tg
@@ -172,10 +175,10 @@ def no_grad() -> _Recording:
     ...     (w * 3).requires_grad
     False
     """
-    return _Recording(False)
+    return Setting("recording", False)
 
 
-def enable_grad() -> _Recording:
+def enable_grad() -> Setting:
     """Record again within a `no_grad` block.
 
     >>> import tinygrad_rnn as tg
@@ -184,7 +187,24 @@ def enable_grad() -> _Recording:
     ...     (w * 3).requires_grad
     True
     """
-    return _Recording(True)
+    return Setting("recording", True)
+
+
+def anomaly() -> Setting:
+    """Raise AnomalyError at the first nan or inf, forward or backward, naming the op, the time step and your line.
+
+    Each op notes the line it was called from, and everything computed is looked through: slower, for finding a fault.
+
+    >>> import numpy as np, tinygrad_rnn as tg
+    >>> x = tg.tensor([1.0, 0.0], requires_grad=True)
+    >>> with tg.anomaly(), np.errstate(divide="ignore"):
+    ...     np.sqrt(x).sum().backward()
+    Traceback (most recent call last):
+        ...
+    tinygrad_rnn.errors.AnomalyError: the derivative rule of op sqrt made inf at [1] of the gradient of its input 0,
+    which is 0 there. The op was applied in ...
+    """
+    return Setting("anomaly", True)
 
 
 def is_grad_enabled() -> bool:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .anomaly import check_forward, users_line
 from .arraylike import ArrayLike, plain
 from .backward import sweep
 from .errors import DtypeError, GraphError, NonScalarError, NotDifferentiableError, OverwrittenError, ShapeError
@@ -267,6 +268,10 @@ def apply(op: Op, *inputs: Any) -> Any:
     record = None
     if needed and mode.recording:
         record = Record(op, tuple(tensors), tuple(arrays), value)
+    if mode.anomaly:
+        check_forward(op, arrays, value)
+        if record is not None:
+            record.line = users_line()
     y = _result(value, record) if not several else tuple(_result(v, record, k) for k, v in enumerate(value))
     if cut is not None and record is None:  # what is made from a detached state alone still lies behind the cut
         for part in y if isinstance(y, tuple) else (y,):

@@ -194,7 +194,7 @@ def run_hooks(hooks: list[Callable[[Any], Any]] | None, g: Any, owner: Any) -> A
         if not hasattr(g, "array"):  # an array stays an array
             new = np.asarray(getattr(new, "array", new), dtype=g.dtype)
         elif not hasattr(new, "array"):
-            new = g * 0 + new
+            new = type(g)(new, dtype=g.dtype)
         g = new
     return g
 

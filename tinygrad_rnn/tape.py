@@ -11,10 +11,12 @@ Nothing here knows the Tensor class; `tensor.py` builds on this file.
 
 from __future__ import annotations
 
+import functools
+import inspect
 import itertools
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ContextDecorator, contextmanager
 from typing import Any, ClassVar, NamedTuple
 
@@ -40,6 +42,7 @@ class Mode(threading.local):
     recording: bool = True
     anomaly: bool = False
     step: Step | None = None
+    before: Sequence[bool] = ()  # what `Setting` will put back, innermost last
 
 
 mode = Mode()
@@ -52,7 +55,7 @@ class Op:
     ``g = dL/dy`` and returns ``dL/dx_i = (dy/dx_i)^T g``. It comes in one of two forms:
 
     - ``vjp(self, g, y, *xs)`` returns the gradient of the only input, or a tuple with one entry an input;
-    - ``vjp_a(self, g, y, a, b)``, ``vjp_b(...)``: one rule an input, in the order of the inputs, so that
+    - ``vjp_a(self, g, y, a, b)``, ``vjp_b(...)``: one rule an input, under its name in `forward`, so that
       the gradient of an input that needs none is never computed.
 
     Rules are plain NumPy. Given arrays they compute numbers; given Tensors (`create_graph=True`) the same
@@ -84,7 +87,10 @@ class Op:
         super().__init_subclass__(**kwargs)
         if "name" not in vars(cls):
             cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
-        rules = tuple(rule for key, rule in vars(cls).items() if key.startswith("vjp_"))
+        named = {key.removeprefix("vjp_"): rule for key, rule in vars(cls).items() if key.startswith("vjp_")}
+        code = getattr(vars(cls).get("forward"), "__code__", None)
+        inputs = code.co_varnames[1 : code.co_argcount] if code is not None else ()
+        rules = tuple(named[name] for name in (inputs if set(inputs) == set(named) else named))
         if rules or "vjp" in vars(cls):  # a subclass without rules of its own inherits its parent's
             cls.rules = rules
 
@@ -140,8 +146,8 @@ class Record:
         self.line: str | None = None
 
     def free(self) -> None:
-        """Let go of the inputs and of every saved array; only the op and the step remain, for messages."""
-        self.inputs = self.arrays = self.value = None
+        """Let go of the inputs, every saved array and the hooks; only the op and the step remain, for messages."""
+        self.inputs = self.arrays = self.value = self.hooks = self.kept = None
 
     def __repr__(self) -> str:
         where = f" at {self.step}" if self.step else ""
@@ -152,18 +158,37 @@ class Setting(ContextDecorator):
     """Sets one attribute of this thread's `mode`, as a context manager or a decorator."""
 
     def __init__(self, name: str, value: bool) -> None:
-        self._name, self._value = name, value
-        self._before: list[bool] = []
+        self.name, self.value = name, value
 
     def __enter__(self) -> None:
-        self._before.append(getattr(mode, self._name))
-        setattr(mode, self._name, self._value)
+        mode.before = (*mode.before, getattr(mode, self.name))
+        setattr(mode, self.name, self.value)
 
     def __exit__(self, *_: object) -> None:
-        setattr(mode, self._name, self._before.pop())
+        *mode.before, value = mode.before
+        setattr(mode, self.name, value)
 
-    def _recreate_cm(self) -> Setting:
-        return Setting(self._name, self._value)  # each decorated call gets its own, so recursion and threads are safe
+    def __call__(self, func: Any) -> Any:
+        if inspect.iscoroutinefunction(func) or inspect.isasyncgenfunction(func):
+            raise TypeError("a coroutine is not run where it is called: use the with statement inside, around no await")
+        return _each_step(self, func) if inspect.isgeneratorfunction(func) else super().__call__(func)
+
+
+def _each_step(setting: Setting, func: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+    """A generator function that has the setting while it runs, and not while its caller does in between."""
+
+    @functools.wraps(func)
+    def steps(*args: Any, **kwargs: Any) -> Iterator[Any]:
+        values = func(*args, **kwargs)
+        while True:
+            with setting:
+                try:
+                    value = next(values)
+                except StopIteration:
+                    return
+            yield value
+
+    return steps
 
 
 def no_grad() -> Setting:

@@ -83,7 +83,8 @@ class Tensor(ArrayLike):
         """The array. That of a leaf may be written to; that of a result is read-only, since rules rely on it.
 
         What ops have computed from a leaf stays as it was: an array that was used is locked, and `data` is then a
-        fresh copy, the tensor's own from there on. Writing through an older reference raises NumPy's ValueError.
+        fresh copy, the tensor's own from there on. So ask for `data` each time: an array it gave earlier is no longer
+        the tensor's, and writing to it raises NumPy's ValueError.
         """
         if self.record is not None:
             self.array.flags.writeable = False

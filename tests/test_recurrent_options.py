@@ -735,6 +735,19 @@ def test_what_torch_lacks_but_does_not_change_the_outputs_is_converted() -> None
 
 
 @variants
+def test_float32_stays_float32(variant: str) -> None:
+    kind, own = VARIANTS[variant]
+    layer = getattr(nn, kind)(2, 3, num_layers=2, bidirectional=True, dropout=0.5, variational=True, rng=0, **own)
+    output, state = layer(np.ones((4, 2, 2), np.float32), lengths=[2, 4])
+    loss = (output**2).sum() + sum((part**2).sum() for part in parts_of(state))
+    for record in tg.tape(loss):
+        values = record.value if isinstance(record.value, tuple) else (record.value,)
+        assert {v.dtype for v in values} == {np.dtype(np.float32)}, record
+    loss.backward()
+    assert {p.grad.dtype for p in layer.parameters()} == {np.dtype(np.float32)}
+
+
+@variants
 def test_options_train(variant: str) -> None:
     layer = make(variant, 1, 4)
     x = np.random.default_rng(0).standard_normal((5, 3, 1))
@@ -770,6 +783,14 @@ def test_the_cut_of_1997_is_drawn_at_every_step_and_the_memory_goes_on(level: st
     assert [node.lines[0] for node in cuts] == ["h_1", "h_2", "h_3"]
     across = [(e.source[:2], e.target[:2]) for e in picture.edges if e.source[:2] != e.target[:2] and e.kind == "state"]
     assert {("t1", "t2"), ("t2", "t3"), ("t3", "t4")} <= set(across)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_step_of_a_padded_batch_shows_its_state(kind: str) -> None:
+    output, _ = make(kind, 2, 3, bidirectional=True)(np.ones((4, 2, 2)), lengths=[2, 3])
+    picture = tg.draw((output**2).sum(), level="cell")
+    cells = [node.lines for node in picture.nodes if node.kind == "cell"]
+    assert len(cells) == 8 and all("h_" in lines[1] for lines in cells)
 
 
 def test_masked_states_keep_their_names() -> None:

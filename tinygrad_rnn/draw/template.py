@@ -181,10 +181,7 @@ def _state_outputs(reading: Reading, step: Step, records: list[Record]) -> list[
     """The states of a step as (name, value): what the next step uses, or what is called h or c, or the last result."""
     known = {(k, o) for k, o in reading.states.get(step.layer, ()) if k < len(records)}  # a step may be a shorter one
     places = known or {
-        (k, o)
-        for k, r in enumerate(records)
-        for o in range(r.op.outputs)
-        if reading.output_name(r, o) in ("h", "c")
+        (k, o) for k, r in enumerate(records) for o in range(r.op.outputs) if reading.output_name(r, o) in ("h", "c")
     }
     found = []
     for k, output in sorted(places, reverse=True) or [(len(records) - 1, 0)]:

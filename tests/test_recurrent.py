@@ -628,9 +628,12 @@ def test_dropout_must_be_a_probability_below_1(p: float) -> None:
         nn.LSTM(3, 4, num_layers=2, dropout=p)
 
 
-def test_dropout_with_one_layer_would_do_nothing_and_is_refused() -> None:
-    with pytest.raises(ValueError, match="num_layers=1 has none"):
-        nn.LSTM(3, 4, dropout=0.5)
+def test_dropout_with_one_layer_does_nothing_and_warns() -> None:
+    with pytest.warns(UserWarning, match="dropout=0.5 acts between layers, and num_layers=1 has none") as caught:
+        layer = nn.LSTM(3, 4, dropout=0.5, rng=0)
+    assert caught[0].filename == __file__
+    x = np.ones((2, 1, 3))
+    np.testing.assert_array_equal(layer(x)[0].data, layer(x)[0].data)
 
 
 def test_unknown_options() -> None:

@@ -189,7 +189,8 @@ def _add_sources(t: Template, target: int, sources: list[Source], extra: int) ->
 
 def _state_outputs(reading: Reading, step: Step, records: list[Record]) -> list[tuple[str, Any]]:
     """The states of a step as (name, value): what the next step uses, or what is called h or c, or the last result."""
-    places = reading.states.get(step.layer) or {
+    known = {(k, o) for k, o in reading.states.get(step.layer, ()) if k < len(records)}  # a step may be a shorter one
+    places = known or {
         (k, o) for k, r in enumerate(records) for o in range(r.op.outputs) if reading.output_name(r, o) in ("h", "c")
     }
     found = []

@@ -120,6 +120,16 @@ def _cell(cell: Cell, prefix: str, tail: str) -> _Part:
     hidden = cell.hidden_size
     if isinstance(cell, GRUCell) and not cell.reset_after:
         raise StateDictError("torch has no GRU with reset_after=False: its reset gate comes after the product")
+    lacking = {
+        'nonlinearity="sigmoid" or "identity"': getattr(cell, "nonlinearity", "tanh") not in ("tanh", "relu"),
+        "peepholes=True": getattr(cell, "peepholes", False),
+        "forget_gate=False": not getattr(cell, "forget_gate", True),
+        "layer_norm=True": cell.gain_h is not None,
+        "learn_initial_state=True": cell.h_0 is not None,
+    }  # a cut gate gradient is no difference: the outputs are the same, and the weights too
+    if any(lacking.values()):
+        options = ", ".join(option for option, on in lacking.items() if on)
+        raise StateDictError(f"torch has no {type(cell).__name__.removesuffix('Cell')} with {options}")
 
     def write() -> dict[str, np.ndarray]:
         arrays = {W_ih: cell.W_xh.array.T.copy(), W_hh: cell.W_hh.array.T.copy()}

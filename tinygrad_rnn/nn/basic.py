@@ -109,12 +109,14 @@ class Dropout(Module):
     """While training, sets each entry to 0 with probability p and divides the others by 1 - p; else does nothing.
 
     The expected value of each entry stays the same (Srivastava et al. 2014, inverted as in every library).
+    With ``shared=0`` one mask serves all entries along axis 0: of a sequence (T, B, H), all its time steps.
     """
 
-    def __init__(self, p: float = 0.5, *, rng: Rng = None) -> None:
+    def __init__(self, p: float = 0.5, *, shared: int | None = None, rng: Rng = None) -> None:
         if not 0 <= p < 1:
             raise ValueError(f"dropout must be at least 0 and below 1, not {p}")
         self.p = float(p)
+        self.shared = shared
         self.rng = np.random.default_rng(rng)
 
     def forward(self, x: Any) -> Tensor:
@@ -123,11 +125,21 @@ class Dropout(Module):
             raise DtypeError(f"Dropout needs real-valued features, not {t.dtype}: what is kept is divided by 1 - p")
         if not self.training or self.p == 0:
             return t
-        keep = self.rng.random(t.shape) >= self.p
+        shape = list(t.shape)
+        if self.shared is not None:
+            shape[self.shared] = 1
+        keep = self.rng.random(shape) >= self.p
         return t * (keep / (1 - self.p)).astype(t.dtype)
 
     def extra_repr(self) -> str:
-        return f"{self.p}"
+        return f"{self.p}" + ("" if self.shared is None else f", shared={self.shared}")
+
+
+def normalise(x: Tensor, eps: float = 1e-5) -> Tensor:
+    """(x - mean) / √(variance + eps) over the last axis."""
+    centred = x - x.mean(-1, keepdims=True)
+    variance = (centred * centred).mean(-1, keepdims=True)
+    return centred / np.sqrt(variance + eps)
 
 
 class LayerNorm(Module):
@@ -147,9 +159,7 @@ class LayerNorm(Module):
         x = as_input(x, self.gain.dtype, "LayerNorm")
         if x.ndim < 1 or x.shape[-1] != self.size:
             raise ShapeError(f"LayerNorm({self.size}): x must be (..., {self.size}), got {x.shape}")
-        centred = x - x.mean(-1, keepdims=True)
-        variance = (centred * centred).mean(-1, keepdims=True)
-        return centred / np.sqrt(variance + self.eps) * self.gain + self.bias
+        return normalise(x, self.eps) * self.gain + self.bias
 
     def extra_repr(self) -> str:
         return f"{self.size}"

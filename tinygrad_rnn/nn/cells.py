@@ -17,10 +17,10 @@ import numpy as np
 
 from ..errors import ShapeError
 from ..ops.elementwise import relu, sigmoid, tanh
-from ..ops.shape import split
+from ..ops.shape import broadcast_to, split
 from ..tensor import Tensor
-from .basic import as_input, positive
-from .init import Rng
+from .basic import as_input, normalise, positive
+from .init import Rng, forget_bias_
 from .module import Module, Parameter
 
 NONLINEARITIES: dict[str, Any] = {"tanh": tanh, "relu": relu, "sigmoid": sigmoid, "identity": lambda x: x}
@@ -32,27 +32,70 @@ def label(**tensors: Tensor) -> None:
         tensor.name = name
 
 
+def norm(u: Tensor, gain: Tensor | None, bias: Tensor | None = None) -> Tensor:
+    """LN(u) = gain * (u - mean) / √(variance + 1e-5) + bias over the last axis; u itself where there is no gain."""
+    if gain is None:
+        return u
+    u = gain * normalise(u)
+    return u if bias is None else u + bias
+
+
 class Cell(Module):
-    """What the three cells share: their weights, drawn from U(-1/√H, 1/√H), and their checks."""
+    """What the three cells share: their weights, drawn from U(-1/√H, 1/√H), and their checks.
 
-    gates: int
+    layer_norm           normalise each product over all its gates together (Ba et al. 2016, eq. 20): in place of
+                         x W_xh and h W_hh stand LN(x W_xh) and LN(h W_hh), with the gains `gain_x` and `gain_h` (G*H,)
+    learn_initial_state  a missing state is the parameter `h_0` (and `c_0`) (H,), at first zero, for every sequence
+    """
+
+    gates: str  # one letter a gate, in the order in which they stand side by side
     states: tuple[str, ...] = ("h",)
+    h_0: Parameter | None
 
-    def __init__(self, input_size: int, hidden_size: int, bias: bool, dtype: Any, rng: Rng) -> None:
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool,
+        dtype: Any,
+        rng: Rng,
+        layer_norm: bool = False,
+        learn_initial_state: bool = False,
+    ) -> None:
         self.input_size, self.hidden_size = positive("input_size", input_size), positive("hidden_size", hidden_size)
         rng = np.random.default_rng(rng)
         bound = 1 / math.sqrt(self.hidden_size)
-        width = self.gates * self.hidden_size
+        width = len(self.gates) * self.hidden_size
         self.W_xh = Parameter(rng.uniform(-bound, bound, (self.input_size, width)), dtype)
         self.W_hh = Parameter(rng.uniform(-bound, bound, (self.hidden_size, width)), dtype)
         self.b_h = Parameter(rng.uniform(-bound, bound, width), dtype) if bias else None
+        self.gain_x = Parameter(np.ones(width), dtype) if layer_norm else None
+        self.gain_h = Parameter(np.ones(width), dtype) if layer_norm else None
+        for name in self.states:
+            setattr(self, f"{name}_0", Parameter(np.zeros(self.hidden_size), dtype) if learn_initial_state else None)
 
     def project(self, x: Tensor) -> Tensor:
         """a = x W_xh + b_h, for one step (B, I) or for all at once (T, B, I)."""
-        a = x @ self.W_xh
+        a = norm(x @ self.W_xh, self.gain_x)
         a = a if self.b_h is None else a + self.b_h
         a.name = "a"
         return a
+
+    def initial_state(self, batch: tuple[int, ...]) -> Any:
+        """The state before the first step, where none is given: zero, or the learned one for every sequence."""
+        shape = (*batch, self.hidden_size)
+        parts = []
+        for name in self.states:
+            learned = getattr(self, f"{name}_0")
+            part = Tensor(np.zeros(shape, self.W_hh.dtype)) if learned is None else broadcast_to(learned, shape)
+            part.name = f"{name}_0"
+            parts.append(part)
+        return tuple(parts) if len(parts) > 1 else parts[0]
+
+    def gate(self, name: str) -> slice:
+        """The columns of W_xh, W_hh and b_h that belong to a gate."""
+        k = self.gates.index(name)
+        return slice(k * self.hidden_size, (k + 1) * self.hidden_size)
 
     def step(self, a: Tensor, state: Any) -> tuple[Tensor, Any]:
         """The output and the state after one time step."""
@@ -64,25 +107,27 @@ class Cell(Module):
         if x.ndim not in (1, 2) or x.shape[-1] != self.input_size:
             expected = f"(B, {self.input_size}) or ({self.input_size},)"
             raise ShapeError(f"{type(self).__name__}: x must be {expected}, got {x.shape}")
-        shape = (*x.shape[:-1], self.hidden_size)
-        _, state = self.step(self.project(x), check_state(state, self.states, shape, self.W_hh.dtype, self))
+        if state is None:
+            state = self.initial_state(x.shape[:-1])
+        else:
+            state = check_state(state, self.states, (*x.shape[:-1], self.hidden_size), self.W_hh.dtype, self)
+        _, state = self.step(self.project(x), state)
         return state
 
     def extra_repr(self) -> str:
-        return f"{self.input_size}, {self.hidden_size}" + ("" if self.b_h is not None else ", bias=False")
+        options = {"bias=False": self.b_h is None, "layer_norm=True": self.gain_h is not None}
+        options["learn_initial_state=True"] = self.h_0 is not None
+        return ", ".join([str(self.input_size), str(self.hidden_size), *(text for text, on in options.items() if on)])
 
 
 def check_state(
     state: Any, names: tuple[str, ...], shape: tuple[int, ...], dtype: Any, owner: Module, x_was: str = ""
 ) -> Any:
-    """The state as a Tensor (or a tuple of them, one a name) of this shape; zeros where it is None.
+    """The given state as a Tensor (or a tuple of them, one a name) of this shape.
 
     `x_was` says for the message how the axes of x were read.
     """
     kind = type(owner).__name__
-    if state is None:
-        zeros = tuple(Tensor(np.zeros(shape, dtype), name=f"{name}_0") for name in names)
-        return zeros if len(names) > 1 else zeros[0]
     if len(names) > 1 and not (isinstance(state, tuple | list) and len(state) == len(names)):
         raise TypeError(f"{kind}: state must be a tuple ({', '.join(names)}), not {_described(state)}")
     if len(names) == 1 and isinstance(state, tuple | list):
@@ -90,7 +135,9 @@ def check_state(
     parts = []
     for name, part in zip(names, state if len(names) > 1 else (state,), strict=True):
         if part is None:
-            raise TypeError(f"{kind}: state {name} is None: give all of ({', '.join(names)}), or state=None for zeros")
+            raise TypeError(
+                f"{kind}: state {name} is None: give all of ({', '.join(names)}), or state=None to start anew"
+            )
         part = as_input(part, dtype, f"{kind}: state {name}")
         if part.shape != shape:
             raise ShapeError(
@@ -108,13 +155,15 @@ def _described(state: Any) -> str:
 class RNNCell(Cell):
     """The vanilla cell (Elman 1990): h_t = φ(x_t W_xh + h_{t-1} W_hh + b_h), φ one of tanh, relu, sigmoid, identity.
 
+    With ``layer_norm=True``, h_t = φ(LN(x_t W_xh) + LN(h_{t-1} W_hh) + b_h). Other options: see `Cell`.
+
     >>> import tinygrad_rnn as tg
     >>> cell = tg.nn.RNNCell(3, 4, rng=0)
     >>> cell(tg.tensor([[1.0, 0.0, 0.0]])).shape
     (1, 4)
     """
 
-    gates = 1
+    gates = "h"
 
     def __init__(
         self,
@@ -123,12 +172,14 @@ class RNNCell(Cell):
         bias: bool = True,
         nonlinearity: str = "tanh",
         *,
+        layer_norm: bool = False,
+        learn_initial_state: bool = False,
         dtype: Any = np.float32,
         rng: Rng = None,
     ) -> None:
         if nonlinearity not in NONLINEARITIES:
             raise ValueError(f"nonlinearity must be one of {', '.join(NONLINEARITIES)}, not {nonlinearity!r}")
-        super().__init__(input_size, hidden_size, bias, dtype, rng)
+        super().__init__(input_size, hidden_size, bias, dtype, rng, layer_norm, learn_initial_state)
         self.nonlinearity = nonlinearity
 
     def extra_repr(self) -> str:
@@ -137,7 +188,7 @@ class RNNCell(Cell):
 
     def step(self, a: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         phi = NONLINEARITIES[self.nonlinearity]
-        h = phi(a + state @ self.W_hh)
+        h = phi(a + norm(state @ self.W_hh, self.gain_h))
         label(h=h)
         return h, h
 
@@ -149,7 +200,15 @@ class LSTMCell(Cell):
         c_t = f * c_{t-1} + i * g                       the memory: kept by f, written by i
         h_t = o * tanh(c_t)
 
-    `forget_bias` sets the bias of f, so that a new cell remembers (1 is usual).
+    `forget_bias` sets the bias of f, so that a new cell remembers (1 is usual). The variants of the literature:
+
+    - ``peepholes=True``: the gates see the memory too, with weights (H,), one a unit (Gers and Schmidhuber 2001):
+      i = σ(... + W_ci * c_{t-1}),  f = σ(... + W_cf * c_{t-1}),  o = σ(... + W_co * c_t)
+    - ``forget_gate=False``: c_t = c_{t-1} + i * g, with three gates i, g, o side by side (the cell of 1997)
+    - ``cut_gate_gradient=True``: the truncated gradient of 1997. What the gates and g see of h_{t-1} and of c is
+      detached, so c_{t-1} reaches c_t on the line of c alone: dc_T/dc_0 is diag(Π f_t), and without f the identity
+    - ``layer_norm=True``: LN(x_t W_xh) + LN(h_{t-1} W_hh) + b_h into the gates, and h_t = o * tanh(LN(c_t)), where
+      LN(c_t) has a gain `gain_c` and a bias `b_c` (H,) (Ba et al. 2016, eq. 20 to 22)
 
     >>> import tinygrad_rnn as tg
     >>> h, c = tg.nn.LSTMCell(3, 4, rng=0)(tg.tensor([[1.0, 0.0, 0.0]]))
@@ -157,8 +216,11 @@ class LSTMCell(Cell):
     ((1, 4), (1, 4))
     """
 
-    gates = 4
+    gates = "ifgo"
     states = ("h", "c")
+    W_ci: Parameter
+    W_cf: Parameter
+    W_co: Parameter
 
     def __init__(
         self,
@@ -167,22 +229,63 @@ class LSTMCell(Cell):
         bias: bool = True,
         forget_bias: float | None = None,
         *,
+        peepholes: bool = False,
+        forget_gate: bool = True,
+        cut_gate_gradient: bool = False,
+        layer_norm: bool = False,
+        learn_initial_state: bool = False,
         dtype: Any = np.float32,
         rng: Rng = None,
     ) -> None:
-        super().__init__(input_size, hidden_size, bias, dtype, rng)
+        rng = np.random.default_rng(rng)
+        self.peepholes, self.forget_gate, self.cut_gate_gradient = peepholes, forget_gate, cut_gate_gradient
+        if not forget_gate:
+            self.gates = "igo"
+        super().__init__(input_size, hidden_size, bias, dtype, rng, layer_norm, learn_initial_state)
+        self.gain_c = Parameter(np.ones(self.hidden_size), dtype) if layer_norm else None
+        self.b_c = Parameter(np.zeros(self.hidden_size), dtype) if layer_norm and bias else None
+        bound = 1 / math.sqrt(self.hidden_size)
+        for gate in "ifo" if peepholes and forget_gate else "io" if peepholes else "":
+            setattr(self, f"W_c{gate}", Parameter(rng.uniform(-bound, bound, self.hidden_size), dtype))
         if forget_bias is not None:
-            if self.b_h is None:
-                raise ValueError("forget_bias needs bias=True: without b_h there is no bias to set")
-            self.b_h.data[hidden_size : 2 * hidden_size] = forget_bias
+            forget_bias_(self, forget_bias)
+
+    def extra_repr(self) -> str:
+        options = {"peepholes=True": self.peepholes, "forget_gate=False": not self.forget_gate}
+        options["cut_gate_gradient=True"] = self.cut_gate_gradient
+        return ", ".join([super().extra_repr(), *(text for text, on in options.items() if on)])
 
     def step(self, a: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        if self.peepholes or not self.forget_gate or self.cut_gate_gradient or self.gain_h is not None:
+            return self.variant_step(a, state)
         h, c = state
         i, f, g, o = split(a + h @ self.W_hh, 4, axis=-1)
         i, f, g, o = sigmoid(i), sigmoid(f), tanh(g), sigmoid(o)
         c = f * c + i * g
         h = o * tanh(c)
         label(i=i, f=f, g=g, o=o, c=c, h=h)
+        return h, (h, c)
+
+    def variant_step(self, a: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """A step with the options of the literature; without any of them it is `step`."""
+        h, c = state
+        seen_h, seen_c = (h.detach(), c.detach()) if self.cut_gate_gradient else (h, c)  # the past, as the gates see it
+        a = a + norm(seen_h @ self.W_hh, self.gain_h)
+        if self.forget_gate:
+            i, f, g, o = split(a, 4, axis=-1)
+            f = sigmoid(f + self.W_cf * seen_c) if self.peepholes else sigmoid(f)
+            kept = f * c
+            label(f=f)
+        else:
+            i, g, o = split(a, 3, axis=-1)
+            kept = c  # nothing is ever forgotten
+        i = sigmoid(i + self.W_ci * seen_c) if self.peepholes else sigmoid(i)
+        g = tanh(g)
+        c = kept + i * g
+        seen_c = c.detach() if self.cut_gate_gradient else c
+        o = sigmoid(o + self.W_co * seen_c) if self.peepholes else sigmoid(o)  # o alone sees the new memory
+        h = o * tanh(norm(c, self.gain_c, self.b_c))
+        label(i=i, g=g, o=o, c=c, h=h)
         return h, (h, c)
 
 
@@ -195,13 +298,14 @@ class GRUCell(Cell):
         h_t = (1 - z) * n + z * h_{t-1}                 z keeps the old state
 
     With ``reset_after=False``, as in the paper, n = tanh(x_t W_xn + b_n + (r * h_{t-1}) W_hn), and there is no b_hn.
+    With ``layer_norm=True`` the products x_t W_xh and h_{t-1} W_hh are normalised before the gates are split off.
 
     >>> import tinygrad_rnn as tg
     >>> tg.nn.GRUCell(3, 4, rng=0)(tg.tensor([[1.0, 0.0, 0.0]])).shape
     (1, 4)
     """
 
-    gates = 3
+    gates = "rzn"
 
     def __init__(
         self,
@@ -210,11 +314,15 @@ class GRUCell(Cell):
         bias: bool = True,
         reset_after: bool = True,
         *,
+        layer_norm: bool = False,
+        learn_initial_state: bool = False,
         dtype: Any = np.float32,
         rng: Rng = None,
     ) -> None:
+        if layer_norm and not reset_after:
+            raise ValueError("layer_norm normalises h W_hh as a whole, and with reset_after=False it is never computed")
         rng = np.random.default_rng(rng)
-        super().__init__(input_size, hidden_size, bias, dtype, rng)
+        super().__init__(input_size, hidden_size, bias, dtype, rng, layer_norm, learn_initial_state)
         self.reset_after = reset_after
         bound = 1 / math.sqrt(self.hidden_size)
         self.b_hn = Parameter(rng.uniform(-bound, bound, hidden_size), dtype) if bias and reset_after else None
@@ -226,7 +334,7 @@ class GRUCell(Cell):
         h, H = state, self.hidden_size
         a_r, a_z, a_n = split(a, 3, axis=-1)
         if self.reset_after:
-            u_r, u_z, u_n = split(h @ self.W_hh, 3, axis=-1)
+            u_r, u_z, u_n = split(norm(h @ self.W_hh, self.gain_h), 3, axis=-1)
             r, z = sigmoid(a_r + u_r), sigmoid(a_z + u_z)
             n = tanh(a_n + r * (u_n if self.b_hn is None else u_n + self.b_hn))
         else:

@@ -2,19 +2,26 @@
 
 A weight here is (inputs, outputs), as in ``x @ W``. Recurrent weights hold several gates side by side,
 (H, G*H); `orthogonal_` and `identity_` treat each square block by itself.
+
+`irnn_`, `forget_bias_` and `chrono_` take a recurrent cell, or a layer for all its cells, and set several parameters.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from ..errors import ShapeError
 from ..tensor import Tensor
 
+if TYPE_CHECKING:
+    from .module import Module
+
 Rng = np.random.Generator | int | None
+M = TypeVar("M", bound="Module")
 
 
 def uniform_(tensor: Tensor, low: float = 0.0, high: float = 1.0, *, rng: Rng = None) -> Tensor:
@@ -77,6 +84,74 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, *, rng: Rng = None) -> Tensor
 def identity_(tensor: Tensor, gain: float = 1.0) -> Tensor:
     """gain times the identity in each square block: a recurrent state that is kept as it is (Le et al. 2015, IRNN)."""
     return _fill_blocks(tensor, lambda shape: gain * np.eye(shape[0], shape[1]))
+
+
+# ------------------------------------------------------------------ of a recurrent cell, or a layer of them
+
+
+def irnn_(module: M, std: float = 0.001, *, rng: Rng = None) -> M:
+    """An RNN of rectified units that starts by keeping its state: W_hh = 1, b_h = 0, W_xh from N(0, std²) (Le 2015).
+
+    >>> import numpy as np, tinygrad_rnn as tg
+    >>> rnn = tg.nn.init.irnn_(tg.nn.RNN(1, 3, nonlinearity="relu", dtype=float), rng=0)
+    >>> rnn(np.zeros((100, 1, 1)), np.ones((1, 1, 3)))[1].data     # after 100 steps
+    array([[[1., 1., 1.]]])
+    """
+    generator = np.random.default_rng(rng)
+    for cell in _cells(module, "irnn_"):
+        if getattr(cell, "nonlinearity", None) not in ("relu", "identity"):
+            raise ValueError(f'irnn_ is for an RNN with nonlinearity="relu" (or "identity"), not for {cell!r}')
+        normal_(cell.W_xh, 0.0, std, rng=generator)
+        identity_(cell.W_hh)
+        if cell.b_h is not None:
+            zeros_(cell.b_h)
+    return module
+
+
+def forget_bias_(module: M, value: float = 1.0) -> M:
+    """b_f = value: an LSTM with a large one starts by keeping its memory (Gers et al. 2000; 1 in Jozefowicz 2015)."""
+    for cell in _cells(module, "forget_bias_"):
+        f = _gate_with_bias(cell, "f", "forget_bias")
+        cell.b_h.data[f] = value
+    return module
+
+
+def chrono_(module: M, T_max: float, *, rng: Rng = None) -> M:
+    """Biases for dependencies of up to T_max time steps (Tallec and Ollivier 2018): a gate σ(log u) forgets
+    after about 1 + u steps, and u is drawn from U(1, T_max - 1), for each unit its own.
+
+        LSTM   b_f = log u,  b_i = -b_f
+        GRU    b_z = log u          since here z keeps the old state
+
+    Raises ValueError for a cell without such a gate or without bias, or for T_max below 2.
+    """
+    if not T_max >= 2 or T_max == math.inf:
+        raise ValueError(f"chrono_: T_max must be a number of time steps of at least 2, not {T_max}")
+    generator = np.random.default_rng(rng)
+    for cell in _cells(module, "chrono_"):
+        keep = _gate_with_bias(cell, "z" if "z" in cell.gates else "f", "chrono_")
+        cell.b_h.data[keep] = np.log(generator.uniform(1, T_max - 1, cell.hidden_size))
+        if "i" in cell.gates:
+            cell.b_h.data[cell.gate("i")] = -cell.b_h.data[keep]
+    return module
+
+
+def _cells(module: Any, caller: str) -> list[Any]:
+    """A layer's cells, or the cell itself."""
+    cells = getattr(module, "cells", [module])
+    if not all(hasattr(cell, "gates") for cell in cells):
+        raise TypeError(f"{caller} needs a recurrent cell or layer, not {type(module).__name__}")
+    return list(cells)
+
+
+def _gate_with_bias(cell: Any, gate: str, caller: str) -> slice:
+    """Where in b_h the bias of a gate stands."""
+    if gate not in cell.gates:
+        raise ValueError(f"{caller} needs a cell that has a gate {gate}, and there is none in {cell!r}")
+    if cell.b_h is None:
+        raise ValueError(f"{caller} needs bias=True: without b_h there is no bias to set")
+    place: slice = cell.gate(gate)
+    return place
 
 
 def _fill(tensor: Tensor, values: Callable[[tuple[int, ...]], np.ndarray]) -> Tensor:

@@ -1,17 +1,21 @@
 """Recurrent layers: a cell, and a loop over time.
 
 The loop is `unroll`. It calls the cell once a time step and tags what is recorded with the step; that is all there is
-to "unrolling". Around it a layer has options: several layers, two directions, dropout between layers, data layouts.
+to "unrolling". Around it a layer has options: several layers, two directions, dropout between layers, data layouts,
+sequences of different lengths.
 """
 
 from __future__ import annotations
 
+import inspect
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from ..errors import ShapeError
+from ..errors import DtypeError, ShapeError
+from ..ops.elementwise import where
 from ..ops.shape import concatenate, stack
 from ..tape import scope
 from ..tensor import Tensor
@@ -22,17 +26,24 @@ from .module import Module
 
 
 def unroll(
-    cell: Callable[[Tensor, Any], tuple[Tensor, Any]],
-    x: Tensor,
-    state: Any,
+    cell: Callable[[Any, Any], tuple[Any, Any]],
+    x: Any,
+    state: Any = None,
     *,
+    lengths: Any = None,
     name: str = "cell",
     first: int = 1,
     reverse: bool = False,
 ) -> tuple[Tensor, Any]:
     """Call ``y_t, state = cell(x[t], state)`` for each time step; give all y_t stacked, and the last state.
 
-    The steps are tagged ``(name, first), (name, first + 1), ...``; with ``reverse=True`` time runs backwards.
+    cell     any function of an input and a state; a state is a Tensor, or a nesting of tuples, lists and dicts of them
+    state    what the first step gets; by default None, for a cell that knows how to begin
+    lengths  (B,) the number of time steps of each sequence of the batch, which is the first axis of x[t], y_t and of
+             every part of the state. Beyond the end of a sequence y_t is 0 and its state stays as it is (a state of
+             None as zero)
+    reverse  run time backwards; a sequence then begins with its own last step
+    name     steps are tagged (name, first), (name, first + 1), ...
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> def adder(x_t, state):
@@ -44,12 +55,47 @@ def unroll(
     T = len(x)
     if T == 0:
         raise ShapeError(f"unroll needs a sequence of at least one time step, and x has shape {x.shape}")
+    n = None if lengths is None else check_lengths(lengths, T, np.shape(x)[1:2], "unroll")
     outputs: list[Any] = [None] * T
     with scope(name) as at:
         for t in reversed(range(T)) if reverse else range(T):
             at(first + t)
-            outputs[t], state = cell(x[t], state)
+            y, new = cell(x[t], state)
+            if n is not None and not (t < n).all():  # some sequences are shorter than this
+                y, new = select(t < n, y, None), select(t < n, new, state)
+            outputs[t], state = y, new
     return stack(outputs), state
+
+
+def select(alive: np.ndarray, new: Any, old: Any) -> Any:
+    """For each sequence of the batch the new state where it is alive, else the old one (zero where that is None)."""
+    if isinstance(new, dict):
+        return {key: select(alive, part, None if old is None else old[key]) for key, part in new.items()}
+    if isinstance(new, tuple | list):
+        olds = [None] * len(new) if old is None else old
+        parts = [select(alive, part, before) for part, before in zip(new, olds, strict=True)]
+        return type(new)(*parts) if hasattr(new, "_fields") else type(new)(parts)
+    mask = np.reshape(alive, alive.shape + (1,) * (np.ndim(new) - alive.ndim))  # (B, 1, ..): the same for all features
+    chosen = where(mask, new, 0 if old is None else old)
+    if isinstance(chosen, Tensor) and isinstance(new, Tensor) and old is not None:
+        chosen.name = new.name  # it takes the place of the state, for the next step and in the pictures
+    return chosen
+
+
+def check_lengths(lengths: Any, T: int, shape: tuple[int, ...], caller: str) -> np.ndarray:
+    """The lengths as an integer array of this shape, each in 0 .. T."""
+    if isinstance(lengths, Tensor) and lengths.requires_grad:
+        raise DtypeError(f"{caller}: lengths are whole numbers and can have no gradient: give lengths.data.astype(int)")
+    array = np.asarray(lengths.array if isinstance(lengths, Tensor) else lengths)
+    if array.dtype.kind not in "iu" and array.size:
+        raise DtypeError(f"{caller}: lengths must be integers, not {array.dtype}")
+    if array.shape != shape:
+        one = f"one for each of the {shape[0]} sequences of x" if shape else "one number, since x has no batch"
+        raise ShapeError(f"{caller}: lengths must have shape {shape}, {one}; got shape {array.shape}")
+    for k, n in enumerate(array.flat):
+        if not 0 <= n <= T:
+            raise ValueError(f"{caller}: lengths must be in 0 .. {T}, the time steps of x, and lengths[{k}] is {n}")
+    return array.astype(np.intp)
 
 
 def last_step(state: Any) -> int:
@@ -64,20 +110,29 @@ def last_step(state: Any) -> int:
 class Recurrent(Module):
     """What RNN, LSTM and GRU share.
 
-    ``output, state = layer(x, state=None)``
+    ``output, state = layer(x, state=None, lengths=None)``
 
-        x       (T, B, I); (B, T, I) with batch_first=True; (T, I) for one sequence without a batch
-        output  (T, B, H * directions): the h of the last layer at every step, in the layout of x
-        state   h, or (h, c): each (layers * directions, B, H), or (layers * directions, H) without a batch
+        x        (T, B, I); (B, T, I) with batch_first=True; (T, I) for one sequence without a batch
+        state    h, or (h, c): each (layers * directions, B, H), or (layers * directions, H) without a batch;
+                 None for zeros, or for the learned initial state
+        lengths  (B,) integers in 0 .. T, in any order: how many time steps of x each sequence has (one number without a
+                 batch). What x holds beyond them counts for nothing
+        output   (T, B, H * directions): the h of the last layer at every step, in the layout of x; zero beyond the end
+        state    as above, after the last step of each sequence (its first step in the backward direction)
 
     The state is an argument and a result, never kept inside. Parameters are those of the cells, with ``_l1, _l2, ...``
     for further layers and ``_reverse`` for the backward direction: ``W_xh``, ``W_hh_l1_reverse``.
 
-        num_layers     layers on top of each other, each reading the output of the one below
-        bidirectional  a second cell a layer that reads the sequence backwards; outputs side by side
-        dropout        with this probability entries between layers are set to 0 while training
-        rng            a NumPy Generator or a seed, for the initial weights and the dropout
-        others         go to the cell: ``bias``, ``dtype`` (float32), and what the cell takes besides
+        num_layers           layers on top of each other, each reading the output of the one below
+        bidirectional        a second cell a layer that reads the sequence backwards; outputs side by side
+        dropout              with this probability entries between layers are set to 0 while training
+        variational          dropout with one mask for all time steps of a sequence (Gal and Ghahramani 2016)
+        learn_initial_state  a missing state is a parameter ``h_0`` (and ``c_0``) a layer and direction, at first zero
+        rng                  a NumPy Generator or a seed, for the initial weights and the dropout
+        others               go to the cell: ``bias``, ``dtype`` (float32), and what the cell takes besides
+
+    What is empty: a batch of none (B = 0) gives an output and states of none. A sequence of length 0 has an output of
+    zeros, and its state is the one it was given. An x without time steps (T = 0) raises ShapeError.
     """
 
     cell_type: type[Cell]
@@ -90,6 +145,7 @@ class Recurrent(Module):
         *,
         batch_first: bool = False,
         dropout: float = 0.0,
+        variational: bool = False,
         bidirectional: bool = False,
         rng: Rng = None,
         **options: Any,
@@ -98,9 +154,10 @@ class Recurrent(Module):
         self.num_layers = positive("num_layers", num_layers)
         self.batch_first, self.bidirectional = batch_first, bidirectional
         rng = np.random.default_rng(rng)
-        self.dropout = Dropout(dropout, rng=rng)
-        if dropout and num_layers == 1:
-            raise ValueError("dropout acts between layers, and num_layers=1 has none: use tg.nn.Dropout on the output")
+        self.dropout = Dropout(dropout, shared=0 if variational else None, rng=rng)  # axis 0 of (T, B, H) is time
+        if dropout and self.num_layers == 1:
+            message = f"dropout={dropout} acts between layers, and num_layers=1 has none: put tg.nn.Dropout after it"
+            warnings.warn(message, UserWarning, stacklevel=2)
         self._options = options
         self.cells: list[Cell] = []
         self.suffixes: list[str] = []
@@ -120,7 +177,7 @@ class Recurrent(Module):
     def directions(self) -> int:
         return 2 if self.bidirectional else 1
 
-    def forward(self, x: Any, state: Any = None) -> tuple[Tensor, Any]:
+    def forward(self, x: Any, state: Any = None, lengths: Any = None) -> tuple[Tensor, Any]:
         kind = type(self).__name__
         x = as_input(x, self.cells[0].W_hh.dtype, kind)
         layout = "(B, T, I)" if self.batch_first else "(T, B, I)"
@@ -138,29 +195,36 @@ class Recurrent(Module):
         T, B, _ = x.shape
         if T == 0:
             raise ShapeError(f"{kind}: x has no time steps: its shape, read as {layout}, is {x.shape}")
+        if lengths is not None:
+            lengths = check_lengths(lengths, T, () if unbatched else (B,), kind).reshape(B)
+            if (lengths < T).any():
+                alive = np.arange(T)[:, None] < lengths  # (T, B)
+                x = where(alive[:, :, None], x, 0)  # so that not even a nan beyond the end reaches a gradient
         rows = self.num_layers * self.directions
         shape = (rows, self.hidden_size) if unbatched else (rows, B, self.hidden_size)
         first = 1 + last_step(state)
-        x_was = "" if unbatched else f" for an x read as {layout}, {T} time steps (T) of a batch of {B} (B)"
-        states = check_state(state, names, shape, x.dtype, self, x_was)
-        states = states if isinstance(states, tuple) else (states,)
-        if unbatched:
-            states = tuple(part.reshape(rows, 1, self.hidden_size) for part in states)
+        if state is None:
+            starts = [cell.initial_state((B,)) for cell in self.cells]
+        else:
+            x_was = "" if unbatched else f" for an x read as {layout}, {T} time steps (T) of a batch of {B} (B)"
+            state = check_state(state, names, shape, x.dtype, self, x_was)
+            parts = [part.reshape(rows, B, self.hidden_size) for part in (state if len(names) > 1 else [state])]
+            starts = [tuple(part[k] for part in parts) if len(names) > 1 else parts[0][k] for k in range(rows)]
 
-        last_states = []
+        ends = []
         for layer in range(self.num_layers):
             outputs = []
             for direction in range(self.directions):
                 k = layer * self.directions + direction
-                y, last = self._run(k, x, tuple(part[k] for part in states), first, reverse=direction == 1)
+                y, end = self._run(k, x, starts[k], lengths, first, reverse=direction == 1)
                 outputs.append(y)
-                last_states.append(last)
+                ends.append(end if len(names) > 1 else (end,))
             x = concatenate(outputs, axis=-1) if self.bidirectional else outputs[0]
             if layer < self.num_layers - 1:
                 x = self.dropout(x)
 
         with scope(kind.lower(), first + T - 1):
-            final = tuple(stack([last[j] for last in last_states]) for j in range(len(names)))
+            final = tuple(stack([end[j] for end in ends]) for j in range(len(names)))
             if unbatched:
                 final = tuple(part.reshape(shape) for part in final)
         for name, part in zip(names, final, strict=True):
@@ -172,14 +236,12 @@ class Recurrent(Module):
         return x, final if len(names) > 1 else final[0]
 
     def _run(
-        self, k: int, x: Tensor, state: tuple[Tensor, ...], first: int, reverse: bool
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        self, k: int, x: Tensor, state: Any, lengths: np.ndarray | None, first: int, reverse: bool
+    ) -> tuple[Tensor, Any]:
         """One layer in one direction: project the whole sequence at once, then step through it."""
         cell = self.cells[k]
-        start = state if len(state) > 1 else state[0]
         name = type(self).__name__.lower() + self.suffixes[k]
-        y, last = unroll(cell.step, cell.project(x), start, name=name, first=first, reverse=reverse)
-        return y, last if isinstance(last, tuple) else (last,)
+        return unroll(cell.step, cell.project(x), state, lengths=lengths, name=name, first=first, reverse=reverse)
 
     # ---------------------------------------------------------------- parameters under the layer's own names
 
@@ -214,10 +276,15 @@ class Recurrent(Module):
             setattr(*place, value)
 
     def __repr__(self) -> str:
-        layer_options = {"num_layers": self.num_layers, "batch_first": self.batch_first, "dropout": self.dropout.p}
-        plain = {"num_layers": 1, "batch_first": False, "dropout": 0.0, "bidirectional": False, "dtype": "float32"}
-        shown = {**layer_options, "bidirectional": self.bidirectional, **self._options}
-        shown["dtype"] = self.cells[0].W_hh.dtype.name
+        shown: dict[str, Any] = {
+            "num_layers": self.num_layers,
+            "batch_first": self.batch_first,
+            "dropout": self.dropout.p,
+        }
+        shown |= {"variational": self.dropout.shared is not None, "bidirectional": self.bidirectional}
+        shown |= {**self._options, "dtype": self.cells[0].W_hh.dtype.name}
+        parameters = [inspect.signature(kind).parameters for kind in (Recurrent, self.cell_type)]
+        plain = {name: p.default for each in parameters for name, p in each.items()} | {"dtype": "float32"}
         options = [f"{key}={value!r}" for key, value in shown.items() if value != plain.get(key)]
         return f"{type(self).__name__}({', '.join([str(self.input_size), str(self.hidden_size), *options])})"
 
@@ -225,7 +292,7 @@ class Recurrent(Module):
 class RNN(Recurrent):
     """h_t = φ(x_t W_xh + h_{t-1} W_hh + b_h) for t = 1..T: see `RNNCell`, and `Recurrent` for shapes and options.
 
-    Option of the cell: ``nonlinearity="tanh"``, or relu, sigmoid, identity.
+    Options of the cell: ``nonlinearity="tanh"``, or relu, sigmoid, identity; ``layer_norm=False``.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> output, h = tg.nn.RNN(3, 4, rng=0)(np.ones((5, 2, 3)))
@@ -239,7 +306,8 @@ class RNN(Recurrent):
 class LSTM(Recurrent):
     """c_t = f * c_{t-1} + i * g,  h_t = o * tanh(c_t) for t = 1..T: see `LSTMCell`; `Recurrent` for shapes and options.
 
-    Option of the cell: ``forget_bias=None``, a number to start the forget gate's bias from.
+    Options of the cell: ``forget_bias=None``, a number to start the forget gate's bias from; ``peepholes=False``,
+    ``forget_gate=True``, ``cut_gate_gradient=False``, ``layer_norm=False``.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> lstm = tg.nn.LSTM(3, 4, num_layers=2, bidirectional=True, rng=0)
@@ -254,7 +322,7 @@ class LSTM(Recurrent):
 class GRU(Recurrent):
     """h_t = (1 - z) * n + z * h_{t-1} for t = 1..T: see `GRUCell`, and `Recurrent` for shapes and options.
 
-    Option of the cell: ``reset_after=True``, or False for the equations of the paper.
+    Options of the cell: ``reset_after=True``, or False for the equations of the paper; ``layer_norm=False``.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> output, h = tg.nn.GRU(3, 4, batch_first=True, rng=0)(np.ones((2, 5, 3)))

@@ -243,6 +243,31 @@ def test_a_leaf_keeps_its_name_and_shows_the_gradient_of_each_entry(level, rever
         assert picture.figures[node.id] == (f"‖{norms[0]}‖", f"∇ ‖{norms[1]}‖")
 
 
+def test_leaves_of_single_steps_are_no_weights():
+    cell, h = tg.nn.RNNCell(4, 3, rng=0), np.zeros((1, 3), np.float32)
+    xs = [tg.tensor(np.ones((1, 4)), requires_grad=True, name=name) for name in ("u_1", "u_2", None)]
+    with tg.scope("mine") as at:
+        for t, x in enumerate(xs, 1):
+            at(t)
+            h = cell(x, h)
+    picture = tg.draw(h.sum(), grads=True)
+    leaves = [node for node in picture.nodes if node.kind == "leaf"]
+    assert [node.lines[0] for node in leaves] == ["u_1", "u_2", "x_3"]
+    assert all(picture.figures[node.id][0].startswith("∇ ‖") for node in leaves)
+    assert "Weights: " in picture.svg() and "(1,4) in" not in picture.svg().replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_each_box_outside_the_steps_has_its_own_figures():
+    output, _ = tg.nn.RNN(4, 3, dtype=float, rng=0)(np.ones((8, 1, 4)))
+    part = (output * output).sum()
+    picture = tg.draw(part + (output[-1] * 3.0).sum() * 2.0 + part * 4.0, grads=True, values=True)
+    cell = next(cell for cell in picture.picture.cells.values() if cell.column.kind == "head")
+    gradients = picture.picture.reading.tape.gradients
+    assert len(cell.records) > 1
+    for k, record in enumerate(cell.records):
+        assert picture.figures[cell.id_of(k)] == (f"{record.value:.4g}", f"∇ {gradients[record]:.4g}")
+
+
 def test_the_gradient_of_an_entry_of_a_result():
     x = before_a_layer("[ids]")
     picture = tg.draw(tg.nn.RNN(4, 3, rng=0)(x)[0].sum(), grads=True)

@@ -73,7 +73,7 @@ class Drawing:
         gradients = self.picture.reading.tape.gradients if self._grads else {}
         found: dict[str, tuple[str, ...]] = {}
         for cell in self.picture.cells.values():
-            folded = cell.template.folded and cell.records
+            folded = cell.template.folded and cell.step is not None  # one box for all records
             for k, record in enumerate(cell.records[-1:] if folded else cell.records):
                 lines = []
                 if self._values:

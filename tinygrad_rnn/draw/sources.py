@@ -122,9 +122,12 @@ class Sources:
             return self._cut_inside(x, step)
         if x.record is not None and reading.uses[key_of(x)] == 1:
             return Source("outside"), Origin("forward", x)
-        if x.requires_grad:
-            return self._reference(step, x, x), None
         name = reading.name(x)
+        if x.requires_grad:
+            once = reading.uses[key_of(x)] == 1 and len(reading.times) > 1
+            if once and x.record is None and not isinstance(x, Parameter):  # data of this step alone, and no weight
+                return Source("leaf", name or f"x_{MARK}", self.number(x), shape=x.shape), None
+            return self._reference(step, x, x), None
         return Source("input", name or f"x_{MARK}", self.number(x) if name else 0, shape=x.shape), None
 
     def of_loose(self, record: Record, places: dict[Record, int]) -> list[Found]:

@@ -5,7 +5,7 @@ Prints the name of each file it writes (default folder: docs/pictures).
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +37,11 @@ def folded() -> tg.Drawing:
     return tg.draw((output * output).sum())
 
 
-def main(folder: Path) -> None:
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description="Draw the pictures of the documentation again.")
+    default = Path(__file__).parent.parent / "docs" / "pictures"
+    parser.add_argument("folder", nargs="?", type=Path, metavar="FOLDER", default=default, help="(docs/pictures)")
+    folder = parser.parse_args(arguments).folder
     folder.mkdir(parents=True, exist_ok=True)
     for make in (truncated, lstm, folded):
         path = folder / f"{make.__name__}.svg"
@@ -46,4 +50,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent.parent / "docs" / "pictures")
+    main()

@@ -199,7 +199,7 @@ def test_temperature_zero_needs_no_chance(run, capsys):
 def test_draw_makes_the_picture_again(run, capsys):
     Path(run, "graph.svg").unlink()
     assert main(["draw", run, "--steps", "5"]) == 0
-    assert Path(run, "graph.svg").exists()
+    assert "head.W\N{NO-BREAK SPACE}(" in Path(run, "graph.svg").read_text("utf-8")  # weights by their full names
     assert main(["draw", run, "--steps", "3", "--level", "op", "--out", "cells.dot"]) == 0
     assert "digraph" in Path("cells.dot").read_text()
 

@@ -94,6 +94,8 @@ GRAPHS = {
     "seq2seq": two_decoders,
     "own cell": own_cell,
     "mlp": mlp,
+    "embedding": lambda: tg.nn.LSTM(4, 3, rng=0)(before_a_layer("[ids]"))[0].sum(),
+    "leaf": lambda: tg.nn.GRU(4, 3, rng=0)(tg.tensor(np.ones((3, 1, 4)), requires_grad=True))[0].sum(),
     "chain": lambda: scalar_chain(20),
 }
 
@@ -186,6 +188,141 @@ def test_numbers_and_norms_in_the_nodes():
     assert picture.figures["t2_h"] == (f"‖{np.linalg.norm(h.value):.3g}‖", f"∇ ‖{norm:.3g}‖")
     assert f"∇ ‖{norm:.3g}‖" in picture.svg()
     assert tg.draw(network("LSTM", T=8), grads=True).figures["t8_cell"][0].startswith("∇ ‖")
+
+
+# ---------------------------------------------------------------- where x comes from, and what things are called
+
+
+def before_a_layer(kind):
+    """What a program has in front of a layer: the sequence is computed, as a whole."""
+    embedding, x = tg.nn.Embedding(5, 4, rng=0), tg.tensor(np.ones((1, 3, 4)), requires_grad=True)
+    embedded = embedding(np.array([[0], [1], [2]]))
+    rows = [tg.tensor(np.ones((1, 4)), requires_grad=True) for _ in range(3)]
+    sequences = {"[ids]": embedded, "swap_axes": x.swapaxes(0, 1), "stack": np.stack(rows)}
+    dropout = tg.nn.Dropout(0.5, rng=0)(embedded)
+    return dropout if kind == "dropout" else sequences[kind]
+
+
+@pytest.mark.parametrize("level", ["op", "cell"])
+@pytest.mark.parametrize("kind", ["[ids]", "swap_axes", "stack", "dropout"])
+def test_a_computed_sequence_is_referred_to_in_each_step(kind, level):
+    picture = tg.draw(tg.nn.LSTM(4, 3, rng=0)(before_a_layer(kind))[0].sum(), level=level)
+    nodes, made = by_id(picture), "[ids]" if kind == "dropout" else kind
+    for t in (1, 2, 3):
+        assert nodes[f"t{t}_x"].kind == "entry" and nodes[f"t{t}_x"].lines == (f"x_{t} ↗", "(1,4)")
+        assert sum(edge.source == f"t{t}_x" for edge in picture.edges) == 1
+    assert nodes["before1_x"].lines[:2] == (f"x = {made}", "(3,1,4)")
+    assert not any(edge.source == "before1_x" for edge in picture.edges)  # no edge for each step
+    svg = picture.svg().replace("\N{NO-BREAK SPACE}", " ")
+    assert "entry for step t, x_t ↗, of the sequence x = " in svg
+    assert "stroke-dasharray" in re.search(r"-entry\{([^}]*)\}", svg)[1]
+
+
+def test_a_cell_in_a_loop_takes_an_entry_once():
+    x, cell, h = before_a_layer("[ids]"), tg.nn.RNNCell(4, 3, rng=0), np.zeros((1, 3), np.float32)
+    with tg.scope("mine") as at:
+        for t in range(3):
+            at(t + 1)
+            h = cell(x[t], h)
+    entries = [node for node in tg.draw(h.sum()).nodes if node.id.startswith("t2_x")]
+    assert [(node.kind, node.lines[0]) for node in entries] == [("entry", "x_2 ↗")]
+
+
+@pytest.mark.parametrize("level", ["op", "cell"])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_leaf_keeps_its_name_and_shows_the_gradient_of_each_entry(level, reverse):
+    x = tg.tensor(np.random.default_rng(0).normal(size=(3, 1, 4)), requires_grad=True, name="u")
+    output, _ = tg.nn.LSTM(4, 3, bidirectional=reverse, dtype=float, rng=0)(x)
+    picture = tg.draw((output * output).sum(), level=level, grads=True, values=True)
+    g = picture.picture.reading.tape.gradients[x]
+    row = "lstm_reverse_" if reverse else ""
+    for t in (1, 2, 3):
+        node = by_id(picture)[f"t{t}_{row}u"]
+        assert node.kind == "leaf" and node.lines[0] == f"u_{t}"
+        norms = [f"{np.linalg.norm(array[t - 1]):.3g}" for array in (x.data, g)]
+        assert picture.figures[node.id] == (f"‖{norms[0]}‖", f"∇ ‖{norms[1]}‖")
+
+
+def test_leaves_of_single_steps_are_no_weights():
+    cell, h = tg.nn.RNNCell(4, 3, rng=0), np.zeros((1, 3), np.float32)
+    xs = [tg.tensor(np.ones((1, 4)), requires_grad=True, name=name) for name in ("u_1", "u_2", None)]
+    with tg.scope("mine") as at:
+        for t, x in enumerate(xs, 1):
+            at(t)
+            h = cell(x, h)
+    picture = tg.draw(h.sum(), grads=True)
+    leaves = [node for node in picture.nodes if node.kind == "leaf"]
+    assert [node.lines[0] for node in leaves] == ["u_1", "u_2", "x_3"]
+    assert all(picture.figures[node.id][0].startswith("∇ ‖") for node in leaves)
+    assert "Weights: " in picture.svg() and "(1,4) in" not in picture.svg().replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_each_box_outside_the_steps_has_its_own_figures():
+    output, _ = tg.nn.RNN(4, 3, dtype=float, rng=0)(np.ones((8, 1, 4)))
+    part = (output * output).sum()
+    picture = tg.draw(part + (output[-1] * 3.0).sum() * 2.0 + part * 4.0, grads=True, values=True)
+    cell = next(cell for cell in picture.picture.cells.values() if cell.column.kind == "head")
+    gradients = picture.picture.reading.tape.gradients
+    assert len(cell.records) > 1
+    for k, record in enumerate(cell.records):
+        assert picture.figures[cell.id_of(k)] == (f"{record.value:.4g}", f"∇ {gradients[record]:.4g}")
+
+
+def test_the_gradient_of_an_entry_of_a_result():
+    x = before_a_layer("[ids]")
+    picture = tg.draw(tg.nn.RNN(4, 3, rng=0)(x)[0].sum(), grads=True)
+    g = picture.picture.reading.tape.gradients[x.record]
+    assert picture.figures["t2_x"] == (f"∇ ‖{np.linalg.norm(g[1]):.3g}‖",)
+
+
+def test_a_result_without_a_name_is_not_called_like_a_leaf():
+    x = tg.tensor(np.ones((1, 3, 4)), requires_grad=True, name="x")
+    nodes = by_id(tg.draw(tg.nn.RNN(4, 3, rng=0)(x.swapaxes(0, 1))[0].sum()))
+    assert nodes["before1_x"].kind == "leaf" and nodes["before1_u"].lines[0] == "u = swap_axes"
+
+
+def test_both_directions_below_a_layer_have_a_short_label():
+    for kind in CELLS:
+        picture = tg.draw(network(kind, T=2, layers=2, bidirectional=True), level="op")
+        lines = [node.lines[0] for node in picture.nodes if "reverse]" in node.lines[0]]
+        assert "[h_1; h_1 reverse] W_xh_l1 + b_h_l1" in lines
+        assert "[h_2; h_2 reverse] W_xh_l1_reverse + b_h_l1_reverse" in lines and len(lines) == 4
+        assert not any(".." in node.label for node in picture.nodes)
+
+
+def test_what_the_root_is_called():
+    def called(root):
+        return next(node.lines[0] for node in tg.draw(root).nodes if node.kind == "loss")
+
+    x = tg.tensor(0.5, requires_grad=True)
+    assert called(np.tanh(x)) == "output = 0.4621"
+    assert called(network("RNN", head=False)).startswith("loss = ")
+    assert called(tg.nn.mse_loss(x * x, np.zeros(()))).startswith("loss = ")
+    y = x * x
+    y.name = "energy"
+    assert called(y) == "energy = 0.25"
+    assert called(tg.nn.RNN(4, 3, rng=0)(np.ones((2, 1, 4)))[0]) == "output"
+
+
+def test_weights_of_one_name_are_told_apart():
+    model = tg.nn.Sequential(tg.nn.Linear(3, 3, rng=0), tg.nn.Linear(3, 3, rng=1))
+    loss = model(np.ones((2, 3), np.float32)).sum()
+
+    def weights(names=None):
+        picture = tg.draw(loss, names=names)
+        found = {node.lines[0].removesuffix(" ↗") for node in picture.nodes if node.kind == "ref"}
+        assert all(f"{name}\N{NO-BREAK SPACE}(" in picture.svg() for name in found)  # in the legend
+        return found
+
+    assert weights() == {"W#1", "b#1", "W#2", "b#2"}
+    assert weights(model) == {"0.W", "0.b", "1.W", "1.b"}
+    assert weights({"model": model}) == {"model.0.W", "model.0.b", "model.1.W", "model.1.b"}
+    assert weights({"first": model[0].W}) == {"first", "W", "b#1", "b#2"}
+
+
+def test_an_untagged_loop_is_told_how_to_tag_its_steps():
+    assert "no time steps are tagged: tg.nn.unroll" in tg.draw(scalar_chain(31)).svg()
+    assert "tagged" not in tg.draw(scalar_chain(30)).svg() + tg.draw(network("LSTM", T=40)).svg()
 
 
 # ---------------------------------------------------------------- cuts
@@ -434,6 +571,15 @@ def test_dot_has_a_cluster_for_each_step():
     assert dot.startswith("// ") and "layout=nop2" in dot and "0x" not in dot
 
 
+def test_dot_has_indices_weights_and_notes():
+    dot = tg.draw(network("LSTM", T=100)).dot()
+    assert re.search(r'label=<LSTM<BR/>h<SUB><FONT POINT-SIZE="8">1</FONT></SUB> c', dot)
+    footer = next(line for line in dot.splitlines() if line.strip().startswith("legend ")).replace("\xa0", " ")
+    assert "Weights: W<SUB>" in footer and "in 100 steps" in footer and "Not shown: steps 6 to 95" in footer
+    tips = re.findall(r'tooltip="([^"]*)"', tg.draw(network("LSTM", T=2)).dot())
+    assert "tanh (2,8)" in tips and not any(re.match(r"(\w+) \1\b", tip) for tip in tips)
+
+
 @needs_dot
 @pytest.mark.parametrize("graph", GRAPHS)
 def test_graphviz_accepts_the_dot(graph):
@@ -492,7 +638,7 @@ def test_notebooks():
 def test_a_graph_without_time_tags():
     picture = tg.draw(mlp())
     assert picture.steps == [] and picture.level == "op"
-    assert [node.lines[0] for node in picture.nodes if node.kind == "ref"] == ["W ↗", "b ↗", "W ↗", "b ↗"]
+    assert [node.lines[0] for node in picture.nodes if node.kind == "ref"] == ["W#1 ↗", "b#1 ↗", "W#2 ↗", "b#2 ↗"]
     assert next(node.lines[0] for node in picture.nodes if node.kind == "loss").startswith("loss = 0.")
 
 

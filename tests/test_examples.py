@@ -141,3 +141,18 @@ def test_own_op_is_right_and_learns(tmp_path):
     assert errors[-1] < errors[0] / 2 and errors[-1] < 0.1  # always answering 0 has 1/3
     assert "second order: True" in printed and "cell t=2" in printed and "softsign" in printed
     assert all(len(line) <= 80 for line in printed.splitlines())
+
+
+# ------------------------------------------------------------------ the pictures
+
+
+def test_the_pictures_of_the_documentation_are_the_ones_drawn_now(tmp_path):
+    printed = run("pictures", "new", cwd=tmp_path)
+    drawn = {path.name: path.read_bytes() for path in (tmp_path / "new").iterdir()}
+    assert sorted(Path(line).name for line in printed.splitlines()) == sorted(drawn)
+    assert drawn == {path.name: path.read_bytes() for path in (EXAMPLES.parent / "docs" / "pictures").iterdir()}
+
+
+def test_asking_the_pictures_for_help_draws_none(tmp_path):
+    assert "usage:" in run("pictures", "--help", cwd=tmp_path)
+    assert list(tmp_path.iterdir()) == []

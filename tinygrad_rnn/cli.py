@@ -246,7 +246,7 @@ def draw_unrolled(folder: Path, steps: int, path: Path, level: str | None = None
     scores, _ = model(ids[:-1, None])
     loss = cross_entropy(scores, ids[1:, None])
     loss.name = "loss"
-    draw(loss, level=level, grads=True).save(path)
+    draw(loss, level=level, grads=True, names=model).save(path)
 
 
 # ------------------------------------------------------------------ helpers

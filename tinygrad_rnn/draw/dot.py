@@ -7,13 +7,17 @@ wants it all the same deletes that one attribute: depth then goes upwards, and r
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from . import theme
 from .layout import Point
-from .legend import Legend
+from .legend import Legend, wrap
 from .parts import Cell
+from .template import ROUND
+from .text import escape as xml
+from .text import line_width, pieces
 
 if TYPE_CHECKING:
     from .drawing import Drawing
@@ -27,10 +31,10 @@ def write(drawing: Drawing) -> str:
 
     colours = theme.DARK if drawing.theme == "dark" else theme.LIGHT
     picture, drawn = drawing.picture, drawing.drawn
-    title = Legend(picture).title
+    notes = Legend(picture)
     graph = graphviz.Digraph("tape", comment="the layout is part of this file; without layout=nop2, dot makes its own")
     graph.attr(layout="nop2", rankdir="BT", newrank="true", nodesep="0.2", ranksep="0.3", bgcolor=colours["page"])
-    graph.attr(label=escape(title), labelloc="t", fontname=FONT, fontcolor=colours["text"], fontsize="13")
+    graph.attr(label=escape(notes.title), labelloc="t", fontname=FONT, fontcolor=colours["text"], fontsize="13")
     graph.attr("node", fontname=FONT, fontsize="10", margin="0.08,0.04", height="0.3", fontcolor=colours["text"])
     graph.attr("edge", arrowsize="0.5", color=colours["edge"], fontname=FONT)
     tiles = {tile.cell: tile for tile in drawn.tiles}
@@ -45,7 +49,7 @@ def write(drawing: Drawing) -> str:
         if box.kind == "loss":  # the second outline lies outside
             w, h = w - 8, h - 8
         lines = (*map(cell.text, box.lines), *drawing.figures.get(name, ()))
-        words = "\\n".join(escape(line) for line in lines)
+        words = label(lines)
         tip = escape(cell.text(box.title))
         size = {"width": f"{w / 72:.3f}", "height": f"{h / 72:.3f}", "pos": f"{x:.1f},{y:.1f}"}
         target.node(name, words, tooltip=tip, **size, **looks(box.kind, colours))
@@ -82,12 +86,46 @@ def write(drawing: Drawing) -> str:
         if join.kind in ("state", "cut", "gather"):
             look["constraint"] = "false"
         graph.edge(*ends, pos=spline(line.points, line.whole), edgetooltip=escape(join.name), **look)
+    footer(graph, notes, drawn.width)
     return str(graph.source)
+
+
+def footer(graph: Any, notes: Legend, width: float) -> None:
+    """The weights and the notes of the legend, as a node of text below the picture, at its left."""
+    lines = [line for text in notes.texts for line in wrap(text, max(width, 400.0))]
+    if lines:
+        width, height = max(line_width(line, 10) for line in lines), 14.0 * len(lines)
+        rows = "".join(f'{line}<BR ALIGN="LEFT"/>' for line in marked(lines))
+        size = {"width": f"{width / 72:.3f}", "height": f"{height / 72:.3f}"}
+        place = f"{width / 2:.1f},{-height / 2 - 20:.1f}"
+        graph.node("legend", f"<{rows}>", shape="plaintext", tooltip="legend", pos=place, **size)
+
+
+def label(lines: Iterable[str]) -> Any:
+    """The lines of a node: plain where it can be, HTML-like where there are indices."""
+    import graphviz
+
+    lines = list(lines)
+    if any(index for line in lines for _, index in pieces(line)):
+        return f"<{'<BR/>'.join(marked(lines))}>"
+    return graphviz.nohtml("\\n".join(map(escape, lines)))
+
+
+def marked(lines: list[str]) -> list[str]:
+    """Lines in the HTML-like language of Graphviz."""
+    out, room = [], ""
+    for line in lines:
+        parts = [(xml(part), index) for part, index in pieces(line)]
+        indexed = [f'<SUB><FONT POINT-SIZE="8">{part}</FONT></SUB>' if index else part for part, index in parts]
+        out.append("".join(indexed) + room)
+        has_index = any(index for _, index in parts)
+        room = '<FONT POINT-SIZE="13"> </FONT>' if has_index else ""  # makes the next line higher: indices hang down
+    return out
 
 
 def looks(kind: str, colours: dict[str, str]) -> dict[str, str]:
     """Shape, line and colour of a node: the marks of the legend."""
-    family = {"cell": "state", "loss": "op", "leaf": "input", "cut": "cut", "fold": "op"}.get(kind, kind)
+    family = {"cell": "state", "loss": "op", "leaf": "input", "entry": "input", "fold": "op"}.get(kind, kind)
     fill = colours.get(f"{family}-fill", colours["page"])
     look = {"shape": "box", "style": "filled", "fillcolor": fill, "color": colours[family]}
     if kind in ("state", "cell"):
@@ -98,9 +136,9 @@ def looks(kind: str, colours: dict[str, str]) -> dict[str, str]:
         look["style"] = "filled,dashed"
     elif kind == "fold":
         look |= {"style": "filled,dotted", "color": colours["quiet"]}
-    elif kind in ("input", "leaf"):
-        look |= {"shape": "ellipse", "style": "filled", "margin": "0.02,0.02"}
-        look["color"] = colours["op" if kind == "leaf" else "input"]
+    elif kind in ROUND:
+        look |= {"shape": "ellipse", "style": "filled,dashed" if kind == "entry" else "filled", "margin": "0.02,0.02"}
+        look["color"] = colours["input" if kind == "input" else "op"]
     return look
 
 

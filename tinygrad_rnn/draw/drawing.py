@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,8 @@ from ..listing import Tape, figure
 from ..tensor import Tensor
 
 if TYPE_CHECKING:
-    from .parts import Edge, Node
+    from ..nn.module import Module
+    from .parts import Cell, Edge, Node
     from .picture import Picture
     from .tile import Drawn
 
@@ -27,7 +28,7 @@ class Drawing:
     >>> a = tg.tensor(2.0, requires_grad=True, name="a")
     >>> picture = tg.draw(a * a)
     >>> [(node.id, node.kind, node.label) for node in picture.nodes]
-    [('n_multiply', 'loss', 'loss = 4 ×'), ('n_a', 'leaf', 'a')]
+    [('n_multiply', 'loss', 'output = 4 ×'), ('n_a', 'leaf', 'a')]
     >>> [(edge.source, edge.target) for edge in picture.edges]
     [('n_a', 'n_multiply'), ('n_a', 'n_multiply')]
     """
@@ -72,7 +73,7 @@ class Drawing:
         gradients = self.picture.reading.tape.gradients if self._grads else {}
         found: dict[str, tuple[str, ...]] = {}
         for cell in self.picture.cells.values():
-            folded = cell.template.folded and cell.records
+            folded = cell.template.folded and cell.step is not None  # one box for all records
             for k, record in enumerate(cell.records[-1:] if folded else cell.records):
                 lines = []
                 if self._values:
@@ -82,7 +83,22 @@ class Drawing:
                     g = gradients.get(record)
                     lines.append("∇ none" if g is None else "∇ " + figure(g) if record.op.outputs == 1 else "")
                 found[cell.id_of(k)] = tuple(lines)
+            found.update(self._source_figures(cell, gradients))
         return found
+
+    def _source_figures(self, cell: Cell, gradients: dict[Any, Any]) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """The figures of the leaves of a cell, and of the entries that its step takes out of sequences."""
+        sources = self.picture.sources
+        rows = sources.rows_of(cell.records) if cell.step else {}
+        for k, box in enumerate(cell.template.boxes):
+            if box.number:
+                x = sources.tensors[box.number]
+                g = gradients.get(x.record or x)
+                g = g[x.output] if isinstance(g, tuple) else g
+                part = rows.get(box.number, ...)
+                values = [figure(x.data[part])] if self._values else []
+                grads = ["∇ none" if g is None else "∇ " + figure(g[part])] if self._grads else []
+                yield cell.id_of(k), (*values, *grads)
 
     @cached_property
     def drawn(self) -> Drawn:
@@ -141,7 +157,7 @@ def draw(
     grads: bool = False,
     values: bool = False,
     theme: str = "light",
-    names: Mapping[str, Any] | None = None,
+    names: Mapping[str, Any] | Module | None = None,
 ) -> Drawing:
     """A picture of the graph that leads to `root`, unrolled over time.
 
@@ -150,7 +166,7 @@ def draw(
     grads   write the gradient of the root with respect to each result (its norm) into the node
     values  write its value (its norm) into the node
     theme   "light", "dark", or "auto": as the reader's system prefers
-    names   names for tensors that have none of their own: ``names=locals()`` works
+    names   names for tensors, a mapping: ``names=locals()`` works. Or a Module: its parameters get their full names
 
     Draw before ``backward()``, which frees the graph, or call ``backward(retain_graph=True)``.
     Raises DrawError where the graph is gone, or too large to be read.

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from .picture import Picture
 from .reading import MARK
-from .template import layer_title, shape_text
+from .template import ROUND, layer_title, shape_text
 from .text import escape, line_width, pieces
 
 LINE = 20.0
+
+MANY = 30  # ops without time steps, from which on it is said how to tag steps
+ROWS = 4  # sequences of which it is said what they are
 
 WORDS = {
     "op": "operation",
@@ -16,6 +19,7 @@ WORDS = {
     "ref": "shared weight, drawn at each use",
     "input": "input or constant, needs no gradient",
     "leaf": "leaf that gets a gradient",
+    "entry": "entry of a sequence computed elsewhere",
     "loss": "loss or output",
     "cut": "detached: no gradient passes",
     "fold": "steps not shown",
@@ -59,8 +63,26 @@ class Legend:
                 where = f"for all {n} steps" if windows == 1 else f"for the steps of each of {windows} windows"
                 at_once.setdefault(where, []).append(text.replace(MARK, "t").replace(" ", "\u00a0"))
         facts += [f"computed at once {where}: {'   '.join(texts)}" for where, texts in at_once.items()]
+        facts += self._rows()
+        if any("#" in name for name in picture.reading.told_apart.values()):
+            facts.append("#1, #2: different weights of one name; draw(root, names=model) gives their full names")
+        if not picture.rows and len(picture.reading.tape) > MANY:
+            facts.append("no time steps are tagged: tg.nn.unroll and tg.scope tag them, and time then goes right")
         facts += picture.notes
         return facts
+
+    def _rows(self) -> list[str]:
+        """Where the entries that the steps take come from."""
+        if "entry" not in self.kinds:
+            return []
+        picture = self.picture
+        found: dict[str, None] = {}
+        for x in picture.reading.rows.values():
+            if x.record is not None:
+                name = picture.reading.sequence_name(x)
+                made = f"{name} = {picture.sources.made_as(x.record)} {shape_text(x.shape)}".replace(" ", "\u00a0")
+                found[f"entry for step t, {name}_t ↗, of the sequence {made}"] = None
+        return [*found][:ROWS]
 
     @property
     def shared(self) -> list[str]:
@@ -79,6 +101,12 @@ class Legend:
             parts.append(f"weights: {', '.join(self.shared)}")
         return "; ".join(parts) + "."
 
+    @property
+    def texts(self) -> list[str]:
+        """The lines below the samples: the weights, and what else is to be said."""
+        texts = [f"Weights: {'   '.join(self.shared)}"] if self.shared else []
+        return texts + [fact[:1].upper() + fact[1:] for fact in self.facts]
+
     def write(self, p: str, width: float) -> tuple[str, float]:
         """The legend as SVG, and its height."""
         items = [(kind, self.words[kind]) for kind in self.kinds]
@@ -92,9 +120,7 @@ class Legend:
             out.append(_sample(p, kind, x, y) + _text(p, words, x + 34, y + 4))
             x += need
         y += LINE if items else 0
-        texts = [f"Weights: {'   '.join(self.shared)}"] if self.shared else []
-        texts += [fact[:1].upper() + fact[1:] for fact in self.facts]
-        for text in texts:
+        for text in self.texts:
             for line in wrap(text, width):
                 out.append(_text(p, line, 0.0, y + 4))
                 y += LINE - 4
@@ -116,7 +142,7 @@ def wrap(text: str, width: float) -> list[str]:
 def _sample(p: str, kind: str, x: float, y: float) -> str:
     if kind == "es":
         return f'<path class="{p}es" d="M{x:.0f} {y:.0f}h24"/>'
-    rx = 7 if kind in ("input", "leaf") else 2
+    rx = 7 if kind in ROUND else 2
     out = f'<rect class="{p}{kind}" x="{x + 1:.0f}" y="{y - 7:.0f}" width="26" height="14" rx="{rx}"/>'
     if kind == "loss":
         out += f'<rect class="{p}loss" x="{x + 3.5:.1f}" y="{y - 4.5:.1f}" width="21" height="9"/>'

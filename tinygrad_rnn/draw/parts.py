@@ -12,7 +12,7 @@ from .template import Template
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A node of the picture: `kind` is op, state, cell, ref, leaf, input, loss, cut or fold."""
+    """A node of the picture: `kind` is op, state, cell, ref, leaf, entry, input, loss, cut or fold."""
 
     id: str
     kind: str

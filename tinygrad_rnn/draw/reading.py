@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..listing import Tape
+from ..nn.module import Module, Parameter
 from ..ops.elementwise import Elementwise
 from ..tape import Record, Step
 from ..tensor import Tensor
@@ -42,9 +43,11 @@ class Series(NamedTuple):
 class Reading:
     """A tape sorted into time steps."""
 
-    def __init__(self, tape: Tape, names: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, tape: Tape, names: Mapping[str, Any] | Module | None = None) -> None:
         self.tape = tape
-        self.given = _given_names(names)
+        self.given, paths = _given_names(names)
+        self.told_apart = _told_apart(tape, self.given, paths)
+        self.rows: dict[Any, Tensor] = {}  # sequences that are read entry by entry, and are no output of a layer
         self.steps: dict[Step, list[Record]] = {}
         self.loose: list[Record] = []
         self._all_series: dict[Any, Series] = {}
@@ -117,12 +120,24 @@ class Reading:
 
     def name(self, x: Tensor) -> str | None:
         """What a leaf or a loose result is called: as the caller says, else its own name."""
-        return _clean(self.given.get(key_of(x)) or x.name)
+        key = key_of(x)
+        return _clean(self.given.get(key) or self.told_apart.get(key) or x.name)
+
+    @cached_property
+    def row_name(self) -> str:
+        """What a result without a name is called whose entries the steps take: x, if no leaf is called so."""
+        taken = {self.name(x) for x in self.tape.leaves}
+        return next((letter for letter in "xuvz" if letter not in taken), "x")
+
+    def sequence_name(self, x: Tensor) -> str:
+        return self.name(x) or ("x" if x.record is None else self.row_name)
 
     def output_name(self, record: Record, output: int = 0) -> str | None:
         """What an output is called: inside a step its role comes first, elsewhere the name the caller gave."""
         role, given = self.tape.names.get((record, output)), self.given.get((record, output))
-        return _clean((role or given) if record in self.where else (given or role))
+        if record in self.where:
+            return _clean(role or given)
+        return _clean(given or role or (self.row_name if (record, output) in self.rows else None))
 
     def state_name(self, layer: str, slot: tuple[int, int], x: Tensor) -> str:
         """The role of a state that enters a layer at this place."""
@@ -236,8 +251,11 @@ class Reading:
         if self.stacked(x.record):
             assert x.record is not None and x.record.inputs is not None
             first = next(y for y in x.record.inputs if y is not None and y.record is not None)
-            return Series(f"{self.output_name(first.record, first.output) or 'y'}_{MARK}", (x.record,), ())
-        return Series(f"{self.name(x) or 'x'}_{MARK}", (x,), ())
+            made = self.where.get(first.record)
+            mark = " reverse" if made is not None and self.reverse[made[0].layer] else ""
+            return Series(f"{self.output_name(first.record, first.output) or 'y'}_{MARK}{mark}", (x.record,), ())
+        self.rows[key_of(x)] = x
+        return Series(f"{self.sequence_name(x)}_{MARK}", (x,), ())
 
 
 def _clean(name: str | None) -> str | None:
@@ -291,7 +309,11 @@ def formula(record: Record, parts: list[str]) -> str:
     if name == "matmul":
         sums = [any(f" {sign} " in part for sign in "+−×÷^") and not part.endswith(")") for part in parts]
         return " ".join(f"({part})" if compound else part for part, compound in zip(parts, sums, strict=True))
-    if len(parts) == 2 and name in SYMBOLS and name != "concatenate":
+    if name == "concatenate":
+        return f"[{'; '.join(parts)}]"
+    if name == "getitem":
+        return f"{parts[0]}[{'ids' if isinstance(record.op.index, np.ndarray) else '·'}]"  # type: ignore[attr-defined]
+    if len(parts) == 2 and name in SYMBOLS:
         return f" {SYMBOLS[name]} ".join(parts)
     return f"{SYMBOLS.get(name, name)}({', '.join(parts)})"
 
@@ -300,9 +322,26 @@ def key_of(x: Tensor) -> Any:
     return x if x.record is None else (x.record, x.output)
 
 
-def _given_names(names: Mapping[str, Any] | None) -> dict[Any, str]:
+def _given_names(names: Mapping[str, Any] | Module | None) -> tuple[dict[Any, str], dict[Any, str]]:
+    """The names that the caller gives to tensors; and the paths of parameters of modules that the names include."""
     given: dict[Any, str] = {}
+    paths: dict[Any, str] = {}
+    if isinstance(names, Module):
+        return {parameter: path for path, parameter in names.named_parameters()}, paths
     for name, x in (names or {}).items():
         if isinstance(x, Tensor) and not name.startswith("_"):
             given.setdefault(key_of(x), name)
-    return given
+        elif isinstance(x, Module) and not name.startswith("_"):
+            for path, parameter in x.named_parameters():
+                paths.setdefault(parameter, f"{name}.{path}")
+    return given, paths
+
+
+def _told_apart(tape: Tape, given: dict[Any, str], paths: dict[Any, str]) -> dict[Any, str]:
+    """Names for several parameters of one name: their paths, else ``W#1``, ``W#2`` in the order of their first use."""
+    alike: dict[str, list[Tensor]] = {}
+    for x in tape.leaves:
+        if isinstance(x, Parameter) and x.name and x not in given:
+            alike.setdefault(x.name, []).append(x)
+    several = {name: found for name, found in alike.items() if len(found) > 1}
+    return {x: paths.get(x, f"{name}#{k}") for name, found in several.items() for k, x in enumerate(found, 1)}

@@ -8,7 +8,7 @@ from ..nn.module import Parameter
 from ..tape import Record, Step
 from ..tensor import Tensor
 from .reading import MARK, Reading, formula, key_of
-from .template import Source
+from .template import Source, entry_kind
 
 
 class Origin(NamedTuple):
@@ -34,6 +34,7 @@ class Sources:
     wanted    loose records that a step refers to
     shared    (name, shape) -> number of steps that use it, by the tensor through which they do
     formulas  formula of a sequence -> number of steps, for each sequence that is computed by it at once
+    tensors   what the number of a source stands for
     """
 
     def __init__(self, reading: Reading) -> None:
@@ -41,6 +42,7 @@ class Sources:
         self.wanted: list[tuple[int, Record]] = []
         self.shared: dict[tuple[str, tuple[int, ...]], dict[Any, int]] = {}
         self.formulas: dict[str, dict[Any, int]] = {}
+        self.tensors: dict[int, Tensor] = {}
         self._numbers: dict[Any, int] = {}
         self._note_sequences()
 
@@ -57,15 +59,26 @@ class Sources:
         """Note in how many steps x is used, by way of the tensor `through`; gives the name of x."""
         name = self.reading.name(x)
         if name is None and x.record is not None:
-            parts = ["·" if y is None else self.reading.name(y) or "·" for y in x.record.inputs or ()]
-            name = self.reading.output_name(x.record, x.output) or formula(x.record, parts)
+            name = self.reading.output_name(x.record, x.output) or self.made_as(x.record)
         name = name or f"w{self.number(x)}"
         self.shared.setdefault((name, x.shape), {})[key_of(through)] = self.reading.uses.get(key_of(through), 0)
         return name
 
     def number(self, x: Tensor) -> int:
         """The same number for the same tensor, in the order of first use."""
-        return self._numbers.setdefault(key_of(x), len(self._numbers) + 1)
+        number = self._numbers.setdefault(key_of(x), len(self._numbers) + 1)
+        self.tensors.setdefault(number, x)
+        return number
+
+    def made_as(self, record: Record) -> str:
+        """The op with the names of its operands."""
+        return formula(record, ["·" if y is None else self.reading.name(y) or "·" for y in record.inputs or ()])
+
+    def rows_of(self, records: list[Record]) -> dict[int, int]:
+        """Which entry of which numbered sequence these records of a step take."""
+        taken = filter(None, map(self.reading.entry, records))
+        pairs = [(x, t) for sequence, t in taken for x in self.reading.series(sequence).sources]
+        return {self.number(x): t for x, t in pairs if not isinstance(x, Record)}
 
     def of_step(self, step: Step, k: int, record: Record) -> list[Found]:
         """The inputs of record k of a step."""
@@ -85,8 +98,8 @@ class Sources:
                 found.append((Source("outside"), Origin("forward", x.inputs[t])))
             else:
                 self._want(step, x)
-                name = f"{self.reading.name(x) or 'x'}_{MARK}"
-                found.append((Source("input", name, self.number(x), shape=x.shape[1:]), None))
+                name = f"{self.reading.sequence_name(x)}_{MARK}"
+                found.append((Source(entry_kind(x), name, self.number(x), shape=x.shape[1:]), None))
         return found + [(self._reference(step, x, sequence), None) for x in series.shared]
 
     def _step_input(self, step: Step, slot: tuple[int, int], x: Tensor | None, array: Any) -> Found:
@@ -109,9 +122,12 @@ class Sources:
             return self._cut_inside(x, step)
         if x.record is not None and reading.uses[key_of(x)] == 1:
             return Source("outside"), Origin("forward", x)
-        if x.requires_grad:
-            return self._reference(step, x, x), None
         name = reading.name(x)
+        if x.requires_grad:
+            once = reading.uses[key_of(x)] == 1 and len(reading.times) > 1
+            if once and x.record is None and not isinstance(x, Parameter):  # data of this step alone, and no weight
+                return Source("leaf", name or f"x_{MARK}", self.number(x), shape=x.shape), None
+            return self._reference(step, x, x), None
         return Source("input", name or f"x_{MARK}", self.number(x) if name else 0, shape=x.shape), None
 
     def of_loose(self, record: Record, places: dict[Record, int]) -> list[Found]:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from . import legend, theme
 from .layout import Point
 from .reading import MARK
-from .template import Box
+from .template import ROUND, Box
 from .text import escape, pieces
 from .tile import Drawn, Tile
 
@@ -129,7 +129,7 @@ class Writer:
     def box(self, box: Box, x: float, y: float, w: float, h: float, lines: Iterable[str]) -> str:
         """The outline of a box and its lines of text, around its centre."""
         kind = box.kind
-        out = self.outline(kind, x, y, w, h, min(w, h) / 2 if kind in ("input", "leaf") else 3)
+        out = self.outline(kind, x, y, w, h, min(w, h) / 2 if kind in ROUND else 3)
         if kind == "loss":
             out += self.outline(kind, x, y, w - 6, h - 6, 1.5)
         lines = list(lines)

@@ -12,15 +12,23 @@ import numpy as np
 
 from ..listing import figure, shorten
 from ..tape import Record, Step
+from ..tensor import Tensor
 from .reading import MARK, SYMBOLS, Reading
 
 WORDS = {
     "input": "input",
     "leaf": "input, gets a gradient",
+    "entry": "an entry of a sequence computed elsewhere, gets a gradient",
     "ref": "shared weight",
     "array": "plain array",
     "cut": "detached: no gradient passes",
 }
+
+ROUND = ("input", "leaf", "entry")
+"""The kinds of boxes with round ends: data."""
+
+REDUCTIONS = {"sum", "mean", "add", "subtract", "divide", "negative"}
+"""A root of one number made by these is called the loss, unless it has a name."""
 
 
 class Source(NamedTuple):
@@ -31,6 +39,7 @@ class Source(NamedTuple):
     cut      a detached tensor, inside one step
     number   written into the op
     input, leaf, ref, array  a box of its own: data, a leaf that gets a gradient, a shared weight, a plain array
+    entry    a box of its own: one entry of a sequence that was computed outside the steps
     """
 
     kind: str
@@ -48,11 +57,12 @@ Rows = tuple[tuple[Source, ...], ...]
 class Box:
     """A box of a template; with a step number put in, a node of the picture."""
 
-    __slots__ = ("extra", "key", "kind", "lines", "title")
+    __slots__ = ("extra", "key", "kind", "lines", "number", "title")
 
     def __init__(self, key: str, kind: str, lines: tuple[str, ...], title: str, extra: int = 0) -> None:
         self.key, self.kind, self.lines, self.title = key, kind, lines, title
         self.extra = extra  # lines left free for values and gradients
+        self.number = 0  # of the source whose value and gradient it shows
 
 
 class Link(NamedTuple):
@@ -98,10 +108,10 @@ def op_template(reading: Reading, records: list[Record], rows: Rows, losses: set
                 t.links.append(Link(source.number, source.output, k, i))
             elif source.kind == "outside":
                 t.entries[k, i] = k
-            elif source.kind != "number":
+            elif source.kind != "number" and not (t.boxes[k].kind in ROUND and source.kind in ROUND):
                 place = own if source.kind == "ref" else shared
                 if source not in place:
-                    box = place[source] = _add_source(t, source)
+                    box = place[source] = _add_source(t, source, extra)
                     if source.past is not None:
                         t.links.append(Link(*source.past, box, 0))
                     elif source.kind == "cut":
@@ -122,7 +132,7 @@ def cell_template(reading: Reading, records: list[Record], rows: Rows, losses: s
     lines = (layer_title(step.layer), " ".join(names), *shapes[:1])
     title = f"{step.layer}, step {MARK}: {len(records)} ops, gives {', '.join(names)}"
     t.add("cell", kind, tuple(filter(None, lines)), title, extra)
-    _add_sources(t, 0, [source for row in rows for source in row])
+    _add_sources(t, 0, [source for row in rows for source in row], extra)
     for k, row in enumerate(rows):
         for i, source in enumerate(row):
             if source.kind == "outside":
@@ -158,15 +168,15 @@ def group_template(
                 t.entries[k, i] = box
             elif source.kind == "inside" and owner[source.number] != end:
                 found[Link(place[owner[source.number]], source.output, box, 0)] = None
-        _add_sources(t, box, [source for _, _, source in inner])
+        _add_sources(t, box, [source for _, _, source in inner], extra)
     t.links += list(found)
     return t
 
 
-def _add_sources(t: Template, target: int, sources: list[Source]) -> None:
+def _add_sources(t: Template, target: int, sources: list[Source], extra: int) -> None:
     """Below a box that stands for several records: its data, and its weights in one box."""
-    for source in dict.fromkeys(s for s in sources if s.kind in ("input", "leaf", "array", "cut")):
-        box = _add_source(t, source)
+    for source in dict.fromkeys(s for s in sources if s.kind in (*ROUND, "array", "cut")):
+        box = _add_source(t, source, extra)
         if source.kind == "cut":
             t.entries[-1, source.number] = box
         t.links.append(Link(box, 0, target, 0))
@@ -207,10 +217,13 @@ def _labels(reading: Reading, record: Record, lost: bool) -> tuple[str, str, tup
         states = reading.states[made[0].layer]
         if any((made[1], k) in states or n in ("h", "c") for k, n in enumerate(names)):
             kind, name = "state", ", ".join(f"{n or 's'}_{MARK}" for n in names)
-    title = f"{name} = {symbol} {shape}" if name else f"{record.op.name} {symbol} {shape}"
+    said = symbol if symbol.startswith(record.op.name) else f"{record.op.name} {symbol}"
+    title = f"{name} = {symbol} {shape}".rstrip() if name else f"{said} {shape}".rstrip()
     if lost:
         value = f" = {figure(record.value)}" if np.size(record.value) == 1 and record.op.outputs == 1 else ""
-        name = name or ("loss" if record is reading.tape.root.record and value else symbol)
+        if not name and record is reading.tape.root.record:
+            name = "loss" if value and record.op.name in REDUCTIONS else "output"
+        name = name or symbol
         return key, "loss", (shorten(name) + value, symbol if symbol != name else shape), title
     if kind == "state":
         return key, kind, (shorten(name), f"{symbol} {shape}"), title
@@ -224,10 +237,12 @@ def _entry_labels(reading: Reading, record: Record, shape: str) -> tuple[str, st
     series, name = reading.series(found[0]), reading.name(found[0])
     text = series.text
     if not series.shared and len(series.sources) == 1 and " " not in text:
-        return text.replace(f"_{MARK}", ""), "input", (text, shape), f"{text} {shape}: the entry of this step"
+        kind, words = entry_kind(series.sources[0]), "the entry of this step"
+        text = f"{text} ↗" if kind == "entry" and isinstance(series.sources[0], Tensor) else text
+        return series.text.replace(f"_{MARK}", ""), kind, (text, shape), f"{series.text} {shape}: {words}"
     named = f"{name}_{MARK} {shape}" if name else shape
     title = f"{named} = {text}, the entry of this step"
-    lines = (text, named) if len(text) <= 34 or not name else (f"{name}_{MARK}", shape)
+    lines = (text, named) if len(text) <= 52 or not name else (f"{name}_{MARK}", shape)
     return name or "entry", "op", lines, title
 
 
@@ -260,13 +275,23 @@ def _index_text(index: Any) -> str:
     return "…" if index is Ellipsis else str(index)
 
 
-def _add_source(t: Template, source: Source) -> int:
+def entry_kind(x: Any) -> str:
+    """What one entry of a sequence is drawn as: of data, of a leaf that gets a gradient, of a result."""
+    if isinstance(x, Tensor) and x.record is None:
+        return "leaf" if x.requires_grad else "input"
+    return "entry"
+
+
+def _add_source(t: Template, source: Source, extra: int) -> int:
     shape = shape_text(source.shape)
     mark = {"array": "input"}.get(source.kind, source.kind)
     label = "✂ detach " + source.text if source.kind == "cut" else source.text
-    lines = (shorten(label), shape) if source.kind != "ref" else (f"{shorten(label)} ↗", shape)
+    lines = (f"{shorten(label)} ↗" if source.kind in ("ref", "entry") else shorten(label), shape)
     title = f"{source.text} {shape}: {WORDS[source.kind]}"
-    return t.add(source.text.replace(f"_{MARK}", ""), mark, tuple(filter(None, lines)), title)
+    shown = source.kind in ("leaf", "entry")
+    box = t.add(source.text.replace(f"_{MARK}", ""), mark, tuple(filter(None, lines)), title, extra if shown else 0)
+    t.boxes[box].number = source.number if shown else 0
+    return box
 
 
 def shape_text(value: Any) -> str:

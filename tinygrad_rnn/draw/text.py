@@ -6,7 +6,7 @@ import re
 from xml.sax.saxutils import quoteattr
 
 from .reading import MARK
-from .template import Box
+from .template import ROUND, Box
 
 FIRST, OTHER, INDEX = 12.0, 10.0, 9.0  # sizes in px: the first line of a box, further lines, indices
 
@@ -51,6 +51,6 @@ def box_size(box: Box, digits: int) -> tuple[float, float]:
     if box.extra:
         widths.append(text_width("∇ ‖2.22e-22‖", OTHER))
     count = len(lines) + box.extra
-    round_ends = 14 if box.kind in ("input", "leaf") else 0
+    round_ends = 14 if box.kind in ROUND else 0
     double = 4 if box.kind == "loss" else 0
     return max(widths, default=0) + 14 + round_ends + double, 9 + 15 + 12.5 * (count - 1) + double

@@ -53,6 +53,7 @@ def style(theme: str, p: str) -> str:
         ".ref": f"fill:var(--{p}ref-fill);stroke:var(--{p}ref);stroke-dasharray:4 2.5",
         ".input": f"fill:var(--{p}input-fill);stroke:var(--{p}input)",
         ".leaf": f"fill:var(--{p}input-fill);stroke:var(--{p}op)",
+        ".entry": f"fill:var(--{p}input-fill);stroke:var(--{p}op);stroke-dasharray:4 2.5",
         ".cut": f"fill:var(--{p}page);stroke:var(--{p}cut);stroke-width:1.6;stroke-dasharray:5 3",
         ".fold": f"fill:var(--{p}page);stroke:var(--{p}quiet);stroke-dasharray:1.5 3;stroke-linecap:round",
         "path": "fill:none",

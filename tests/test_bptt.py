@@ -416,3 +416,28 @@ def test_k2_below_k1() -> None:
 def test_a_batch_first_layer_is_not_cut_along_its_batch() -> None:
     with pytest.raises(ValueError, match="with batch_first=True that is the batch, not time"):
         next(tg.bptt.Truncated(2).run(nn.RNN(3, 4, batch_first=True), np.ones((4, 7, 3))))
+
+
+@pytest.mark.parametrize(("k1", "k2"), [(2, 5), (1, 4), (3, 100)])
+def test_a_learned_initial_state_gets_its_gradient_from_every_window_that_starts_with_it(k1: int, k2: int) -> None:
+    T = 7
+    rnn = tg.nn.RNN(2, 3, dtype=float, rng=0)
+    x = np.random.default_rng(0).standard_normal((T, 1, 2))
+    h_0 = tg.tensor(np.full((1, 1, 3), 0.3), requires_grad=True)
+    for _, output, _ in tg.bptt.Truncated(k1, k2).run(rnn, x, h_0):
+        (output**2).sum().backward()
+    expected = np.zeros((1, 1, 3))
+    for new in range(0, T, k1):
+        stop = min(new + k1, T)
+        if max(0, new - (k2 - k1)) == 0:  # the window begins with the initial state
+            leaf = tg.tensor(h_0.data, requires_grad=True)
+            output, _ = rnn(x[:stop], leaf)
+            (output[new:] ** 2).sum().backward()
+            expected += leaf.grad
+    np.testing.assert_allclose(h_0.grad, expected, rtol=1e-12)
+
+
+def test_windows_refuse_a_layer_that_has_to_see_the_end_first() -> None:
+    layer = tg.nn.RNN(2, 3, bidirectional=True, rng=0)
+    with pytest.raises(ValueError, match="bidirectional"):
+        next(tg.bptt.Truncated(2).run(layer, np.ones((4, 1, 2))))

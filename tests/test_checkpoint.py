@@ -71,9 +71,7 @@ def path(tmp_path: Path) -> Path:
 
 
 @settings(deadline=None, max_examples=150)
-@given(
-    arrays=st.dictionaries(NAMES, any_array(), max_size=4), metadata=st.dictionaries(NAMES, JSONS)
-)
+@given(arrays=st.dictionaries(NAMES, any_array(), max_size=4), metadata=st.dictionaries(NAMES, JSONS))
 def test_round_trip(
     tmp_path_factory: pytest.TempPathFactory,
     arrays: dict[str, np.ndarray],
@@ -179,9 +177,7 @@ def test_what_cannot_be_saved_is_refused_before_writing(
     assert path.read_bytes() == before
 
 
-def test_a_header_that_could_not_be_loaded_is_refused(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_header_that_could_not_be_loaded_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tinygrad_rnn.io.checkpoint.HEADER_LIMIT", 1000)
     with pytest.raises(ValueError, match="at most 1000 bytes"):
         save_arrays(path, {}, {"long": "x" * 1000})
@@ -252,9 +248,7 @@ BAD_FILES = {
     "65 dimensions": crafted(tensor("U8", str([1] * 65), 1), b"\0"),
     "metadata of numbers": crafted('{"__metadata__":{"a":3}}'),
     "seal without sense": crafted(
-        '{"__metadata__":{"tinygrad_rnn":"{\\"version\\": 1, \\"sha256\\": \\"'
-        + "0" * 64
-        + '\\", "}}'
+        '{"__metadata__":{"tinygrad_rnn":"{\\"version\\": 1, \\"sha256\\": \\"' + "0" * 64 + '\\", "}}'
     ),
 }
 
@@ -328,9 +322,7 @@ def fail_at(call: int, function: Callable[..., Any], code: int) -> Callable[...,
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EACCES])
 @pytest.mark.parametrize("name", ["open", "fsync", "replace"])
-def test_a_failing_step_leaves_the_old_file(
-    path: Path, monkeypatch: pytest.MonkeyPatch, name: str, code: int
-) -> None:
+def test_a_failing_step_leaves_the_old_file(path: Path, monkeypatch: pytest.MonkeyPatch, name: str, code: int) -> None:
     before = path.read_bytes()
     monkeypatch.setattr(os, name, fail_at(1, getattr(os, name), code))
     with pytest.raises(CheckpointError, match=rf"weights\.safetensors.*{os.strerror(code)}"):
@@ -356,9 +348,7 @@ def test_a_short_write_leaves_the_old_file(path: Path) -> None:
 
 
 @posix_only
-def test_a_folder_that_cannot_be_synced_is_reported(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_that_cannot_be_synced_is_reported(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The rename is done by then: the file is the new one, whole, and the error says so."""
     monkeypatch.setattr(os, "fsync", fail_at(2, os.fsync, errno.EIO))
     with pytest.raises(CheckpointError, match=r"weights\.safetensors.*saved, but"):

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import tinygrad_rnn as tg
 from tinygrad_rnn.charlm import Run, Settings
 from tinygrad_rnn.cli import main
 from tinygrad_rnn.data import python_docs
@@ -203,6 +204,49 @@ def test_draw_makes_the_picture_again(run, capsys):
     assert "digraph" in Path("cells.dot").read_text()
 
 
+# ------------------------------------------------------------------ runs that something happened to
+
+
+def test_a_run_killed_before_its_first_checkpoint_can_be_begun_again(here):
+    Path("run").mkdir()
+    Path("run/log.jsonl").write_text('{"step": 10, "bits": 9.9}\n')
+    assert train("--text", "text.txt", "--steps", "10", "--out", "run") == 0
+    assert len(Path("run/log.jsonl").read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize("damage", ["cut short", "gone"])
+def test_a_damaged_log_does_not_keep_a_run_from_going_on(run, damage):
+    log = Path(run, "log.jsonl")
+    log.write_text(log.read_text() + '{"step": 9') if damage == "cut short" else log.unlink()
+    assert resume(run, 5) == 0
+
+
+def test_a_file_that_is_no_run_is_refused(run, capsys):
+    tg.save(tg.load(f"{run}/model.safetensors"), f"{run}/model.safetensors")
+    assert "no settings of a run" in refused(capsys, 1, "sample", run)
+
+
+def test_a_run_is_continued_from_another_folder(run, monkeypatch):
+    Path("elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    assert resume("../run", 4) == 0
+    assert main(["draw", "../run", "--steps", "2"]) == 0
+
+
+def test_a_text_without_the_usual_letters_can_be_sampled(here, capsys):
+    Path("abc.txt").write_text("abcab" * 400)
+    assert train("--text", "abc.txt", "--steps", "2", "--out", "run") == 0
+    assert "--prompt c " in capsys.readouterr().out
+    assert main(["sample", "run", "--length", "5"]) == 0
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_with_a_word(here, capsys):
+    with np.errstate(all="ignore"):
+        assert "smaller learning rate" in refused(
+            capsys, 1, "train", *SMALL, "--text", "text.txt", "--lr", "1e300", "--steps", "20", "--out", "run"
+        )
+
+
 # ------------------------------------------------------------------ bad input: one clear line, and 2 or 1
 
 
@@ -269,8 +313,15 @@ def test_a_resumed_run_needs_its_text_and_takes_no_other_options(run, capsys):
     assert "has changed" in refused(capsys, 1, "train", "--resume", run)
 
 
-def test_a_prompt_of_unknown_characters(run, capsys):
+def test_prompts_that_cannot_be_read(run, capsys):
     assert "\\u2603" in ascii(refused(capsys, 2, "sample", run, "--prompt", "\u2603"))
+    assert "at least one character" in refused(capsys, 2, "sample", run, "--prompt", "")
+    assert capsys.readouterr().out == ""  # nothing is written before the prompt is known to be good
+
+
+def test_a_finished_run_says_so(run, capsys):
+    assert main(["train", "--resume", run]) == 0
+    assert "finished, at step 3" in capsys.readouterr().out
 
 
 def test_output_may_be_cut_off_by_its_reader(run):

@@ -415,7 +415,8 @@ def test_ten_thousand_steps():
 
 def test_the_same_graph_gives_the_same_bytes_in_any_process():
     script = (
-        "import sys; sys.path.insert(0, 'tests'); import test_draw as d, hashlib, tinygrad_rnn as tg\n"
+        f"import sys; sys.path.insert(0, {os.path.dirname(__file__)!r})\n"
+        "import test_draw as d, hashlib, tinygrad_rnn as tg\n"
         "for g in ('both', 'windows', 'own cell', 'mlp'):\n"
         "    p = tg.draw(d.GRAPHS[g](), grads=True); print(hashlib.sha256((p.svg() + p.dot()).encode()).hexdigest())"
     )

@@ -588,6 +588,24 @@ def test_grad_runs_only_the_rules_on_the_way() -> None:
     assert ran == ["above", "below"]
 
 
+def test_grad_asks_no_rule_and_calls_no_hook_of_an_input_it_was_not_asked_for() -> None:
+    asked: list[str] = []
+
+    class Watched(Scaled):
+        def vjp_a(self, g: Any, y: Any, a: Any, b: Any) -> Any:
+            asked.append("a")
+            return g * b**2
+
+        def vjp_b(self, g: Any, y: Any, a: Any, b: Any) -> Any:
+            asked.append("b")
+            return g * 2 * a * b
+
+    x, w = number(2.0), number(3.0)
+    x.register_hook(lambda g: asked.append("hook of a"))
+    assert tg.grad(Watched()(x, w), w).item() == 12
+    assert asked == ["b"]
+
+
 def test_grad_to_the_third_order() -> None:
     x = number(0.7)
     y = np.sin(x) * x**3
@@ -953,3 +971,68 @@ def test_the_engine_sums_more_parts_than_two() -> None:
     sum(parts).backward()
     assert x.grad.tolist() == [1 + 1 + 2 + 2, 1 + 2 + 1 + 4, 2 + 1 + 6]
     assert isinstance(sum(parts), tg.Tensor)
+
+
+def test_no_grad_decorates_generators_and_refuses_coroutines() -> None:
+    @tg.no_grad()
+    def numbers() -> Any:
+        for _ in range(2):
+            yield (tg.tensor(1.0, requires_grad=True) * 2).requires_grad
+
+    for inside in numbers():
+        assert not inside and tg.is_grad_enabled()  # off while it runs, on for who uses it
+
+    async def wait() -> None: ...
+
+    with pytest.raises(TypeError, match="coroutine"):
+        tg.no_grad()(wait)
+
+
+def test_one_no_grad_object_serves_several_threads() -> None:
+    off = tg.no_grad()
+    entered, leave = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with off:
+            entered.set()
+            leave.wait()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    entered.wait()
+    with off:
+        pass
+    leave.set()
+    thread.join()
+    assert tg.is_grad_enabled()
+
+
+def test_rules_belong_to_the_inputs_they_are_named_after() -> None:
+    class Product(tg.Op):
+        def forward(self, a: Any, b: Any) -> Any:
+            return a * b
+
+        def vjp_b(self, g: Any, y: Any, a: Any, b: Any) -> Any:  # written first
+            return g * a
+
+        def vjp_a(self, g: Any, y: Any, a: Any, b: Any) -> Any:
+            return g * b
+
+    a, b = tg.tensor(2.0, requires_grad=True), tg.tensor(5.0, requires_grad=True)
+    Product()(a, b).backward()
+    assert (a.grad, b.grad) == (5.0, 2.0)
+
+
+def test_a_hook_that_knows_its_tensor_leaves_no_cycle_behind() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(5):
+            x = tg.tensor(1.0, requires_grad=True)
+            y = x * 2
+            y.register_hook(lambda g, y=y: None)
+            y.backward()
+            del x, y
+        assert gc.collect() == 0
+    finally:
+        gc.enable()

@@ -326,3 +326,20 @@ def test_copies_draw_the_same_masks_from_generators_of_their_own() -> None:
     np.testing.assert_array_equal(model(X).data, clone(X).data)
     model(X)
     assert not np.array_equal(model(X).data, clone(X).data)
+
+
+def test_modules_are_found_in_dicts_and_nested_lists() -> None:
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            self.heads = {"a": nn.Linear(1, 1, rng=0), "b": [nn.Linear(1, 2, bias=False, rng=0)]}
+
+    assert [name for name, _ in Model().named_parameters()] == ["heads.a.W", "heads.a.b", "heads.b.0.W"]
+
+
+def test_parameters_that_would_not_be_found_are_refused() -> None:
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            self.weights = [nn.Parameter(np.ones(2))]
+
+    with pytest.raises(TypeError, match="make it an attribute"):
+        Model()

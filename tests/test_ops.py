@@ -836,3 +836,22 @@ def test_random_einsums_agree_with_central_differences(data: st.DataObject) -> N
     subscripts = f"{','.join(operands)}->{output}"
     xs = tensors(values(subscripts, [tuple(sizes[c] for c in term) for term in operands]))
     assert tg.gradcheck(lambda *ts: np.einsum(subscripts, *ts), xs, order=2)
+
+
+@pytest.mark.parametrize("index", [((0, 0, 1),), ((0, 0, 1), 1), ((0, 0), (1, 1)), (memoryview(b"\x00\x00\x01"),)])
+def test_places_named_twice_by_any_kind_of_sequence_count_twice(index: Any) -> None:
+    x = tg.tensor(np.arange(12.0).reshape(4, 3), requires_grad=True)
+    (x[index] * 1.0).sum().backward()
+    lists = tuple(list(part) if isinstance(part, tuple | memoryview) else part for part in index)
+    expected = np.zeros((4, 3))
+    np.add.at(expected, lists, 1.0)
+    np.testing.assert_array_equal(x.grad, expected)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "x"), [(np.float64, -700.0), (np.float64, -40.0), (np.float32, -80.0), (np.float32, -17.0)]
+)
+def test_the_sigmoid_of_a_very_negative_number_keeps_its_digits(dtype: Any, x: float) -> None:
+    y = tg.sigmoid(tg.tensor(x, dtype=dtype))
+    assert y.dtype == dtype
+    np.testing.assert_allclose(y.item(), np.exp(np.float64(x)), rtol=1e-5 if dtype == np.float32 else 1e-12)

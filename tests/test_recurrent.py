@@ -1,5 +1,6 @@
 """RNN, LSTM and GRU: the numbers, the options, the tags on the tape, and the answers to bad inputs."""
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -658,3 +659,11 @@ def test_cells_refuse_wrong_shapes(kind: str) -> None:
     state = np.ones((3, 4))
     with pytest.raises(ShapeError, match=r"state h must have shape \(2, 4\), got \(3, 4\)"):
         cell(np.ones((2, 3)), (state, state) if kind == "LSTM" else state)
+
+
+def test_the_signature_of_a_layer_shows_all_its_options_and_knows_no_others() -> None:
+    parameters = inspect.signature(nn.GRU).parameters
+    assert {"num_layers", "batch_first", "bias", "reset_after", "dtype", "rng"} <= parameters.keys()
+    assert parameters["reset_after"].default is True
+    with pytest.raises(TypeError, match=r"GRU has no option 'nonlinearity'; it has num_layers, .*reset_after"):
+        nn.GRU(1, 2, nonlinearity="relu")

@@ -146,9 +146,7 @@ def test_entropies_from_the_definition(ids: list[int]) -> None:
     unigram = -sum(count / n * math.log2(count / n) for count in counts.values())
     assert unigram_entropy(ids) == pytest.approx(unigram, abs=1e-12)
     before, pairs = Counter(ids[:-1]), Counter(itertools.pairwise(ids))
-    bigram = -sum(
-        count / (n - 1) * math.log2(count / before[first]) for (first, _), count in pairs.items()
-    )
+    bigram = -sum(count / (n - 1) * math.log2(count / before[first]) for (first, _), count in pairs.items())
     assert bigram_entropy(ids) == pytest.approx(bigram, abs=1e-12) and bigram_entropy(ids) >= 0
 
 
@@ -187,9 +185,7 @@ def test_split_refuses_other_fractions(held_out: float) -> None:
 
 
 @given(batch=st.integers(1, 5), window=st.integers(1, 6), extra=st.integers(0, 100))
-def test_one_epoch_reads_each_character_once_and_in_order(
-    batch: int, window: int, extra: int
-) -> None:
+def test_one_epoch_reads_each_character_once_and_in_order(batch: int, window: int, extra: int) -> None:
     ids = np.arange(batch * window + 1 + extra)
     stream = Stream(ids, batch, window)
     epoch = [next(stream) for _ in range(stream.windows_per_epoch)]

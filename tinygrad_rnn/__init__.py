@@ -9,13 +9,14 @@ array([0.6397  , 0.136219, 0.019634])
 
 from . import bptt, errors, io, nn, optim
 from .draw import Drawing, draw
-from .functional import grad
+from .functional import grad, hessian, hvp, jacobian, jvp, vjp
 from .gradcheck import gradcheck
 from .io import load, save
 from .listing import Tape, tape
 from .ops.elementwise import relu, sigmoid, softplus
 from .ops.reduction import log_softmax, logsumexp, softmax
-from .tape import Op, enable_grad, is_grad_enabled, no_grad, scope
+from .recompute import checkpoint
+from .tape import Op, anomaly, enable_grad, is_grad_enabled, no_grad, scope
 from .tensor import Tensor, tensor
 
 __all__ = [
@@ -23,14 +24,20 @@ __all__ = [
     "Op",
     "Tape",
     "Tensor",
+    "anomaly",
     "bptt",
+    "checkpoint",
     "draw",
     "enable_grad",
     "errors",
     "grad",
     "gradcheck",
+    "hessian",
+    "hvp",
     "io",
     "is_grad_enabled",
+    "jacobian",
+    "jvp",
     "load",
     "log_softmax",
     "logsumexp",
@@ -45,4 +52,5 @@ __all__ = [
     "softplus",
     "tape",
     "tensor",
+    "vjp",
 ]

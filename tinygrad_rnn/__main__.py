@@ -15,9 +15,12 @@ def start() -> None:
     if not any(name in os.environ for name in LIMITS):
         os.environ.update(dict.fromkeys(LIMITS, "1"))
         os.execv(sys.executable, [sys.executable, "-m", "tinygrad_rnn", *sys.argv[1:]])
-    from .cli import main
+    try:
+        from .cli import main
 
-    sys.exit(main())
+        sys.exit(main())
+    except KeyboardInterrupt:  # while still importing
+        sys.exit(130)
 
 
 if __name__ == "__main__":

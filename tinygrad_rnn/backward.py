@@ -17,9 +17,10 @@ from typing import Any
 
 import numpy as np
 
+from .anomaly import check_backward
 from .cotangent import Waiting
 from .errors import DtypeError, FreedGraphError, ShapeError
-from .tape import Op, Record
+from .tape import Op, Record, mode
 
 Visitor = Callable[[Record, Any], None]
 
@@ -76,7 +77,7 @@ def sweep(
     records = reachable(outputs)
     through = set(records) if only is None else leading_to(records, only)
     useful = None if only is None else through | {x.record or x for x in only}
-    waiting = Waiting(recorded=as_tensors is not None)
+    waiting, watching = Waiting(recorded=as_tensors is not None), mode.anomaly
     for y, g in zip(outputs, gradients, strict=True):
         waiting.add(y, g)
     for record in records:
@@ -93,6 +94,8 @@ def sweep(
             continue
         try:
             for x, part in pull(record, g, useful, as_tensors):
+                if watching:
+                    check_backward(record, g, x, part)
                 waiting.add(x, part)
         except Exception as error:
             error.add_note(f"in the derivative rule of {record}")
@@ -191,7 +194,7 @@ def run_hooks(hooks: list[Callable[[Any], Any]] | None, g: Any, owner: Any) -> A
         if not hasattr(g, "array"):  # an array stays an array
             new = np.asarray(getattr(new, "array", new), dtype=g.dtype)
         elif not hasattr(new, "array"):
-            new = g * 0 + new
+            new = type(g)(new, dtype=g.dtype)
         g = new
     return g
 

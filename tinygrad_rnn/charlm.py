@@ -15,7 +15,8 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ import numpy as np
 from . import optim
 from .bptt import detach
 from .data import Stream, Vocabulary, python_docs, read_text, split
-from .errors import CheckpointError
+from .errors import CheckpointError, DataError
 from .io import load_arrays, save_arrays
 from .nn import GRU, LSTM, RNN, Dropout, Embedding, Linear, Module, cross_entropy
 from .tape import no_grad
@@ -89,7 +90,7 @@ class Settings:
 
     @property
     def source(self) -> str:
-        return self.text or "Python's documentation"
+        return Path(self.text).name if self.text else "Python's documentation"
 
     def read(self) -> str:
         return python_docs() if self.text is None else read_text(self.text)
@@ -128,6 +129,11 @@ class Run:
         loss.backward()
         if self.settings.clip:
             optim.clip_grad_norm_(self.model.parameters(), self.settings.clip)
+        if not math.isfinite(loss.item()):
+            raise FloatingPointError(
+                f"the loss became {loss.item()} at step {self.done + 1}: try a smaller learning rate than "
+                f"{self.settings.lr:g}, or a smaller --clip"
+            )
         self.optimizer.step()
         self.state = detach(state)  # what was remembered is kept; its past is not
         self.done += 1
@@ -183,7 +189,8 @@ class Run:
         Raises CheckpointError where the folder holds no run, or a damaged one, or the text has changed since.
         """
         arrays, about = load_arrays(run_file(folder, "checkpoint.safetensors"))
-        settings = Settings(**about["settings"] | ({} if steps is None else {"steps": steps}))
+        settings = saved_settings(about, folder / "checkpoint.safetensors")
+        settings = settings if steps is None else replace(settings, steps=steps)
         run = cls(settings)
         if run.digest != about["digest"]:
             raise CheckpointError(
@@ -219,13 +226,25 @@ def load_model(folder: Path) -> tuple[CharLM, Vocabulary, Settings]:
     Raises CheckpointError where the folder holds none, or a damaged one.
     """
     weights, about = load_arrays(run_file(folder, "model.safetensors"))
-    known = {field.name for field in fields(Settings)}
-    settings = Settings(**{key: value for key, value in about["settings"].items() if key in known})
+    settings = saved_settings(about, folder / "model.safetensors")
     vocabulary = Vocabulary(about["characters"])
     model = build(settings, len(vocabulary))
     model.load_state_dict(weights)
     model.eval()
     return model, vocabulary, settings
+
+
+def saved_settings(about: dict[str, Any], path: Path) -> Settings:
+    """The settings that a run's file holds; CheckpointError where it holds none, or others than this version knows."""
+    try:
+        return Settings(**about["settings"])
+    except (KeyError, TypeError):
+        raise CheckpointError(f"{path}: it holds no settings of a run that this version knows") from None
+
+
+def default_prompt(vocabulary: Vocabulary) -> str:
+    """How a sample begins where nothing is asked for: in a way that the model can read."""
+    return "The " if set("The ") <= set(vocabulary.characters) else vocabulary.characters[-1]
 
 
 def run_file(folder: Path, name: str) -> Path:
@@ -236,7 +255,6 @@ def run_file(folder: Path, name: str) -> Path:
     return folder / name
 
 
-@no_grad()
 def sample(
     model: CharLM,
     vocabulary: Vocabulary,
@@ -247,11 +265,19 @@ def sample(
 ) -> Iterator[str]:
     """Read the prompt, then draw one character after another from softmax(scores / temperature).
 
-    Temperature 0 takes the most probable character each time. Raises DataError for a character of the prompt that the
-    model never saw.
+    Temperature 0 takes the most probable character each time. Raises DataError for a prompt that is empty, or has a
+    character that the model never saw.
     """
-    rng = np.random.default_rng(rng)
-    ids, state = vocabulary.encode(prompt), None
+    if not prompt:
+        raise DataError("the prompt must have at least one character, for the model to go on from")
+    return _written(model, vocabulary, vocabulary.encode(prompt), length, temperature, np.random.default_rng(rng))
+
+
+@no_grad()
+def _written(
+    model: CharLM, vocabulary: Vocabulary, ids: np.ndarray, length: int, temperature: float, rng: np.random.Generator
+) -> Iterator[str]:
+    state = None
     for _ in range(length):
         scores, state = model(ids[:, None], state)
         last = scores.array[-1, 0].astype(np.float64)
@@ -265,5 +291,10 @@ def sample(
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
-    """The lines of a run's log."""
-    return [json.loads(line) for line in run_file(folder, "log.jsonl").read_text("utf-8").splitlines()]
+    """The lines of a run's log; one that a crash cut short is left out, and so is a log that is missing."""
+    lines = []
+    with suppress(FileNotFoundError):
+        for line in (folder / "log.jsonl").read_text("utf-8", "replace").splitlines():
+            with suppress(json.JSONDecodeError):
+                lines.append(json.loads(line))
+    return lines

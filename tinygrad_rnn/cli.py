@@ -7,8 +7,12 @@ Results go to standard output, progress and errors to standard error. Exit statu
 from __future__ import annotations
 
 import argparse
+import io
 import json
+import math
 import os
+import shlex
+import shutil
 import signal
 import sys
 import time
@@ -26,6 +30,9 @@ if TYPE_CHECKING:
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; gives the exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show a character gets its code
+            stream.reconfigure(errors="backslashreplace")
     arguments = parser().parse_args(argv)
     try:
         return int(arguments.command(arguments) or 0)
@@ -34,8 +41,11 @@ def main(argv: list[str] | None = None) -> int:
         return 130
     except BrokenPipeError:  # the reader has seen enough, as in `... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except (CheckpointError, DrawError) as error:
+        return 128 + signal.SIGPIPE
+    except MemoryError:
+        print("tinygrad-rnn: not enough memory for a model of this size", file=sys.stderr)
+        return 1
+    except (CheckpointError, DrawError, FloatingPointError) as error:
         print(f"tinygrad-rnn: {error}", file=sys.stderr)
         return 1
     except (ValueError, OSError) as error:
@@ -62,7 +72,7 @@ def parser() -> argparse.ArgumentParser:
     train.set_defaults(command=train_command)
     train.add_argument("--text", metavar="FILE", help="a UTF-8 text (Python's own documentation)")
     train.add_argument("--out", metavar="FOLDER", help="where to put the run (default: runs/1, runs/2, ...)")
-    train.add_argument("--resume", metavar="RUN", help="go on with a run; only --steps may be given besides")
+    train.add_argument("--resume", metavar="RUN", help="go on with a run, perhaps to more --steps")
     train.add_argument("--cell", choices=CELLS, help=f"({d.cell})")
     train.add_argument("--embedding", type=_positive, metavar="N", help=f"size of a character's vector ({d.embedding})")
     train.add_argument("--hidden", type=_positive, metavar="N", help=f"hidden units a layer ({d.hidden})")
@@ -84,7 +94,7 @@ def parser() -> argparse.ArgumentParser:
     sample = commands.add_parser("sample", help="let a trained model write", **wide)
     sample.set_defaults(command=sample_command)
     sample.add_argument("run", type=Path, metavar="RUN", help="the folder of a run")
-    sample.add_argument("--prompt", default="The ", metavar="TEXT", help="how the text begins ('The ')")
+    sample.add_argument("--prompt", metavar="TEXT", help="how the text begins ('The ')")
     sample.add_argument("--length", type=_positive, default=500, metavar="N", help="characters to write (500)")
     sample.add_argument(
         "--temperature", type=_real, default=0.7, metavar="X", help="below 1 safer, above 1 wilder (0.7)"
@@ -107,18 +117,23 @@ def train_command(arguments: argparse.Namespace) -> int:
     from .charlm import Run, Settings
     from .data import bigram_entropy, unigram_entropy
 
+    if arguments.text:
+        arguments.text = os.path.abspath(arguments.text)  # the run is continued and drawn from any folder
     given = {f.name: getattr(arguments, f.name) for f in fields(Settings) if getattr(arguments, f.name) is not None}
     if arguments.resume:
         if given.keys() - {"steps"} or arguments.out:
-            raise ValueError("--resume continues a run with the settings it has; only --steps may be given besides")
+            raise ValueError("--resume goes on with the settings the run has: besides it only --steps changes anything")
         folder = Path(arguments.resume)
         run = Run.resume(folder, given.get("steps"))
         _cut_log(folder, run.done)
     else:
         run = Run(Settings(**given))
         folder = _new_folder(arguments.out)
-        (folder / "settings.json").write_text(json.dumps(asdict(run.settings), indent=2) + "\n", "utf-8")
     settings = run.settings
+    if run.done >= settings.steps:
+        print(f"{folder} is finished, at step {run.done}; to train further, add --steps {2 * run.done}")
+        return 0
+    (folder / "settings.json").write_text(json.dumps(asdict(settings), indent=2) + "\n", "utf-8")
     levels = {"unigram": unigram_entropy(run.ids), "bigram": bigram_entropy(run.ids)}
     count = sum(p.size for p in run.model.parameters())
     print(f"text     {settings.source}: {len(run.ids):,} characters, {len(run.vocabulary)} distinct")
@@ -133,7 +148,7 @@ def train_command(arguments: argparse.Namespace) -> int:
         _train(run, folder, levels, arguments.save_every, arguments.quiet, signals)
         run.save(folder)
     if run.done < settings.steps:
-        print(f"stopped at step {run.done}, saved. To go on: tinygrad-rnn train --resume {folder}", file=sys.stderr)
+        print(f"stopped at step {run.done}, saved. To go on: {_program()} train --resume {folder}", file=sys.stderr)
         return 128 + signals[0]
     _report(run, folder, levels)
     return 0
@@ -144,8 +159,9 @@ def _train(run: Run, folder: Path, levels: dict[str, float], save_every: int, qu
     from tqdm import tqdm
 
     characters = run.settings.batch * run.settings.window
+    beaten = ", ".join(f"{name} {level:.2f}" for name, level in levels.items())
     since, at = time.perf_counter(), run.done
-    layout = "{percentage:3.0f}%|{bar:12}| {n_fmt}/{total_fmt} {elapsed}<{remaining}{postfix}"
+    layout = "{percentage:3.0f}%|{bar:4}|{n_fmt}/{total_fmt} {elapsed}<{remaining}{postfix}"  # 80 columns
     bar = tqdm(total=run.settings.steps, initial=run.done, bar_format=layout, disable=quiet or None, dynamic_ncols=True)
     with bar, (folder / "log.jsonl").open("a", encoding="utf-8") as log:
         while run.done < run.settings.steps and not signals:
@@ -158,24 +174,25 @@ def _train(run: Run, folder: Path, levels: dict[str, float], save_every: int, qu
                 bits = run.mean_bits()
                 line = {"step": run.done, "bits": round(bits, 6), "characters_per_second": round(rate)}
                 if run.done % 250 == 0 or last:
-                    line["held_out_bits"] = round(run.held_out_bits(), 6)
+                    held_out = run.held_out_bits()
+                    line |= {"held_out_bits": round(held_out, 6)} if math.isfinite(held_out) else {}
                 since, at = time.perf_counter(), run.done
                 log.write(json.dumps(line) + "\n")
                 log.flush()
-                bar.set_postfix_str(f"{bits:.2f} bits (bigram {levels['bigram']:.2f}), {rate / 1000:.0f}k char/s")
+                bar.set_postfix_str(f"{bits:.2f} bits ({beaten}) {rate / 1000:.0f}k c/s")
             if run.done % save_every == 0:
                 run.save(folder)
 
 
 def _report(run: Run, folder: Path, levels: dict[str, float]) -> None:
     """What the run ends with: the held-out figure, a sample, and the pictures."""
-    from .charlm import read_log, sample
+    from .charlm import default_prompt, read_log, sample
 
     held_out = run.held_out_bits()
     figures = ", ".join(f"{name} {level:.3f}" for name, level in levels.items())
     print(f"held out {held_out:.3f} bits a character ({figures})")
     run.model.eval()
-    prompt = "The " if set("The ") <= set(run.vocabulary.characters) else run.vocabulary.characters[-1]
+    prompt = default_prompt(run.vocabulary)
     text = prompt + "".join(sample(run.model, run.vocabulary, prompt, 400, 0.7, rng=run.settings.seed))
     run.model.train()
     (folder / "sample.txt").write_text(text + "\n", "utf-8")
@@ -186,7 +203,7 @@ def _report(run: Run, folder: Path, levels: dict[str, float]) -> None:
     except DrawError as error:  # matplotlib is an extra
         print(f"no loss.svg: {error}", file=sys.stderr)
     print(f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
-    print(f"next: tinygrad-rnn sample {folder} --prompt 'The ' --temperature 0.7")
+    print(f"next: {_program()} sample {folder} --prompt {shlex.quote(prompt)} --temperature 0.7")
 
 
 def save_loss_curve(path: Path, log: list[dict[str, Any]], levels: dict[str, float]) -> None:
@@ -200,11 +217,12 @@ def save_loss_curve(path: Path, log: list[dict[str, Any]], levels: dict[str, flo
 
 
 def sample_command(arguments: argparse.Namespace) -> None:
-    from .charlm import load_model, sample
+    from .charlm import default_prompt, load_model, sample
 
     model, vocabulary, _ = load_model(arguments.run)
-    written = sample(model, vocabulary, arguments.prompt, arguments.length, arguments.temperature, arguments.seed)
-    sys.stdout.write(arguments.prompt)
+    prompt = default_prompt(vocabulary) if arguments.prompt is None else arguments.prompt
+    written = sample(model, vocabulary, prompt, arguments.length, arguments.temperature, arguments.seed)
+    sys.stdout.write(prompt)
     for character in written:
         sys.stdout.write(character)
         sys.stdout.flush()
@@ -256,18 +274,27 @@ def _new_folder(out: str | None) -> Path:
         numbers = [int(path.name) for path in Path("runs").glob("*") if path.name.isdigit()]
         out = f"runs/{max(numbers, default=0) + 1}"
     folder = Path(out)
-    if (folder / "checkpoint.safetensors").exists() or (folder / "log.jsonl").exists():
+    if (folder / "checkpoint.safetensors").exists():
         raise ValueError(f"{folder} holds a run already: go on with --resume {folder}, or choose another --out")
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "log.jsonl").unlink(missing_ok=True)  # of a run that was killed before its first checkpoint
     return folder
 
 
 def _cut_log(folder: Path, done: int) -> None:
     """Forget the lines of a log that are newer than the checkpoint, so that going on writes them again."""
     from .charlm import read_log
+    from .io import write_atomically
 
     kept = [line for line in read_log(folder) if line["step"] <= done]
-    (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in kept), "utf-8")
+    write_atomically(folder / "log.jsonl", "".join(json.dumps(line) + "\n" for line in kept).encode())
+
+
+def _program() -> str:
+    """How to call this program from here: by its name, or by its path where it is not on the search path."""
+    if shutil.which("tinygrad-rnn"):
+        return "tinygrad-rnn"
+    return os.path.relpath(Path(sys.executable).parent / "tinygrad-rnn")
 
 
 def _version() -> str:

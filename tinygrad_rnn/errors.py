@@ -18,6 +18,10 @@ class OverwrittenError(GraphError):
     """A tensor was given new data between the forward pass that used it and the backward pass."""
 
 
+class AnomalyError(ArithmeticError):
+    """Within `tg.anomaly()`, an op or a derivative rule made the first nan or inf."""
+
+
 class ShapeError(ValueError):
     """Shapes that do not fit together."""
 

@@ -186,8 +186,8 @@ class RMSprop(Optimizer):
 class Adam(Optimizer):
     """p ← p - lr m̂ / (√v̂ + eps) (Kingma and Ba 2015, algorithm 1).
 
-        m ← β1 m + (1 - β1) g,     m̂ = m / (1 - β1^t)
-        v ← β2 v + (1 - β2) g²,    v̂ = v / (1 - β2^t)
+    m ← β1 m + (1 - β1) g,     m̂ = m / (1 - β1^t)
+    v ← β2 v + (1 - β2) g²,    v̂ = v / (1 - β2^t)
     """
 
     remembers = ("m", "v")
@@ -201,7 +201,8 @@ class Adam(Optimizer):
         weight_decay: float = 0.0,
     ) -> None:
         super().__init__(parameters, lr, weight_decay)
-        self.betas = (self.check("betas[0]", betas[0], below=1.0), self.check("betas[1]", betas[1], below=1.0))
+        b1, b2 = betas
+        self.betas = (self.check("betas[0]", b1, below=1.0), self.check("betas[1]", b2, below=1.0))
         self.eps = self.check("eps", eps)
 
     def update(self, k: int, p: np.ndarray, g: np.ndarray) -> np.ndarray:

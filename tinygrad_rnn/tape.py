@@ -11,10 +11,12 @@ Nothing here knows the Tensor class; `tensor.py` builds on this file.
 
 from __future__ import annotations
 
+import functools
+import inspect
 import itertools
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ContextDecorator, contextmanager
 from typing import Any, ClassVar, NamedTuple
 
@@ -35,10 +37,12 @@ class Step(NamedTuple):
 
 
 class Mode(threading.local):
-    """What this thread records: whether at all, and for which time step."""
+    """What this thread records: whether at all, whether it watches for nan and inf, and for which time step."""
 
     recording: bool = True
+    anomaly: bool = False
     step: Step | None = None
+    before: Sequence[bool] = ()  # what `Setting` will put back, innermost last
 
 
 mode = Mode()
@@ -51,7 +55,7 @@ class Op:
     ``g = dL/dy`` and returns ``dL/dx_i = (dy/dx_i)^T g``. It comes in one of two forms:
 
     - ``vjp(self, g, y, *xs)`` returns the gradient of the only input, or a tuple with one entry an input;
-    - ``vjp_a(self, g, y, a, b)``, ``vjp_b(...)``: one rule an input, in the order of the inputs, so that
+    - ``vjp_a(self, g, y, a, b)``, ``vjp_b(...)``: one rule an input, under its name in `forward`, so that
       the gradient of an input that needs none is never computed.
 
     Rules are plain NumPy. Given arrays they compute numbers; given Tensors (`create_graph=True`) the same
@@ -83,7 +87,10 @@ class Op:
         super().__init_subclass__(**kwargs)
         if "name" not in vars(cls):
             cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
-        rules = tuple(rule for key, rule in vars(cls).items() if key.startswith("vjp_"))
+        named = {key.removeprefix("vjp_"): rule for key, rule in vars(cls).items() if key.startswith("vjp_")}
+        code = getattr(vars(cls).get("forward"), "__code__", None)
+        inputs = code.co_varnames[1 : code.co_argcount] if code is not None else ()
+        rules = tuple(named[name] for name in (inputs if set(inputs) == set(named) else named))
         if rules or "vjp" in vars(cls):  # a subclass without rules of its own inherits its parent's
             cls.rules = rules
 
@@ -121,10 +128,11 @@ class Record:
     value   what came out: an array, or a tuple of arrays
     step    the layer and time step it belongs to, or None
     hooks   functions to call with the gradient, by output, or None
+    line    the user's line of code that applied the op, noted within `anomaly()`, else None
     kept    tensors whose `grad` is to be filled too (weakly), by output, or None
     """
 
-    __slots__ = ("__weakref__", "arrays", "hooks", "inputs", "kept", "op", "seq", "step", "value")
+    __slots__ = ("__weakref__", "arrays", "hooks", "inputs", "kept", "line", "op", "seq", "step", "value")
 
     def __init__(self, op: Op, inputs: Any, arrays: Any, value: Any) -> None:
         self.seq = next(clock)
@@ -135,35 +143,55 @@ class Record:
         self.step = mode.step
         self.hooks: dict[int, list[Callable[[Any], Any]]] | None = None
         self.kept: dict[int, Any] | None = None
+        self.line: str | None = None
 
     def free(self) -> None:
-        """Let go of the inputs and of every saved array; only the op and the step remain, for messages."""
-        self.inputs = self.arrays = self.value = None
+        """Let go of the inputs, every saved array and the hooks; only the op and the step remain, for messages."""
+        self.inputs = self.arrays = self.value = self.hooks = self.kept = None
 
     def __repr__(self) -> str:
         where = f" at {self.step}" if self.step else ""
         return f"<record {self.seq}: {self.op.name}{where}>"
 
 
-class _Recording(ContextDecorator):
-    """Switches recording on or off for this thread, as a context manager or a decorator."""
+class Setting(ContextDecorator):
+    """Sets one attribute of this thread's `mode`, as a context manager or a decorator."""
 
-    def __init__(self, on: bool) -> None:
-        self._on = on
-        self._before: list[bool] = []
+    def __init__(self, name: str, value: bool) -> None:
+        self.name, self.value = name, value
 
     def __enter__(self) -> None:
-        self._before.append(mode.recording)
-        mode.recording = self._on
+        mode.before = (*mode.before, getattr(mode, self.name))
+        setattr(mode, self.name, self.value)
 
     def __exit__(self, *_: object) -> None:
-        mode.recording = self._before.pop()
+        *mode.before, value = mode.before
+        setattr(mode, self.name, value)
 
-    def _recreate_cm(self) -> _Recording:
-        return _Recording(self._on)  # each decorated call gets its own, so recursion and threads are safe
+    def __call__(self, func: Any) -> Any:
+        if inspect.iscoroutinefunction(func) or inspect.isasyncgenfunction(func):
+            raise TypeError("a coroutine is not run where it is called: use the with statement inside, around no await")
+        return _each_step(self, func) if inspect.isgeneratorfunction(func) else super().__call__(func)
 
 
-def no_grad() -> _Recording:
+def _each_step(setting: Setting, func: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+    """A generator function that has the setting while it runs, and not while its caller does in between."""
+
+    @functools.wraps(func)
+    def steps(*args: Any, **kwargs: Any) -> Iterator[Any]:
+        values = func(*args, **kwargs)
+        while True:
+            with setting:
+                try:
+                    value = next(values)
+                except StopIteration:
+                    return
+            yield value
+
+    return steps
+
+
+def no_grad() -> Setting:
     """Record nothing within the block or the decorated function: faster, and without memory.
 
     >>> import tinygrad_rnn as tg
@@ -172,10 +200,10 @@ def no_grad() -> _Recording:
     ...     (w * 3).requires_grad
     False
     """
-    return _Recording(False)
+    return Setting("recording", False)
 
 
-def enable_grad() -> _Recording:
+def enable_grad() -> Setting:
     """Record again within a `no_grad` block.
 
     >>> import tinygrad_rnn as tg
@@ -184,7 +212,24 @@ def enable_grad() -> _Recording:
     ...     (w * 3).requires_grad
     True
     """
-    return _Recording(True)
+    return Setting("recording", True)
+
+
+def anomaly() -> Setting:
+    """Raise AnomalyError at the first nan or inf, forward or backward, naming the op, the time step and your line.
+
+    Each op notes the line it was called from, and everything computed is looked through: slower, for finding a fault.
+
+    >>> import numpy as np, tinygrad_rnn as tg
+    >>> x = tg.tensor([1.0, 0.0], requires_grad=True)
+    >>> with tg.anomaly(), np.errstate(divide="ignore"):
+    ...     np.sqrt(x).sum().backward()
+    Traceback (most recent call last):
+        ...
+    tinygrad_rnn.errors.AnomalyError: the derivative rule of op sqrt made inf at [1] of the gradient of its input 0,
+    which is 0 there. The op was applied in ...
+    """
+    return Setting("anomaly", True)
 
 
 def is_grad_enabled() -> bool:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .anomaly import check_forward, users_line
 from .arraylike import ArrayLike, plain
 from .backward import sweep
 from .errors import DtypeError, GraphError, NonScalarError, NotDifferentiableError, OverwrittenError, ShapeError
@@ -82,7 +83,8 @@ class Tensor(ArrayLike):
         """The array. That of a leaf may be written to; that of a result is read-only, since rules rely on it.
 
         What ops have computed from a leaf stays as it was: an array that was used is locked, and `data` is then a
-        fresh copy, the tensor's own from there on. Writing through an older reference raises NumPy's ValueError.
+        fresh copy, the tensor's own from there on. So ask for `data` each time: an array it gave earlier is no longer
+        the tensor's, and writing to it raises NumPy's ValueError.
         """
         if self.record is not None:
             self.array.flags.writeable = False
@@ -267,6 +269,10 @@ def apply(op: Op, *inputs: Any) -> Any:
     record = None
     if needed and mode.recording:
         record = Record(op, tuple(tensors), tuple(arrays), value)
+    if mode.anomaly:
+        check_forward(op, arrays, value)
+        if record is not None:
+            record.line = users_line()
     y = _result(value, record) if not several else tuple(_result(v, record, k) for k, v in enumerate(value))
     if cut is not None and record is None:  # what is made from a detached state alone still lies behind the cut
         for part in y if isinstance(y, tuple) else (y,):

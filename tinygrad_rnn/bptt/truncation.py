@@ -96,6 +96,10 @@ class Truncated:
         """
         if getattr(layer, "batch_first", False):
             raise ValueError("windows are cut along the first axis: with batch_first=True that is the batch, not time")
+        if getattr(layer, "bidirectional", False):
+            raise ValueError(
+                "windows need a layer that reads forwards: a bidirectional one has to see the whole sequence"
+            )
         spans = list(self.spans(len(x)))
         for span, following in zip(spans, [*spans[1:], None], strict=True):
             start_of_next = following.start if following is not None else span.stop
@@ -104,8 +108,8 @@ class Truncated:
                 if begin < end:
                     output, carried = layer(x[begin:end], carried)
                     outputs.append(output)
-                if end == start_of_next:
-                    state = detach(carried)
+                    if end == start_of_next:
+                        state = detach(carried)
             output = outputs[0] if len(outputs) == 1 else concatenate(outputs)
             yield slice(span.new, span.stop), output[span.new - span.start :], carried
 

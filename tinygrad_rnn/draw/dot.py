@@ -72,10 +72,13 @@ def write(drawing: Drawing) -> str:
             look = edge_looks("cut" if cut else "forward", colours)
             ends = tile.cell.id_of(link.source), tile.cell.id_of(link.target)
             graph.edge(*ends, pos=spline([tile.at(q) for q in points]), **look)
+    severed = {line.join.target for line in drawn.lines if line.join.kind == "cut"}
     for line in drawn.lines:
         join = line.join
         ends = join.source.id_of(join.box), join.target.id_of(join.target.template.entries[join.entry])
         look = edge_looks(join.kind, colours)
+        if join.kind == "cut" and join.source in severed:  # the word stands where the cut is, once for each state
+            del look["label"]
         if join.kind in ("state", "cut", "gather"):
             look["constraint"] = "false"
         graph.edge(*ends, pos=spline(line.points, line.whole), edgetooltip=escape(join.name), **look)

@@ -22,6 +22,14 @@ class Drawing:
     """A picture of a graph: first data (`nodes`, `edges`, `steps`), then ``svg()``, ``dot()`` and ``save(path)``.
 
     A notebook shows it as it is.
+
+    >>> import tinygrad_rnn as tg
+    >>> a = tg.tensor(2.0, requires_grad=True, name="a")
+    >>> picture = tg.draw(a * a)
+    >>> [(node.id, node.kind, node.label) for node in picture.nodes]
+    [('n_multiply', 'loss', 'loss = 4 ×'), ('n_a', 'leaf', 'a')]
+    >>> [(edge.source, edge.target) for edge in picture.edges]
+    [('n_a', 'n_multiply'), ('n_a', 'n_multiply')]
     """
 
     def __init__(self, picture: Picture, theme: str = "light", grads: bool = False, values: bool = False) -> None:
@@ -170,4 +178,8 @@ def draw(
     if grads and not root.requires_grad:
         raise GraphError("draw(grads=True) of a tensor that needs no gradient: there are none to show")
     picture = Picture(Reading(tape, names), level, steps, extra=bool(grads) + bool(values))
+    if values:
+        picture.notes.append("a number is the value of a result, ‖·‖ its norm")
+    if grads:
+        picture.notes.append("∇ is the gradient of the root with respect to a result, ‖·‖ its norm")
     return Drawing(picture, theme, grads, values)

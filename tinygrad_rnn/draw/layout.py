@@ -83,6 +83,15 @@ class _Graph:
         enters, leaves = set(request.left.values()), {box for box, _ in request.right}
         self.side = [-1 if v in enters else 1 if v in leaves else 0 for v in range(len(self.rank))]
 
+    def pull(self, v: int, u: int) -> float:
+        """How strongly v is drawn to its neighbour u: long edges are to be straight, and so is the main line.
+
+        Data and weights (boxes without inputs) stand beside what uses them, and push nothing out of its place.
+        """
+        if u >= self.real and v >= self.real:
+            return 8.0
+        return 1.0 if self.below[v] and self.below[u] else 0.1
+
     def _dummies(self, start: int, stop: int) -> list[int]:
         new = list(range(len(self.rank), len(self.rank) + max(0, stop - start)))
         self.rank.extend(range(start, stop))
@@ -198,7 +207,7 @@ def coordinates(graph: _Graph) -> list[float]:
             wanted, weights = [], []
             for v in layer:
                 near = graph.below[v] + graph.above[v] if both else graph.below[v] if upwards else graph.above[v]
-                pull = [8.0 if u >= graph.real and v >= graph.real else 1.0 for u in near]
+                pull = [graph.pull(v, u) for u in near]
                 weight = sum(pull)
                 wanted.append(sum(p * xs[u] for p, u in zip(pull, near, strict=True)) / weight if near else xs[v])
                 weights.append(weight or 0.2)

@@ -93,7 +93,7 @@ class Legend:
             x += need
         y += LINE if items else 0
         texts = [f"Weights: {'   '.join(self.shared)}"] if self.shared else []
-        texts += [fact[0].upper() + fact[1:] for fact in self.facts]
+        texts += [fact[:1].upper() + fact[1:] for fact in self.facts]
         for text in texts:
             for line in wrap(text, width):
                 out.append(_text(p, line, 0.0, y + 4))

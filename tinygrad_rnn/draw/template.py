@@ -84,9 +84,7 @@ class Template:
         return len(self.boxes) - 1
 
 
-def op_template(
-    reading: Reading, records: list[Record], rows: Rows, losses: set[Record], extra: int
-) -> Template:
+def op_template(reading: Reading, records: list[Record], rows: Rows, losses: set[Record], extra: int) -> Template:
     """One box a record."""
     t = Template()
     shared: dict[Source, int] = {}
@@ -112,9 +110,7 @@ def op_template(
     return t
 
 
-def cell_template(
-    reading: Reading, records: list[Record], rows: Rows, losses: set[Record], extra: int
-) -> Template:
+def cell_template(reading: Reading, records: list[Record], rows: Rows, losses: set[Record], extra: int) -> Template:
     """One box for all records of a step, its data and its weights below it."""
     t = Template(folded=True)
     step = records[0].step
@@ -185,10 +181,7 @@ def _state_outputs(reading: Reading, step: Step, records: list[Record]) -> list[
     """The states of a step as (name, value): what the next step uses, or what is called h or c, or the last result."""
     known = {(k, o) for k, o in reading.states.get(step.layer, ()) if k < len(records)}  # a step may be a shorter one
     places = known or {
-        (k, o)
-        for k, r in enumerate(records)
-        for o in range(r.op.outputs)
-        if reading.output_name(r, o) in ("h", "c")
+        (k, o) for k, r in enumerate(records) for o in range(r.op.outputs) if reading.output_name(r, o) in ("h", "c")
     }
     found = []
     for k, output in sorted(places, reverse=True) or [(len(records) - 1, 0)]:
@@ -234,7 +227,8 @@ def _entry_labels(reading: Reading, record: Record, shape: str) -> tuple[str, st
         return text.replace(f"_{MARK}", ""), "input", (text, shape), f"{text} {shape}: the entry of this step"
     named = f"{name}_{MARK} {shape}" if name else shape
     title = f"{named} = {text}, the entry of this step"
-    return name or "entry", "op", (shorten(text, 26), named), title
+    lines = (text, named) if len(text) <= 34 or not name else (f"{name}_{MARK}", shape)
+    return name or "entry", "op", lines, title
 
 
 def symbol_of(reading: Reading, record: Record) -> str:

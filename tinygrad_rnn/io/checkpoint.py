@@ -31,14 +31,10 @@ HEADER_LIMIT = 100_000_000  # bytes; the safetensors format's own
 # Ours is one metadata entry, not three: safetensors writes several in random order, and equal
 # contents should give equal files. Quotes inside names and values are escaped once more than these,
 # so nothing a user saves can look like a seal.
-SEAL = re.compile(
-    rb'"tinygrad_rnn":"\{\\"version\\": (\d{1,9}), \\"sha256\\": \\"([0-9a-f]{64})\\", '
-)
+SEAL = re.compile(rb'"tinygrad_rnn":"\{\\"version\\": (\d{1,9}), \\"sha256\\": \\"([0-9a-f]{64})\\", ')
 
 
-def save_arrays(
-    path: AnyPath, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, JSON] | None = None
-) -> None:
+def save_arrays(path: AnyPath, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, JSON] | None = None) -> None:
     """Save named arrays and JSON metadata to one checksummed safetensors file, atomically.
 
     Arrays are bool, integer or float, of any shape, layout and byte order. In metadata a tuple
@@ -74,9 +70,7 @@ def save_arrays(
     write_atomically(path, data)
 
 
-def load_arrays(
-    path: AnyPath, *, verify: bool = True
-) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def load_arrays(path: AnyPath, *, verify: bool = True) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Load what `save_arrays` saved: the arrays, sorted by name, and the metadata.
 
     With verify=False the checksum is not asked for, and any tool's safetensors file can be loaded.
@@ -213,8 +207,7 @@ def _read(path: AnyPath) -> tuple[bytes, int]:
             header_size = int.from_bytes(file.read(8), "little")
             if header_size > min(size - 8, HEADER_LIMIT):
                 raise CheckpointError(
-                    f"{where}: not a safetensors file, or cut short: "
-                    f"{size} bytes, declares a header of {header_size}"
+                    f"{where}: not a safetensors file, or cut short: {size} bytes, declares a header of {header_size}"
                 )
             file.seek(0)
             return file.read(), 8 + header_size

@@ -24,6 +24,8 @@ def save(state: Module | Mapping[str, Any], path: str | os.PathLike[str]) -> Non
     ...     tg.save(model, f"{folder}/model.safetensors")
     ...     model.load_state_dict(tg.load(f"{folder}/model.safetensors"))
     """
+    if not isinstance(state, Module | Mapping):
+        raise TypeError(f"tg.save needs a Module or a mapping of names to arrays, not {type(state).__name__}")
     arrays = state.state_dict() if isinstance(state, Module) else state
     save_arrays(path, {name: np.asarray(getattr(value, "array", value)) for name, value in arrays.items()})
 

@@ -1,13 +1,13 @@
 """Weights to and from PyTorch: its names and its layout, as plain arrays.
 
-    ours                       torch's
-    W_xh (I, G*H)              weight_ih_l0 (G*H, I): the transpose; gates in the same order
-    W_hh (H, G*H)              weight_hh_l0 (G*H, H)
-    b_h (G*H,)                 bias_ih_l0 + bias_hh_l0: two biases that only ever act as their sum,
-    b_hn (H,) of a GRU         except the last third of a GRU's bias_hh_l0, which the reset gate multiplies
-    W, b of Linear             weight (transposed), bias
-    W of Embedding             weight
-    gain, bias of LayerNorm    weight, bias
+ours                       torch's
+W_xh (I, G*H)              weight_ih_l0 (G*H, I): the transpose; gates in the same order
+W_hh (H, G*H)              weight_hh_l0 (G*H, H)
+b_h (G*H,)                 bias_ih_l0 + bias_hh_l0: two biases that only ever act as their sum,
+b_hn (H,) of a GRU         except the last third of a GRU's bias_hh_l0, which the reset gate multiplies
+W, b of Linear             weight (transposed), bias
+W of Embedding             weight
+gain, bias of LayerNorm    weight, bias
 """
 
 from __future__ import annotations

@@ -190,5 +190,3 @@ class Sequential(Module):
 
     def __getitem__(self, k: int) -> Module:
         return [module for _, module in self.children()][k]
-
-

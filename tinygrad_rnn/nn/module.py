@@ -52,6 +52,11 @@ class Module:
                 f"{type(self).__name__}.{name} is a parameter, and a {type(value).__name__} in its place would not be "
                 f"trained: set its values with .{name}.data = ..., or assign a tg.nn.Parameter"
             )
+        if not isinstance(value, Tensor) and any(isinstance(x, Parameter) for _, x in _within(name, value)):
+            raise TypeError(
+                f"{type(self).__name__}.{name}: a parameter within a list or dict would not be found, and so not "
+                "trained: make it an attribute"
+            )
         if isinstance(value, Parameter) and value.name is None:
             value.name = name
         object.__setattr__(self, name, value)
@@ -59,14 +64,9 @@ class Module:
     # ---------------------------------------------------------------- the walk
 
     def children(self) -> Iterator[tuple[str, Module]]:
-        """The modules held as attributes, or in lists held as attributes, with their names."""
+        """The modules held as attributes, also within lists, tuples and dicts, with their names."""
         for name, value in vars(self).items():
-            if isinstance(value, Module):
-                yield name, value
-            elif isinstance(value, list | tuple):
-                for k, item in enumerate(value):
-                    if isinstance(item, Module):
-                        yield f"{name}.{k}", item
+            yield from ((path, item) for path, item in _within(name, value) if isinstance(item, Module))
 
     def slots(self, prefix: str = "") -> Iterator[tuple[str, Module, str]]:
         """(full name, the module that holds the parameter, the attribute) for every parameter."""
@@ -150,6 +150,15 @@ class Module:
             return f"{type(self).__name__}({self.extra_repr()})"
         lines = [f"({name}): {child!r}".replace("\n", "\n  ") for name, child in children]
         return f"{type(self).__name__}({self.extra_repr()}\n  " + "\n  ".join(lines) + "\n)"
+
+
+def _within(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """What a nesting of lists, tuples and dicts holds, with a dotted name each."""
+    if isinstance(value, list | tuple | dict):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _within(f"{name}.{key}", item)
+    else:
+        yield name, value
 
 
 def functional_call(module: Module, tensors: Mapping[str, Tensor], *args: Any, **kwargs: Any) -> Any:

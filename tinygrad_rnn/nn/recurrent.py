@@ -137,6 +137,18 @@ class Recurrent(Module):
 
     cell_type: type[Cell]
 
+    __signature__: inspect.Signature
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Show the options of the cell among those of the layer, in help() and where a signature is completed."""
+        super().__init_subclass__(**kwargs)
+        if "cell_type" in vars(cls):
+            own = list(inspect.signature(Recurrent.__init__).parameters.values())[1:-1]  # without self and **options
+            of_cell = inspect.signature(cls.cell_type).parameters.values()
+            names = {p.name for p in own}
+            options = [p.replace(kind=p.KEYWORD_ONLY) for p in of_cell if p.name not in names]
+            cls.__signature__ = inspect.Signature([*own, *options])
+
     def __init__(
         self,
         input_size: int,
@@ -150,6 +162,10 @@ class Recurrent(Module):
         rng: Rng = None,
         **options: Any,
     ) -> None:
+        known = self.__signature__.parameters
+        for name in options:
+            if name not in known:
+                raise TypeError(f"{type(self).__name__} has no option {name!r}; it has {', '.join(list(known)[2:])}")
         self.input_size, self.hidden_size = positive("input_size", input_size), positive("hidden_size", hidden_size)
         self.num_layers = positive("num_layers", num_layers)
         self.batch_first, self.bidirectional = batch_first, bidirectional
@@ -283,8 +299,7 @@ class Recurrent(Module):
         }
         shown |= {"variational": self.dropout.shared is not None, "bidirectional": self.bidirectional}
         shown |= {**self._options, "dtype": self.cells[0].W_hh.dtype.name}
-        parameters = [inspect.signature(kind).parameters for kind in (Recurrent, self.cell_type)]
-        plain = {name: p.default for each in parameters for name, p in each.items()} | {"dtype": "float32"}
+        plain = {name: p.default for name, p in self.__signature__.parameters.items()} | {"dtype": "float32"}
         options = [f"{key}={value!r}" for key, value in shown.items() if value != plain.get(key)]
         return f"{type(self).__name__}({', '.join([str(self.input_size), str(self.hidden_size), *options])})"
 

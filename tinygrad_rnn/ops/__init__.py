@@ -1,8 +1,8 @@
 """The primitives, and the tables that connect them with NumPy's own functions.
 
-    UFUNCS      np.tanh(t), t + u, np.matmul(a, t): a NumPy ufunc and the op that differentiates it
-    FUNCTIONS   np.sum(t), np.concatenate([a, t]): any other NumPy function and ours of the same signature
-    PLAIN       np.argmax(t), np.shape(t), t > 0: answers without a derivative, given as plain arrays
+UFUNCS      np.tanh(t), t + u, np.matmul(a, t): a NumPy ufunc and the op that differentiates it
+FUNCTIONS   np.sum(t), np.concatenate([a, t]): any other NumPy function and ours of the same signature
+PLAIN       np.argmax(t), np.shape(t), t > 0: answers without a derivative, given as plain arrays
 """
 
 from __future__ import annotations

@@ -179,10 +179,11 @@ class Tanh(Op):
 
 
 class Sigmoid(Op):
-    """y = σ(x) = 1 / (1 + e^-x) = (1 + tanh(x / 2)) / 2, which overflows nowhere.  dy/dx = y (1 - y)."""
+    """y = σ(x) = 1 / (1 + e^-x).  dy/dx = y (1 - y)."""
 
     def forward(self, x: Any) -> Any:
-        return 0.5 * np.tanh(0.5 * x) + 0.5
+        z = np.exp(-np.abs(x))  # never overflows, and small y keep their digits
+        return np.where(x >= 0, 1, z) / (1 + z)
 
     def vjp(self, g: Any, y: Any, x: Any) -> Any:
         return g * (y * (1 - y))

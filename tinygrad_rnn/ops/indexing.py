@@ -31,14 +31,22 @@ class GetItem(Op):
 
 
 def plain_index(index: Any) -> Any:
-    """An index without Tensors, lists or arrays that somebody else may write to."""
-    if isinstance(index, tuple):
-        return tuple(plain_index(part) for part in index)
-    if isinstance(index, list | np.ndarray) or hasattr(index, "array"):
-        array = np.array(getattr(index, "array", index))
-        if array.size == 0 and isinstance(index, list):
-            array = array.astype(np.intp)
-        if array.dtype.kind not in "iub":
-            raise IndexError(f"an index array must hold integers or booleans, not {array.dtype}")
-        return array if array.ndim else array[()]
-    return index
+    """An index without Tensors, lists or arrays that somebody else may write to: numbers, slices, arrays of our own.
+
+    Whatever else NumPy would take as a list of places (a tuple inside a tuple, any object with ``__array__``) becomes
+    an array too, so that the gradient knows that places may repeat.
+    """
+    return tuple(map(_plain_part, index)) if isinstance(index, tuple) else _plain_part(index)
+
+
+def _plain_part(part: Any) -> Any:
+    if part is None or part is Ellipsis or isinstance(part, slice | np.integer):
+        return part
+    if isinstance(part, int) and not isinstance(part, bool):
+        return part
+    array = np.array(getattr(part, "array", part))
+    if array.size == 0 and not hasattr(part, "dtype"):
+        array = array.astype(np.intp)  # an empty list names no places
+    if array.dtype.kind not in "iub":
+        raise IndexError(f"getitem: an index array must hold integers or booleans, not {array.dtype}")
+    return array if array.ndim else array[()]

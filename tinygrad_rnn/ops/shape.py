@@ -192,7 +192,7 @@ def squeeze(a: Any, axis: Any = None) -> Any:
 
 def transpose(a: Any, axes: Any = None) -> Any:
     """As `np.transpose`."""
-    return Transpose(axes)(a)
+    return Transpose(None if axes is None else tuple(axes))(a)
 
 
 def swapaxes(a: Any, axis1: int, axis2: int) -> Any:

@@ -1,0 +1,277 @@
+"""Derivatives as functions, checkpointing, anomaly mode, and threads."""
+
+from __future__ import annotations
+
+import gc
+import threading
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tg
+from tinygrad_rnn.errors import AnomalyError, GraphError, NonScalarError
+
+rng = np.random.default_rng(0)
+X, Y = rng.standard_normal((2, 3)), rng.standard_normal(3)
+
+
+def f(x, y):
+    """R^(2x3) x R^3 -> R^2, R: not linear, and with mixed second derivatives."""
+    return np.tanh(x @ y) * np.exp(y[0]), (x * x).sum() * y[1]
+
+
+def numeric_jacobian(g, x, eps=1e-6):
+    columns = []
+    for index in np.ndindex(x.shape):
+        step = np.zeros_like(x)
+        step[index] = eps
+        columns.append((g(x + step) - g(x - step)) / (2 * eps))
+    return np.stack(columns, -1).reshape(*np.shape(g(x)), *x.shape)
+
+
+# ------------------------------------------------------------------ vjp, jvp, jacobian, hessian, hvp
+
+
+def test_jacobians_of_several_outputs_and_inputs():
+    J = tg.jacobian(f, (tg.tensor(X), tg.tensor(Y)))
+    for k in range(2):
+        by_x = numeric_jacobian(lambda x, k=k: f(x, Y)[k], X)
+        by_y = numeric_jacobian(lambda y, k=k: f(X, y)[k], Y)
+        np.testing.assert_allclose(J[k][0].data, by_x, atol=1e-8)
+        np.testing.assert_allclose(J[k][1].data, by_y, atol=1e-8)
+
+
+def test_vjp_and_jvp_are_products_with_the_jacobian():
+    J = tg.jacobian(f, (tg.tensor(X), tg.tensor(Y)))
+    v = (rng.standard_normal(2), rng.standard_normal(()))
+    values, (gx, gy) = tg.vjp(f, (X, Y), v)
+    np.testing.assert_array_equal(values[0].data, f(X, Y)[0])
+    for got, k in ((gx, 0), (gy, 1)):
+        expected = np.tensordot(v[0], J[0][k].data, 1) + v[1] * J[1][k].data
+        np.testing.assert_allclose(got.data, expected, rtol=1e-12)
+    u = (rng.standard_normal((2, 3)), rng.standard_normal(3))
+    _, (w0, w1) = tg.jvp(f, (X, Y), u)
+    for got, k in ((w0, 0), (w1, 1)):
+        expected = np.tensordot(J[k][0].data, u[0], 2) + np.tensordot(J[k][1].data, u[1], 1)
+        np.testing.assert_allclose(got.data, expected, rtol=1e-12)
+
+
+def loss(x, y):
+    return (np.tanh(x @ y) ** 2).sum() + (x[0] * y).sum() ** 2
+
+
+def test_hessian_and_its_products():
+    H = tg.hessian(loss, (X, Y))
+
+    def gradient(x, y):
+        return [g.data for g in tg.vjp(loss, (x, y))[1]]
+
+    np.testing.assert_allclose(H[0][1].data, numeric_jacobian(lambda y: gradient(X, y)[0], Y), atol=1e-7)
+    np.testing.assert_allclose(H[1][1].data, numeric_jacobian(lambda y: gradient(X, y)[1], Y), atol=1e-7)
+    np.testing.assert_allclose(H[0][0].data.reshape(6, 6), H[0][0].data.reshape(6, 6).T, atol=1e-12)
+    v = (rng.standard_normal((2, 3)), rng.standard_normal(3))
+    value, (hx, hy) = tg.hvp(loss, (X, Y), v)
+    assert value.item() == pytest.approx(float(loss(X, Y)))
+    np.testing.assert_allclose(hx.data, np.tensordot(H[0][0].data, v[0], 2) + H[0][1].data @ v[1], rtol=1e-10)
+    np.testing.assert_allclose(hy.data, np.tensordot(H[1][0].data, v[0], 2) + H[1][1].data @ v[1], rtol=1e-10)
+
+
+def test_derivatives_that_are_zero_everywhere():
+    constant = tg.tensor([1.0, 2.0])
+    for got in (
+        tg.vjp(lambda x: constant, Y, [1.0, 1.0])[1],
+        tg.jvp(lambda x: constant, Y, Y)[1],
+        tg.jacobian(lambda x: constant, Y),
+        tg.hessian(lambda x: (x * 2).sum(), Y),
+        tg.hvp(lambda x: (x * 2).sum(), Y, Y)[1],
+    ):
+        assert not got.data.any()
+    assert tg.hessian(lambda x: (x * 2).sum(), Y).shape == (3, 3)
+
+
+def test_they_leave_the_inputs_alone():
+    x = tg.tensor(Y, requires_grad=True)
+    tg.jacobian(np.tanh, x), tg.hvp(lambda x: (x**3).sum(), x, Y)
+    assert x.grad is None and x.record is None
+
+
+def test_functions_that_do_not_fit():
+    with pytest.raises(NonScalarError, match=r"hessian\(\).*shape \(3,\)"):
+        tg.hessian(np.tanh, Y)
+    with pytest.raises(TypeError, match="must return a Tensor"):
+        tg.jacobian(lambda x: 3.0, Y)
+    with pytest.raises(ValueError, match="1 vectors v for 2 inputs"):
+        tg.jvp(f, (X, Y), [X])
+    with pytest.raises(ValueError, match="at least one input"):
+        tg.vjp(lambda: tg.tensor(1.0), ())
+
+
+# ------------------------------------------------------------------ checkpoint
+
+
+def segment(x, state, W):
+    for _ in range(4):
+        state = np.tanh(x + state @ W)
+    return state, state * 2
+
+
+def run(through, create_graph=False):
+    x = tg.tensor(X[:, :2], requires_grad=True, name="x")
+    W = tg.tensor(np.eye(2) * 0.7, requires_grad=True, name="W")
+    U = tg.tensor([[0.5, -0.3], [0.1, 0.9]], requires_grad=True, name="U")  # used, but not given
+    state = tg.tensor(np.zeros((2, 2)))
+    total = 0.0
+    for _ in range(3):
+        state, twice = through(lambda x, s: segment(x @ U, s, W), x, state)
+        total = total + (twice * twice).sum()
+    return total, (x, W, U)
+
+
+def test_checkpoint_gives_the_same_gradients_also_of_weights_it_was_not_given():
+    plain, xs = run(lambda fn, *args: fn(*args))
+    kept, ys = run(tg.checkpoint)
+    assert [record.op.name for record in tg.tape(kept)].count("tanh") == 0 and len(tg.tape(plain)) > 40
+    plain.backward()
+    kept.backward()
+    assert kept.item() == plain.item()
+    for x, y in zip(xs, ys, strict=True):
+        np.testing.assert_allclose(y.grad, x.grad, rtol=1e-13)
+
+
+def test_checkpoint_can_be_differentiated_twice():
+    results = []
+    for through in (lambda fn, *args: fn(*args), tg.checkpoint):
+        total, xs = run(through)
+        gradients = tg.grad(total, xs, create_graph=True)
+        results.append(tg.grad(sum((g * g).sum() for g in gradients), xs))
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(b.data, a.data, rtol=1e-11)
+
+
+def test_checkpoint_of_constants_records_nothing():
+    y = tg.checkpoint(np.tanh, tg.tensor([1.0]))
+    assert not y.requires_grad
+    with tg.no_grad():
+        assert not tg.checkpoint(np.tanh, tg.tensor([1.0], requires_grad=True)).requires_grad
+
+
+def test_checkpoint_of_a_layer_with_its_state():
+    lstm = tg.nn.LSTM(2, 3, rng=0, dtype=float)
+    x = rng.standard_normal((8, 1, 2))
+    whole, _ = lstm(x)
+    (whole**2).sum().backward()
+    expected = {name: p.grad for name, p in lstm.named_parameters()}
+    lstm.zero_grad()
+    state, total = None, 0.0
+    for window in tg.bptt.windows(x, 3):
+        output, state = tg.checkpoint(lambda s, w=window: lstm(w, s), state)
+        total = total + (output**2).sum()
+    total.backward()
+    for name, p in lstm.named_parameters():
+        np.testing.assert_allclose(p.grad, expected[name], rtol=1e-12)
+
+
+def test_checkpoint_notices_a_function_that_changes():
+    dropout = tg.nn.Dropout(0.5, rng=0)
+    y = tg.checkpoint(dropout, tg.tensor(np.ones(20), requires_grad=True))
+    with pytest.raises(GraphError, match="other values when it was run again"):
+        y.sum().backward()
+
+
+def test_checkpoint_leaves_no_cycle():
+    gc.collect()
+    gc.disable()
+    try:
+        total, _ = run(tg.checkpoint)
+        total.backward()
+        del total, _
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
+
+
+# ------------------------------------------------------------------ anomaly mode
+
+
+def test_the_first_nan_of_the_forward_pass_is_named_with_its_line():
+    x = tg.tensor([1.0, -1.0], requires_grad=True)
+    with (
+        tg.anomaly(),
+        pytest.raises(AnomalyError, match=r"op log made nan at \[1\] from finite inputs") as caught,
+        np.errstate(all="ignore"),
+    ):
+        np.log(x) * 2
+    assert "np.log(x) * 2" in str(caught.value) and "test_functional.py" in str(caught.value)
+
+
+def test_the_step_of_an_unrolled_network_is_named():
+    def cell(x_t, h):
+        h = np.sqrt(h - x_t)
+        return h, h
+
+    with tg.anomaly(), np.errstate(all="ignore"), pytest.raises(AnomalyError, match="op sqrt at cell t=3"):
+        tg.nn.unroll(cell, tg.tensor([0.5, 0.5, 9.0, 0.5], requires_grad=True), tg.tensor(4.0))
+
+
+def test_the_first_inf_of_the_backward_pass_is_named_with_the_forward_line():
+    x = tg.tensor([4.0, 0.0], requires_grad=True)
+    with tg.anomaly(), np.errstate(all="ignore"):
+        y = np.sqrt(x)  # the culprit
+        total = (y * y).sum() + y.sum()
+        with pytest.raises(AnomalyError, match=r"rule of op sqrt made inf at \[1\].*which is 0 there") as caught:
+            total.backward()
+    assert "y = np.sqrt(x)  # the culprit" in str(caught.value)
+
+
+def test_infinities_that_were_given_are_no_anomaly():
+    scores = tg.tensor([1.0, -np.inf, 2.0], requires_grad=True)
+    with tg.anomaly():
+        tg.logsumexp(scores).backward()
+    assert np.isfinite(scores.grad).all()
+
+
+def test_outside_anomaly_nothing_is_checked():
+    x = tg.tensor(-1.0, requires_grad=True)
+    with np.errstate(all="ignore"):
+        assert np.isnan(np.log(x).item())
+        with tg.anomaly():
+            pass
+        assert np.isnan(np.log(x).item())
+
+
+# ------------------------------------------------------------------ threads
+
+
+def test_threads_have_tapes_and_modes_of_their_own():
+    def train(seed):
+        generator = np.random.default_rng(seed)
+        rnn = tg.nn.RNN(2, 4, rng=seed)
+        optimizer = tg.optim.SGD(rnn.parameters(), lr=0.1)
+        for _ in range(15):
+            output, _ = rnn(generator.standard_normal((5, 2, 2)))
+            optimizer.zero_grad()
+            (output * output).mean().backward()
+            optimizer.step()
+        return rnn.state_dict()
+
+    expected = [train(seed) for seed in range(6)]
+    results = [None] * 6
+    modes = []
+
+    def work(seed):
+        results[seed] = train(seed)
+
+    def quiet():
+        with tg.no_grad():
+            for _ in range(200):
+                modes.append((tg.tensor(1.0, requires_grad=True) * 2).requires_grad)
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(6)] + [threading.Thread(target=quiet)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not any(modes) and tg.is_grad_enabled()
+    for a, b in zip(expected, results, strict=True):
+        for name in a:
+            np.testing.assert_array_equal(a[name], b[name])

@@ -1,0 +1,44 @@
+"""The package as a whole: what importing it costs, what it exports, and that its pictures are its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import tinygrad_rnn as tg
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_importing_it_imports_numpy_alone():
+    code = """
+        import sys, numpy
+        before = set(sys.modules)
+        import tinygrad_rnn
+        names = {name.split(".")[0] for name in set(sys.modules) - before}
+        others = names - {"tinygrad_rnn", "numpy"} - set(sys.stdlib_module_names)
+        print(sorted(name for name in others if "cython" not in name))  # numpy.random brings Cython's run time
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True)
+    assert done.stdout == "[]\n", done
+
+
+def test_every_exported_name_is_there():
+    for module in (tg, tg.nn, tg.bptt, tg.io):
+        for name in module.__all__:
+            assert getattr(module, name) is not None
+    assert (ROOT / "tinygrad_rnn" / "py.typed").exists()
+
+
+def test_the_top_level_holds_what_was_agreed():
+    agreed = {"pyproject.toml", "tinygrad_rnn", "tests", "examples", "docs", "README.md", "LICENSE"}
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout.splitlines()
+    assert {path.split("/")[0] for path in tracked if not path.startswith(".")} <= agreed
+
+
+def test_the_pictures_of_the_documentation_are_what_the_example_draws(tmp_path):
+    subprocess.run([sys.executable, ROOT / "examples" / "pictures.py", tmp_path], check=True, capture_output=True)
+    made = {path.name: path.read_text("utf-8") for path in tmp_path.iterdir()}
+    assert made == {path.name: path.read_text("utf-8") for path in (ROOT / "docs" / "pictures").iterdir()}

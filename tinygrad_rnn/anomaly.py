@@ -1,0 +1,61 @@
+"""Where the first nan or inf came from: the checks within `tg.anomaly()`."""
+
+from __future__ import annotations
+
+import linecache
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import AnomalyError
+from .tape import Op, Record, mode
+
+_OURS = (str(Path(__file__).parent), str(Path(np.__file__).parent))
+
+
+def users_line() -> str:
+    """The innermost line being executed that is neither ours nor NumPy's."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_OURS):
+        frame = frame.f_back
+    file, number = frame.f_code.co_filename, frame.f_lineno
+    return f"{file}:{number}: {linecache.getline(file, number).strip()}"
+
+
+def check_forward(op: Op, arrays: list[Any], value: Any) -> None:
+    """Raise where the outputs of an op hold the first nan or inf: its inputs held none."""
+    if not all(np.all(np.isfinite(a)) for a in arrays):
+        return
+    for y in value if op.outputs > 1 else (value,):
+        if not np.all(np.isfinite(y)):
+            place, what = _first(y)
+            where = f" at {mode.step}" if mode.step else ""
+            raise AnomalyError(f"op {op.name}{where} made {what}{place} from finite inputs, in {users_line()}")
+
+
+def check_backward(record: Record, g: Any, x: Any, part: Any) -> None:
+    """Raise where the gradient of an input holds the first nan or inf: that of the output held none."""
+    part = getattr(part, "part", part)  # of an indexed gradient, what is not zero
+    part = getattr(part, "array", part)
+    gs = g if record.op.outputs > 1 else (g,)
+    if np.all(np.isfinite(part)) or not all(np.all(np.isfinite(getattr(h, "array", h))) for h in gs):
+        return
+    k = next(k for k, tensor in enumerate(record.inputs or ()) if tensor is x)
+    place, what = _first(part)
+    array = (record.arrays or ())[k]
+    held = f", which is {array[np.nonzero(~np.isfinite(part))][0]:.6g} there" if np.shape(part) == array.shape else ""
+    where = f" at {record.step}" if record.step else ""
+    line = record.line or "a line outside tg.anomaly(), so not noted"
+    raise AnomalyError(
+        f"the derivative rule of op {record.op.name}{where} made {what}{place} of the gradient of its input {k}{held}. "
+        f"The op was applied in {line}"
+    )
+
+
+def _first(array: Any) -> tuple[str, str]:
+    """The place and the kind of the first entry that is not finite."""
+    index = tuple(int(k) for k in np.argwhere(~np.isfinite(array))[0])
+    value = np.asarray(array)[index]
+    return (f" at [{', '.join(map(str, index))}]" if index else ""), "nan" if np.isnan(value) else f"{value}"

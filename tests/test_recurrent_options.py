@@ -253,6 +253,13 @@ def test_a_mask_costs_an_op_a_state_and_one_for_the_output_and_nothing_where_all
     assert len(tg.tape(loss(lengths=[5, 5]))) == len(tg.tape(loss()))
 
 
+def test_a_carried_state_is_taken_apart_and_nothing_more() -> None:
+    layer, x = make("LSTM", 2, 3, num_layers=2), np.ones((3, 2, 2))
+    state = tuple(tg.tensor(np.ones((2, 2, 3)), requires_grad=True) for _ in "hc")
+    without = len(tg.tape(layer(x)[0].sum()))
+    assert len(tg.tape(layer(x, state)[0].sum())) == without + 4  # h and c of two layers
+
+
 def test_lengths_pass_dropout_between_layers_and_keep_float32() -> None:
     layer = nn.LSTM(2, 3, num_layers=2, bidirectional=True, dropout=0.5, rng=0)
     x = tg.tensor(np.ones((5, 2, 2), np.float32), requires_grad=True)

@@ -45,13 +45,22 @@ def check_backward(record: Record, g: Any, x: Any, part: Any) -> None:
     k = next(k for k, tensor in enumerate(record.inputs or ()) if tensor is x)
     place, what = _first(part)
     array = (record.arrays or ())[k]
-    held = f", which is {array[np.nonzero(~np.isfinite(part))][0]:.6g} there" if np.shape(part) == array.shape else ""
+    held = f", which is {array[~np.isfinite(part)][0]:.6g} there" if np.shape(part) == array.shape else ""
     where = f" at {record.step}" if record.step else ""
     line = record.line or "a line outside tg.anomaly(), so not noted"
     raise AnomalyError(
         f"the derivative rule of op {record.op.name}{where} made {what}{place} of the gradient of its input {k}{held}. "
         f"The op was applied in {line}"
     )
+
+
+def check_start(caller: str, y: Any, g: Any) -> None:
+    """Raise where the gradient given to start from, dL/dy, holds nan or inf: no op made it."""
+    g = getattr(g, "array", g)
+    if not np.all(np.isfinite(g)):
+        place, what = _first(g)
+        of = "a leaf" if y.op is None else f"the result of op {y.op.name}"
+        raise AnomalyError(f"{caller}: the gradient given for {of} holds {what}{place}, in {users_line()}")
 
 
 def _first(array: Any) -> tuple[str, str]:

@@ -19,7 +19,7 @@ import numpy as np
 
 from .anomaly import check_backward
 from .cotangent import Waiting
-from .errors import DtypeError, FreedGraphError, ShapeError
+from .errors import DtypeError, FreedGraphError, GraphError, ShapeError
 from .tape import Op, Record, mode
 
 Visitor = Callable[[Record, Any], None]
@@ -36,7 +36,14 @@ def reachable(outputs: Iterable[Any]) -> list[Record]:
         for x in record.inputs:
             if x is not None and x.requires_grad:
                 maker = x.record
-                if maker is not None and maker not in seen:
+                if maker is None:
+                    continue
+                if maker.seq >= record.seq:
+                    raise GraphError(
+                        f"the graph has a cycle: an input of {record} came out of {maker}, which is not older. Neither "
+                        "the record of a tensor nor the inputs of a record are to be set by hand"
+                    )
+                if maker not in seen:
                     seen.add(maker)
                     stack.append(maker)
     return sorted(seen, key=_seq, reverse=True)

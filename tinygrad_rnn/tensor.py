@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .anomaly import check_forward, users_line
+from .anomaly import check_forward, check_start, users_line
 from .arraylike import ArrayLike, plain
 from .backward import sweep
 from .errors import DtypeError, GraphError, NonScalarError, NotDifferentiableError, OverwrittenError, ShapeError
@@ -261,7 +261,7 @@ def apply(op: Op, *inputs: Any) -> Any:
             tensors.append(None)
     try:
         value = op.forward(*arrays)
-    except (ValueError, IndexError, TypeError) as error:
+    except (ValueError, IndexError, TypeError, OverflowError) as error:
         raise _explained(error, op, arrays) from None
     several = op.outputs > 1
     if several or type(value) is not np.ndarray:
@@ -352,6 +352,8 @@ def start_gradient(y: Tensor, gradient: Any, caller: str) -> Any:
         g = _as_array(gradient, y.dtype, f"the gradient of {caller}")
     if g.shape != y.shape:
         raise ShapeError(f"{caller}: the gradient has shape {g.shape}, but the tensor has shape {y.shape}")
+    if mode.anomaly:
+        check_start(caller, y, g)
     return g
 
 
@@ -374,16 +376,23 @@ def _as_array(data: Any, dtype: Any, what: str = "a tensor") -> np.ndarray:
     new = array.dtype if dtype is None else np.dtype(dtype)
     for given in (array.dtype, new):
         if given.kind not in "fiub":
-            raise DtypeError(f"{what} needs real numbers, not dtype {given}")
+            cure = ": it holds None, integers beyond 64 bits (make them floats), or no numbers" * (given.kind == "O")
+            raise DtypeError(f"{what} needs real numbers, not dtype {given}{cure}")
     return array.astype(new, copy=False)
 
 
 def _explained(error: Exception, op: Op, arrays: list[Any]) -> Exception:
     """The same failure, saying which op it was, of what, and in which step."""
-    shapes = ", ".join(f"{a.dtype}{list(a.shape)}" if isinstance(a, np.ndarray) else repr(a) for a in arrays)
+    shapes = ", ".join(map(_described, arrays))
     where = f" at {mode.step}" if mode.step else ""
     message = f"{op.name} of {shapes}{where}: {error}"
-    for kind in (np.exceptions.AxisError, IndexError, TypeError):
+    for kind in (np.exceptions.AxisError, IndexError, TypeError, OverflowError):
         if isinstance(error, kind):
             return kind(message)
     return ShapeError(message)
+
+
+def _described(a: Any) -> str:
+    if isinstance(a, np.ndarray):
+        return f"{a.dtype}{list(a.shape)}"
+    return f"an integer of {a.bit_length()} bits" if isinstance(a, int) and a.bit_length() > 64 else repr(a)

@@ -54,7 +54,7 @@ def unroll(
     """
     T = len(x)
     if T == 0:
-        raise ShapeError(f"unroll needs a sequence of at least one time step, and x has shape {x.shape}")
+        raise ShapeError(f"unroll needs a sequence of at least one time step, and x has shape {np.shape(x)}")
     n = None if lengths is None else check_lengths(lengths, T, np.shape(x)[1:2], "unroll")
     outputs: list[Any] = [None] * T
     with scope(name) as at:

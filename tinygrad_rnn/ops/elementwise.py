@@ -74,7 +74,10 @@ class Divide(Elementwise):
 
 
 class Power(Elementwise):
-    """y = a^b.  dy/da = b a^(b-1), which is 0 where a = b = 0;  dy/db = y log a, which is 0 where a = 0."""
+    """y = a^b.  dy/da = b a^(b-1), which is 0 where a = b = 0;  dy/db = y log a, which is 0 where a = 0 <= b.
+
+    As in NumPy, a negative a to the power of a fraction is nan. So is dy/db of a negative a: its powers near b are.
+    """
 
     forward = np.power
 

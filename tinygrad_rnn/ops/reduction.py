@@ -38,10 +38,13 @@ class Sum(Reduction):
 
 
 class Mean(Reduction):
-    """y = (Σ x) / n.  dy/dx = 1 / n."""
+    """y = (Σ x) / n, which is nan, with NumPy's warning, where n = 0.  dy/dx = 1 / n."""
 
     def forward(self, x: Any) -> Any:
-        return np.mean(x, self.axis, keepdims=self.keepdims)
+        if np.size(x):
+            return np.mean(x, self.axis, keepdims=self.keepdims)
+        with np.errstate(invalid="ignore"):  # 0 / 0 would warn a second time
+            return np.mean(x, self.axis, keepdims=self.keepdims)
 
     def vjp(self, g: Any, y: Any, x: Any) -> Any:
         return np.broadcast_to(self.kept(g, x) * (y.size / x.size if x.size else 0.0), x.shape)
@@ -137,6 +140,8 @@ def logsumexp(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
 
 def softmax(a: Any, axis: int = -1) -> Any:
     """e^x / Σ e^x along an axis: positive numbers that add up to 1.
+
+    An entry of -inf has weight 0. Where all are -inf, or one is inf or nan, the weights are nan.
 
     >>> import tinygrad_rnn as tg
     >>> tg.softmax(tg.tensor([0.0, 0.0])).data

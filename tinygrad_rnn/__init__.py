@@ -14,6 +14,7 @@ from .gradcheck import gradcheck
 from .io import load, save
 from .listing import Tape, tape
 from .ops.elementwise import relu, sigmoid, softplus
+from .ops.functions import elu, gelu, leaky_relu
 from .ops.reduction import log_softmax, logsumexp, softmax
 from .tape import Op, enable_grad, is_grad_enabled, no_grad, scope
 from .tensor import Tensor, tensor
@@ -25,12 +26,15 @@ __all__ = [
     "Tensor",
     "bptt",
     "draw",
+    "elu",
     "enable_grad",
     "errors",
+    "gelu",
     "grad",
     "gradcheck",
     "io",
     "is_grad_enabled",
+    "leaky_relu",
     "load",
     "log_softmax",
     "logsumexp",

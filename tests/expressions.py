@@ -171,7 +171,7 @@ MORE: dict[str, Callable[..., Any]] = {
     "arccosh": lambda a, b: np.arccosh(1.1 + a * a),
     "sinh": lambda a, b: np.sinh(np.sin(a)),
     "cosh": lambda a, b: np.cosh(np.sin(a)),
-    "sinc": lambda a, b: np.sinc(a),
+    "sinc": lambda a, b: np.sinc(1.5 + np.tanh(a)),
     "gelu": lambda a, b: tg.gelu(a),
     "elu": lambda a, b: tg.elu(a),
     "leaky_relu": lambda a, b: tg.leaky_relu(a, 0.2),
@@ -179,7 +179,7 @@ MORE: dict[str, Callable[..., Any]] = {
     "nan_to_num": lambda a, b: np.nan_to_num(a),
     "prod": last(lambda a: np.prod(np.tanh(a), axis=-1)),
     "var": full(lambda a: np.var(a, keepdims=True)),
-    "std": last(lambda a: np.std(np.concatenate([a, a + 1, a * 0], -1), axis=-1, ddof=1)),
+    "std": full(lambda a: np.std(np.concatenate([a, a + 1, a * 0], axis=None), ddof=1)),
     "median": last(lambda a: np.median(a, axis=-1)),
     "ptp": last(lambda a: np.ptp(a, axis=-1)),
     "average": last(lambda a: np.average(a, axis=-1, weights=1.5 + np.sin(a))),
@@ -220,6 +220,10 @@ MORE: dict[str, Callable[..., Any]] = {
     "matrix_power": square(np.eye(3), lambda a, eye: np.linalg.matrix_power(np.tanh(a), 3)),
 }
 OURS |= MORE
+
+KINKED = ("max", "maximum", "minimum", "relu", "sqrt", "clip", "remainder", "fmod", "fmax", "fmin", "copysign", "floor")
+KINKED += ("leaky_relu", "elu", "median", "ptp", "amin", "sort", "norm 3")
+"""Operations with places where differences cannot tell the derivative."""
 
 
 def theirs(torch: Any) -> dict[str, Callable[..., Any]]:
@@ -290,7 +294,7 @@ def theirs_too(torch: Any) -> dict[str, Callable[..., Any]]:
         "arccosh": lambda a, b: torch.arccosh(1.1 + a * a),
         "sinh": lambda a, b: torch.sinh(torch.sin(a)),
         "cosh": lambda a, b: torch.cosh(torch.sin(a)),
-        "sinc": lambda a, b: torch.sinc(a),
+        "sinc": lambda a, b: torch.sinc(1.5 + torch.tanh(a)),
         "gelu": lambda a, b: F.gelu(a),
         "elu": lambda a, b: torch.where(a > 0, a, torch.exp(torch.where(a > 0, 0.0, a)) - 1),
         "leaky_relu": lambda a, b: F.leaky_relu(a, 0.2),
@@ -298,7 +302,7 @@ def theirs_too(torch: Any) -> dict[str, Callable[..., Any]]:
         "nan_to_num": lambda a, b: torch.nan_to_num(a),
         "prod": last(lambda a: torch.prod(torch.tanh(a), -1)),
         "var": full(lambda a: torch.var(a, correction=0).reshape((1,) * a.ndim)),
-        "std": last(lambda a: torch.var(torch.cat([a, a + 1, a * 0], -1), -1) ** 0.5),
+        "std": full(lambda a: torch.std(torch.cat([a.ravel(), a.ravel() + 1, a.ravel() * 0]))),
         "median": last(lambda a: middle(torch, a)),
         "ptp": last(lambda a: torch.amax(a, -1) - torch.amin(a, -1)),
         "average": last(lambda a: (a * (1.5 + torch.sin(a))).sum(-1) / (1.5 + torch.sin(a)).sum(-1)),

@@ -7,7 +7,9 @@ come the conventions of docs/functions.md, row by row, and what is refused.
 
 import math
 import os
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +18,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
+from tinygrad_rnn import ops
+from tinygrad_rnn.errors import DtypeError, NotDifferentiableError
 
 
 class Call(NamedTuple):
@@ -90,22 +94,22 @@ def row(function: Callable[[Draw], Call]) -> Callable[[Draw], Call]:
 
 # ------------------------------------------------------------------ scalar functions: name, name in PyTorch, domain
 
+
+def same(names: str, low: float = -2, high: float = 2) -> list[tuple[str, str | None, tuple[float, float]]]:
+    """Functions with the same name in PyTorch."""
+    return [(name, name, (low, high)) for name in names.split()]
+
+
 UNARY = [
-    *[
-        (name, name, (-2, 2))
-        for name in ["negative", "sign", "square", "exp", "exp2", "expm1", "sin", "cos", "sinh", "cosh", "tanh"]
-    ],
-    *[
-        (name, name, (-2, 2))
-        for name in ["arctan", "arcsinh", "sinc", "floor", "ceil", "trunc", "deg2rad", "rad2deg", "positive"]
-    ],
-    *[(name, "abs", (-2, 2)) for name in ("absolute", "fabs")],
-    *[(name, name, (0.05, 3)) for name in ["sqrt", "log", "log2", "log10", "log1p", "reciprocal"]],
-    *[(name, name, (-0.97, 0.97)) for name in ["arcsin", "arccos", "arctanh"]],
-    *[("tan", "tan", (-1.4, 1.4)), ("arccosh", "arccosh", (1.02, 4)), ("cbrt", None, (0.1, 2))],
-    *[("rint", "round", (-2, 2)), ("degrees", "rad2deg", (-2, 2)), ("radians", "deg2rad", (-2, 2))],
-    *[("conjugate", "conj_physical", (-2, 2)), ("fix", "trunc", (-2, 2)), ("real", "positive", (-2, 2))],
-    *[("copy", "clone", (-2, 2))],
+    *same("negative sign square exp exp2 expm1 sin cos sinh cosh tanh arctan arcsinh sinc floor ceil trunc"),
+    *same("deg2rad rad2deg positive"),
+    *same("sqrt log log2 log10 log1p reciprocal", 0.05, 3),
+    *same("arcsin arccos arctanh", -0.97, 0.97),
+    *same("tan", -1.4, 1.4),
+    *same("arccosh", 1.02, 4),
+    *[("absolute", "abs", (-2, 2)), ("fabs", "abs", (-2, 2)), ("cbrt", None, (0.1, 2)), ("rint", "round", (-2, 2))],
+    *[("degrees", "rad2deg", (-2, 2)), ("radians", "deg2rad", (-2, 2)), ("conjugate", "conj_physical", (-2, 2))],
+    *[("fix", "trunc", (-2, 2)), ("real", "positive", (-2, 2)), ("copy", "clone", (-2, 2))],
 ]
 for name_, torchs, span_ in UNARY:
 
@@ -163,11 +167,7 @@ def round_(draw: Draw) -> Call:
 
 
 BINARY = [
-    *[
-        (name, name, (-2, 2))
-        for name in ["add", "subtract", "multiply", "logaddexp", "logaddexp2", "hypot", "maximum", "minimum"]
-    ],
-    *[(name, name, (-2, 2)) for name in ["fmax", "fmin", "arctan2", "copysign"]],
+    *same("add subtract multiply logaddexp logaddexp2 hypot maximum minimum fmax fmin arctan2 copysign"),
     *[("divide", "divide", (0.3, 2)), ("power", "pow", (0.3, 2)), ("floor_divide", None, (0.3, 2))],
 ]
 for name_, torchs, span_ in BINARY:
@@ -829,7 +829,7 @@ def agree(actual: list[np.ndarray], expected: list[np.ndarray], tolerance: float
 
 @pytest.mark.oracle
 @pytest.mark.parametrize("name", TABLE)
-@settings(max_examples=int(os.environ.get("EXAMPLES", 25)))
+@settings(max_examples=int(os.environ.get("EXAMPLES", 15)))
 @given(data=st.data())
 def test_values_and_derivatives(torch: Any, name: str, data: st.DataObject) -> None:
     draw = Draw(data)
@@ -879,3 +879,305 @@ def test_values_and_derivatives(torch: Any, name: str, data: st.DataObject) -> N
 
 def zeros_for_arrays(xs: list[Any]) -> list[np.ndarray]:
     return [np.zeros(x.shape) if x.grad is None else x.grad for x in xs]
+
+
+# ------------------------------------------------------------------ the conventions, in the order of docs/functions.md
+
+INF, NAN = math.inf, math.nan
+EYE, ONES = [[1.0, 0.0], [0.0, 1.0]], [[1.0, 1.0], [1.0, 1.0]]
+STEPS = (np.sign, np.floor, np.ceil, np.trunc, np.rint, np.round)
+
+CONVENTIONS: list[tuple[str, list[tuple[Any, list[Any], list[Any]]]]] = [
+    ("`np.absolute`, `np.fabs` | at 0", [(f, [[0.0]], [[0.0]]) for f in (np.absolute, np.fabs, abs)]),
+    (
+        "`np.sign`, `np.floor`, `np.ceil`, `np.trunc`, `np.rint`, `np.round` | everywhere, also at a jump",
+        [(f, [[0.0, 1.0, 0.5, -2.3]], [[0.0] * 4]) for f in STEPS],
+    ),
+    (
+        "`np.remainder`, `np.fmod` | at a jump",
+        [(f, [[4.0, -4.0], [2.0, 2.0]], [[1.0, 1.0], [-2.0, 2.0]]) for f in (np.remainder, np.fmod)],
+    ),
+    ("`np.copysign` | second argument", [(np.copysign, [[2.0, 0.0], [-1.0, 1.0]], [[-1.0, 0.0], [0.0, 0.0]])]),
+    (
+        "`np.sqrt`, `np.cbrt`, `np.power` with an exponent between 0 and 1 | at 0",
+        [(f, [[0.0]], [[INF]]) for f in (np.sqrt, np.cbrt, lambda x: x**0.5)],
+    ),
+    (
+        "`np.power` | base 0, exponent 0",
+        [(np.power, [[0.0], [0.0]], [[0.0], [0.0]]), (lambda x: x**0, [[0.0]], [[0.0]])],
+    ),
+    (
+        "`np.power` | base 0, exponent 2",
+        [(np.power, [[0.0], [2.0]], [[0.0], [0.0]]), (lambda x: x**1, [[0.0]], [[1.0]])],
+    ),
+    ("`np.hypot`, `np.arctan2` | at the origin", [(f, [[0.0], [0.0]], [[0.0], [0.0]]) for f in (np.hypot, np.arctan2)]),
+    ("`tg.relu` | at 0", [(tg.relu, [[0.0]], [[0.0]])]),
+    ("`tg.leaky_relu` | at 0", [(lambda x: tg.leaky_relu(x, 0.3), [[0.0]], [[0.3]])]),
+    ("`tg.elu` | at 0", [(lambda x: tg.elu(x, 0.3), [[0.0]], [[0.3]])]),
+    (
+        "`np.maximum`, `np.minimum`, `np.fmax`, `np.fmin` | equal arguments",
+        [(f, [[1.0], [1.0]], [[0.5], [0.5]]) for f in (np.maximum, np.minimum, np.fmax, np.fmin)],
+    ),
+    (
+        "`np.fmax`, `np.fmin` | one is nan",
+        [(f, [[NAN, 1.0], [1.0, NAN]], [[0.0, 1.0], [1.0, 0.0]]) for f in (np.fmax, np.fmin)],
+    ),
+    ("`np.clip` | at a bound", [(lambda x: np.clip(x, -1, 1), [[-1.0, 1.0, 2.0]], [[0.5, 0.5, 0.0]])]),
+    (
+        "`np.max`, `np.min`, `np.linalg.norm` with inf | equal extremes",
+        [
+            (np.max, [[1.0, 1.0, 0.0]], [[0.5, 0.5, 0.0]]),
+            (np.min, [[1.0, 0.0, 0.0]], [[0.0, 0.5, 0.5]]),
+            (lambda x: np.max(x, initial=1), [[1.0, 1.0, 0.0]], [[1 / 3, 1 / 3, 0.0]]),
+            (lambda x: np.min(x, initial=-1), [[1.0, 1.0, 0.0]], [[0.0, 0.0, 0.0]]),
+            (lambda x: np.linalg.norm(x, np.inf), [[-2.0, 2.0, 0.0]], [[-0.5, 0.5, 0.0]]),
+        ],
+    ),
+    (
+        "`np.sort`, `np.partition`, `np.median` | equal entries",
+        [
+            (lambda x: np.sort(x)[0], [[2.0, 1.0, 1.0]], [[0.0, 1.0, 0.0]]),
+            (lambda x: np.sort(x)[1], [[2.0, 1.0, 1.0]], [[0.0, 0.0, 1.0]]),
+            (lambda x: np.partition(x, 0) * [1.0, 1.0], [[1.0, 1.0]], [[1.0, 1.0]]),
+            (np.median, [[1.0, 1.0, 1.0]], [[0.0, 1.0, 0.0]]),
+        ],
+    ),
+    (
+        "`np.linalg.norm`, `np.std` | at 0",
+        [(lambda x, p=p: np.linalg.norm(x, p), [[0.0, 0.0]], [[0.0, 0.0]]) for p in (None, 1, 2, 3, 0.5, np.inf)]
+        + [(np.std, [[1.0, 1.0]], [[0.0, 0.0]]), (np.linalg.norm, [[[0.0]]], [[[0.0]]])],
+    ),
+    (
+        "`np.linalg.norm` of an order below 1 | an entry of 0",
+        [(lambda x: np.linalg.norm(x, 0.5), [[0.0, 2.0]], [[0.0, 1.0]])],
+    ),
+    (
+        "`np.prod`, `np.cumprod` | zeros among the entries",
+        [
+            (np.prod, [[0.0, 2.0, 3.0]], [[6.0, 0.0, 0.0]]),
+            (np.prod, [[0.0, 2.0, 0.0]], [[0.0, 0.0, 0.0]]),
+            (lambda x: np.cumprod(x)[1:], [[2.0, 0.0, 3.0]], [[0.0, 8.0, 0.0]]),
+        ],
+    ),
+    (
+        "`np.nansum`, `np.nanmean`, `np.nan_to_num` | what is left out or replaced",
+        [
+            (np.nansum, [[NAN, 1.0]], [[0.0, 1.0]]),
+            (np.nanmean, [[NAN, 1.0, 2.0]], [[0.0, 0.5, 0.5]]),
+            (np.nan_to_num, [[NAN, 1.0, INF, -INF]], [[0.0, 1.0, 0.0, 0.0]]),
+        ],
+    ),
+    ("`np.logaddexp` | both -inf", [(np.logaddexp, [[-INF, 1.0], [-INF, -INF]], [[0.5, 1.0], [0.5, 0.0]])]),
+    ("`tg.logsumexp` | all -inf", [(tg.logsumexp, [[-INF, -INF]], [[0.0, 0.0]])]),
+    (
+        "`np.linalg.cholesky`, `np.linalg.eigh` | X is symmetric",
+        [
+            (lambda x: np.linalg.cholesky(x)[1, 0], [EYE], [[[0.0, 0.5], [0.5, 0.0]]]),
+            (lambda x: np.linalg.eigh(x)[0][1], [[[0.0, 1.0], [1.0, 0.0]]], [[[0.5, 0.5], [0.5, 0.5]]]),
+            (lambda x: np.linalg.eigh(x, "U")[0][1], [[[0.0, 1.0], [9.0, 0.0]]], [[[0.5, 0.5], [0.5, 0.5]]]),
+        ],
+    ),
+    (
+        "`np.linalg.norm` with nuc, `np.linalg.svd` without U and V | a singular value of 0",
+        [
+            (lambda x: np.linalg.norm(x, "nuc"), [[[1.0, 0.0], [0.0, 0.0]]], [EYE]),
+            (lambda x: np.linalg.svd(x, compute_uv=False), [[[1.0, 0.0], [0.0, 0.0]]], [EYE]),
+        ],
+    ),
+    (
+        "`np.linalg.eigh`, `np.linalg.svd` | equal eigenvalues or singular values",
+        [
+            (np.linalg.eigvalsh, [EYE], [EYE]),
+            (lambda x: np.linalg.eigh(x)[0], [EYE], [EYE]),
+            (lambda x: np.linalg.svd(x)[1], [EYE], [EYE]),
+        ],
+    ),
+    ("`np.linalg.det` | a matrix without an inverse", [(np.linalg.det, [ONES], [np.linalg.LinAlgError])]),
+]
+
+
+@pytest.mark.parametrize(("words", "cases"), CONVENTIONS, ids=[words for words, _ in CONVENTIONS])
+def test_a_convention_holds(words: str, cases: list[tuple[Any, list[Any], list[Any]]]) -> None:
+    for f, arrays, expected in cases:
+        for dtype in (np.float64, np.float32):
+            xs = [tg.tensor(a, dtype, requires_grad=True) for a in arrays]
+            with np.errstate(divide="ignore"):
+                y = f(*xs)
+                if expected == [np.linalg.LinAlgError]:
+                    with pytest.raises(np.linalg.LinAlgError):
+                        y.backward()
+                    continue
+                y.sum().backward()
+            for x, g in zip(xs, expected, strict=True):
+                np.testing.assert_allclose(x.grad, g, rtol=1e-6, atol=1e-7)
+
+
+DOCS = (Path(__file__).parents[1] / "docs" / "functions.md").read_text("utf-8")
+
+
+def test_the_table_of_conventions_is_the_one_that_is_tested() -> None:
+    rows = [
+        line.strip("|").split("|") for line in DOCS.partition("## Conventions")[2].splitlines() if line.startswith("|")
+    ]
+    assert [f"{function.strip()} | {where.strip()}" for function, where, _ in rows[2:]] == [
+        words for words, _ in CONVENTIONS
+    ]
+
+
+def test_the_list_of_functions_is_complete() -> None:
+    listed = set(re.findall(r"`(np[.\w]+)`", DOCS.partition("NumPy lacks")[0]))
+    assert {eval(name, {"np": np}) for name in listed} == set(ops.UFUNCS) | set(ops.FUNCTIONS)
+
+
+# ------------------------------------------------------------------ large numbers
+
+
+@pytest.mark.parametrize(
+    ("f", "arrays", "value", "gradients"),
+    [
+        (np.hypot, [3e200, 4e200], 5e200, [0.6, 0.8]),
+        (np.arctan2, [3e200, 4e200], math.atan2(3, 4), [1.6e-201, -1.2e-201]),
+        (lambda x: np.linalg.norm(x * [3.0, 4.0]), [1e200], 5e200, [5.0]),
+        (lambda x: np.linalg.norm(x * [3.0, 4.0], 3), [1e200], 91 ** (1 / 3) * 1e200, [91 ** (1 / 3)]),
+        (np.arctan, [1e200], math.pi / 2, [0.0]),
+        (np.arcsinh, [1e200], math.asinh(1e200), [1e-200]),
+        (np.arccosh, [1e200], math.acosh(1e200), [1e-200]),
+        (np.expm1, [-40.0], -1.0, [math.exp(-40)]),
+        (np.log1p, [1e-20], 1e-20, [1.0]),
+        (np.logaddexp, [1e4, -1e4], 1e4, [1.0, 0.0]),
+        (np.logaddexp2, [1e4, 1e4], 1e4 + 1, [0.5, 0.5]),
+        (tg.sigmoid, [-1e4], 0.0, [0.0]),
+        (tg.softplus, [1e4], 1e4, [1.0]),
+        (tg.elu, [1e4], 1e4, [1.0]),
+        (tg.elu, [-1e4], -1.0, [0.0]),
+        (tg.elu, [-INF], -1.0, [0.0]),
+        (tg.gelu, [1e4], 1e4, [1.0]),
+        (tg.gelu, [-10.0], -10 * math.erfc(10 / math.sqrt(2)) / 2, [-7.618400096464813e-22]),
+        (lambda x: tg.gelu(x, "tanh"), [-1e4], 0.0, [0.0]),
+        (np.sinc, [1e-8], 1.0, [-(math.pi**2) / 3 * 1e-8]),
+        (np.sinc, [0.1 - 1e-12], None, [-0.3257512678831]),
+        (np.sinc, [0.1 + 1e-12], None, [-0.3257512678897]),
+    ],
+)
+def test_large_and_small_arguments(f: Any, arrays: list[float], value: float | None, gradients: list[float]) -> None:
+    xs = [tg.tensor(a, requires_grad=True) for a in arrays]
+    y = f(*xs)
+    first = tg.grad(y, xs, create_graph=True)
+    if value is not None:
+        np.testing.assert_allclose(y.data, value, rtol=1e-12)
+    np.testing.assert_allclose([g.data for g in first], gradients, rtol=1e-9)
+
+
+# ------------------------------------------------------------------ what is refused, and what is plain
+
+T = tg.tensor([[1.0, 2.0], [3.0, 5.0]], requires_grad=True)
+
+
+@pytest.mark.parametrize(
+    ("error", "words", "call"),
+    [
+        (NotDifferentiableError, "np.fft.fft ", lambda: np.fft.fft(T)),
+        (NotDifferentiableError, "np.apply_along_axis ", lambda: np.apply_along_axis(np.sum, 0, T)),
+        (NotDifferentiableError, "np.linalg.eig ", lambda: np.linalg.eig(T)),
+        (NotDifferentiableError, "np.interp ", lambda: np.interp(T, [0, 1], [0, 1])),
+        (NotDifferentiableError, "np.linalg.qr ", lambda: np.linalg.qr(T)),
+        (NotDifferentiableError, "np.percentile ", lambda: np.percentile(T, 50)),
+        (NotDifferentiableError, "np.fill_diagonal ", lambda: np.fill_diagonal(T, 0)),
+        (NotDifferentiableError, "np.copyto ", lambda: np.copyto(np.ones((2, 2)), T)),
+        (NotDifferentiableError, "np.put_along_axis ", lambda: np.put_along_axis(T, np.zeros((1, 2), int), 0, 0)),
+        (NotDifferentiableError, "np.cumsum with out=", lambda: np.cumsum(T, out=np.ones(4))),
+        (NotDifferentiableError, "out= would lose", lambda: np.prod(T, 0, None, np.ones(2))),
+        (NotDifferentiableError, "out= would lose", lambda: np.take(T, 0, 0, np.ones(2))),
+        (NotDifferentiableError, "np.exp with where", lambda: np.exp(T, where=np.ones((2, 2), bool))),
+        (NotDifferentiableError, "np.add.reduce ", lambda: np.add.reduce(T)),
+        (NotDifferentiableError, "written into", lambda: T.__setitem__(0, 1)),
+        (NotDifferentiableError, "mode='mean'", lambda: np.pad(T, 1, "mean")),
+        (NotDifferentiableError, "reflect_type", lambda: np.pad(T, 1, "reflect", reflect_type="odd")),
+        (NotDifferentiableError, "constant_values", lambda: np.pad(T, 1, constant_values=T[0, 0])),
+        (NotDifferentiableError, "full_matrices", lambda: np.linalg.svd(T[:1])),
+        (NotDifferentiableError, "order='A'", lambda: np.ravel(T, order="A")),
+        (NotDifferentiableError, "initial=", lambda: np.max(T, initial=T[0, 0])),
+        (TypeError, "'nonsense'", lambda: np.flip(T, nonsense=1)),
+        (DtypeError, "int", lambda: np.sum(T, dtype=int)),
+        (DtypeError, "int", lambda: np.cumsum(T, dtype=np.int32)),
+        (ValueError, "initial", lambda: np.max(T, where=[True, False])),
+        (ValueError, "ord must be", lambda: np.linalg.norm(T, axis=(0, 1), ord=7)),
+        (ValueError, "one axis", lambda: np.linalg.norm(T[None], 2)),
+        (ValueError, "number", lambda: np.linalg.norm(T, "fro", axis=0)),
+        (ValueError, "approximate", lambda: tg.gelu(T, "erf")),
+        (ValueError, "3 components", lambda: np.cross(T, T)),
+        (ValueError, "differ in size", lambda: np.tensordot(T, np.ones(3), 1)),
+        (ValueError, "n must be", lambda: np.diff(T, -1)),
+        (ValueError, "weights", lambda: np.average(T, weights=[1, 2])),
+        (ZeroDivisionError, "add up to 0", lambda: np.average(T, axis=0, weights=[1, -1])),
+        (ValueError, "two axes", lambda: np.vsplit(T[0], 2)),
+        (ValueError, "three axes", lambda: np.dsplit(T, 2)),
+        (ValueError, "one axis", lambda: np.hsplit(T[0, 0], 2)),
+        (ValueError, "indexing", lambda: np.meshgrid(T[0], indexing="yx")),
+        (ValueError, "nested", lambda: np.block([[T], T])),
+        (ValueError, "2 axes", lambda: np.take_along_axis(T, np.array([0]), 0)),
+        (ValueError, "mode", lambda: np.convolve(T[0], T[1], "other")),
+        (ValueError, "vectors", lambda: np.convolve(T, T)),
+        (ValueError, "two vectors", lambda: np.linalg.outer(T, T)),
+        (ValueError, "at least two arrays", lambda: np.linalg.multi_dot([T])),
+        (ValueError, "two axes", lambda: np.matrix_transpose(T[0])),
+        (np.exceptions.AxisError, "axis 2", lambda: np.prod(T, axis=2)),
+        (np.exceptions.AxisError, "axis 2", lambda: np.median(T, axis=(0, 2))),
+        (np.exceptions.AxisError, "axis -3", lambda: np.cumprod(T, axis=-3)),
+        (np.exceptions.AxisError, "axis 2", lambda: np.sort(T, axis=2)),
+        (np.exceptions.AxisError, "axis 2", lambda: np.take(T, 0, axis=2)),
+        (np.exceptions.AxisError, "axis 2", lambda: np.diff(T, axis=2)),
+        (np.exceptions.AxisError, "axis 2", lambda: np.repeat(T, 2, axis=2)),
+        (ValueError, "repeated axis", lambda: np.prod(T, axis=(0, -2))),
+    ],
+)
+def test_what_is_refused(error: type[Exception], words: str, call: Callable[[], Any]) -> None:
+    with pytest.raises(error, match=re.escape(words)):
+        call()
+    assert T.grad is None
+
+
+def test_questions_are_answered_with_plain_arrays() -> None:
+    for f in (np.isfinite, np.isnan, np.isposinf, np.isreal, np.signbit, np.argsort, np.argwhere, np.flatnonzero):
+        assert type(f(T)) is np.ndarray
+        np.testing.assert_array_equal(f(T), f(T.data))
+    assert T.argsort().tolist() == [[0, 1], [0, 1]]
+    assert T.all() and T.any() and len(T.nonzero()) == 2
+    assert np.nanargmax(T) == 3 and np.linalg.matrix_rank(T) == 2
+    assert np.digitize(T, [2, 4]).tolist() == [[0, 1], [1, 2]]
+    assert type(np.imag(T)) is np.ndarray and not np.imag(T).any()
+
+
+def test_names_on_the_tape_are_the_functions_names() -> None:
+    x = tg.tensor(np.ones((2, 2)), requires_grad=True)
+    for f in (np.flip, lambda x: np.repeat(x, 2), np.tril, lambda x: np.tile(x, 2), np.cumsum, np.linalg.inv):
+        y = f(x + np.eye(2))
+        names = [record.op.name for record in tg.tape(y)]
+        assert names[-1] in {"flip", "repeat", "tril", "tile", "cumsum", "inv"}
+    assert isinstance(x.sort().op, ops.indexing.GetItem)
+
+
+def test_dtype_and_keywords_of_reductions() -> None:
+    x = tg.tensor(np.ones((2, 3), np.float32), requires_grad=True)
+    for f in (np.sum, np.mean, np.prod, np.var, np.std, np.cumsum, np.cumprod, np.nansum, np.trace):
+        y = f(x, dtype=np.float64)
+        assert y.dtype == np.float64
+        tg.grad(y.sum(), x)
+    assert np.sum(x, initial=tg.tensor(2.0)).item() == 8
+    assert np.prod(x, initial=3, dtype=float).item() == 3
+    assert np.max(tg.tensor(np.ones((0, 2)), requires_grad=True), axis=0, initial=-1.0).data.tolist() == [-1, -1]
+    assert np.var(x, correction=1).item() == 0
+    with pytest.warns(RuntimeWarning):
+        assert np.isnan(np.var(x[0, :1], ddof=1).item())
+        assert np.isnan(np.median(x[:0]).item())
+    assert np.isnan(np.nanmax(x * np.nan).item())
+    assert np.isnan(np.median(np.where([[True], [False]], x, np.nan), axis=1).data).tolist() == [False, True]
+
+
+def test_repeat_and_tile_of_the_issue() -> None:
+    x = tg.tensor(np.arange(6.0).reshape(2, 3), requires_grad=True)
+    (np.repeat(x, 2, axis=-1) * np.arange(12).reshape(2, 6)).sum().backward()
+    assert x.grad.tolist() == [[1, 5, 9], [13, 17, 21]]
+    x.grad = None
+    (np.tile(x, (2,)) * np.arange(12).reshape(2, 6)).sum().backward()
+    assert x.grad.tolist() == [[3, 5, 7], [15, 17, 19]]

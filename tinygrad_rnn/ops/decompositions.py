@@ -303,7 +303,7 @@ def _vector_norm(x: Any, ord: Any, axis: Any, keepdims: bool) -> Any:
     if ord == 1:
         return sum(abs(x), axis, keepdims=keepdims)
     if ord == 0:
-        return sum(where(x != 0, 1.0, 0.0), axis, keepdims=keepdims)
+        return sum(abs(np.sign(x)), axis, keepdims=keepdims)  # how many are not 0
     if isinstance(ord, str):
         raise ValueError(f"np.linalg.norm of vectors: ord must be a number, not {ord!r}")
     size = max(abs(x.array if hasattr(x, "array") else x), axis, keepdims=True, initial=0)

@@ -22,6 +22,11 @@ def T(x: Any) -> Any:
     return np.swapaxes(x, -1, -2)
 
 
+def _used(g: Any) -> bool:
+    """Whether an output was used: a recorded gradient may be 0 here and still have a derivative."""
+    return hasattr(g, "array") or bool(np.any(g != 0))
+
+
 class Inv(Op):
     """Y = X⁻¹.  dL/dX = -Yᵀ G Yᵀ."""
 
@@ -111,7 +116,7 @@ class Eigh(Op):
         eye = np.eye(x.shape[-1], dtype=x.dtype)
         gap = np.expand_dims(w, -2) - np.expand_dims(w, -1)
         inner = np.expand_dims(gw, -2) * eye
-        if np.any(gv != 0):
+        if _used(gv):
             inner = inner + (T(v) @ gv) * (1 - eye) / (gap + eye)
         s = v @ inner @ T(v)
         return (s + T(s)) / 2
@@ -135,7 +140,7 @@ class Svd(Op):
         row, column = np.expand_dims(s, -2), np.expand_dims(s, -1)
         inner = np.expand_dims(gs, -2) * eye
         total = 0.0
-        if np.any(gu != 0) or np.any(gvh != 0):
+        if _used(gu) or _used(gvh):
             f = (1 - eye) / (row * row - column * column + eye)
             ju, jv = f * (T(u) @ gu), f * (vh @ T(gvh))
             inner = inner + (ju + T(ju)) * row + column * (jv + T(jv))

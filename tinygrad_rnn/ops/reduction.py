@@ -203,7 +203,8 @@ def _extreme(
         raise ValueError(f"np.{kind.name} with where= needs initial=, the answer where no entry takes part")
     if hasattr(initial, "array"):
         raise NotDifferentiableError(f"initial= of np.{kind.name} as a Tensor is not supported: use np.{kind.name}imum")
-    return kind(axis, keepdims, initial)(included(a, where, loser, out=out))
+    otherwise = loser if a.dtype.kind == "f" else initial  # integers have no infinity
+    return kind(axis, keepdims, initial)(included(a, where, otherwise, out=out))
 
 
 def logsumexp(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:

@@ -156,7 +156,7 @@ MORE: dict[str, Callable[..., Any]] = {
     "arctan2": binary(lambda a, b: np.arctan2(a, 3 + np.cos(b))),
     "fmax": binary(np.fmax),
     "fmin": binary(np.fmin),
-    "copysign": binary(lambda a, b: np.copysign(1 + a * a, b)),
+    "copysign": binary(lambda a, b: np.copysign(1 + a * a, np.sin(b) - 2)),
     "expm1": lambda a, b: np.expm1(np.tanh(a)),
     "exp2": lambda a, b: np.exp2(np.tanh(a)),
     "log1p": lambda a, b: np.log1p(a * a),
@@ -279,7 +279,7 @@ def theirs_too(torch: Any) -> dict[str, Callable[..., Any]]:
         "arctan2": binary(lambda a, b: torch.arctan2(a, 3 + torch.cos(b))),
         "fmax": binary(torch.maximum),  # PyTorch's own fmax does not share the gradient of equal values
         "fmin": binary(torch.minimum),
-        "copysign": binary(lambda a, b: torch.copysign(1 + a * a, b)),
+        "copysign": binary(lambda a, b: torch.copysign(1 + a * a, torch.sin(b) - 2)),
         "expm1": lambda a, b: torch.expm1(torch.tanh(a)),
         "exp2": lambda a, b: torch.exp2(torch.tanh(a)),
         "log1p": lambda a, b: torch.log1p(a * a),

@@ -424,19 +424,15 @@ REFUSED: list[tuple[str, Any]] = [
     (r"np\.add\.at of a Tensor", lambda t: np.add.at(np.ones(2), [0, 1], t)),
     (r"np\.add of a Tensor|np\.add with where", lambda t: np.add(t, t, where=np.array([True, False]))),
     (r"np\.add.* with dtype", lambda t: np.add(t, t, dtype=np.float32)),
-    (r"np\.arctan2 of a Tensor", lambda t: np.arctan2(t, t)),
-    (r"np\.remainder of a Tensor", lambda t: np.float64(1) % t),
+    (r"np\.nextafter of a Tensor", lambda t: np.nextafter(t, t)),
+    (r"np\.ldexp of a Tensor", lambda t: np.ldexp(t, 2)),
     (r"np\.fft\.fft of a Tensor", np.fft.fft),
-    (r"np\.linalg\.norm of a Tensor", np.linalg.norm),
-    (r"np\.cumsum of a Tensor", np.cumsum),
-    (r"np\.sort of a Tensor", np.sort),
+    (r"np\.apply_along_axis of a Tensor", lambda t: np.apply_along_axis(np.sum, 0, t)),
+    (r"np\.linalg\.eig of a Tensor", lambda t: np.linalg.eig(np.outer(t, t))),
     (r"np\.sum with out=", lambda t: np.sum(t, out=np.empty(()))),
-    (r"'where'; of a Tensor it is np\.sum\(a, axis=None, \*, keepdims=False\)", lambda t: np.sum(t, where=[True] * 2)),
-    (r"'initial'.*np\.max\(a, axis=None", lambda t: np.max(t, initial=0)),
-    (r"'dtype'.*np\.sum\(", lambda t: np.sum(t, dtype=np.float32)),
-    (r"positional argument.*np\.sum\(", lambda t: np.sum(t, 0, np.float32)),
-    (r"'order'.*np\.reshape\(a, shape\)", lambda t: np.reshape(t, (2, 1), order="F")),
-    (r"'ddof'|np\.std of a Tensor", lambda t: np.std(t, ddof=1)),
+    (r"out= would lose", lambda t: np.sum(t, 0, None, np.empty(()))),
+    (r"'dtype'.*np\.concatenate\(", lambda t: np.concatenate([t, t], dtype=np.float32)),
+    (r"order='A' depends", lambda t: np.reshape(t, (2, 1), order="A")),
 ]
 
 
@@ -449,7 +445,7 @@ def test_what_the_tape_cannot_differentiate_is_refused_by_name(words: str, call:
     assert t.grad is None
 
 
-@pytest.mark.parametrize("symbol", ["//", "%", "&", "|", "<<"])
+@pytest.mark.parametrize("symbol", ["&", "|", "<<"])
 def test_operators_without_a_derivative_are_refused_by_python(symbol: str) -> None:
     with pytest.raises(TypeError):
         eval(f"t {symbol} 2", {"t": leaf(1, 2)})

@@ -14,6 +14,7 @@ from .gradcheck import gradcheck
 from .io import load, save
 from .listing import Tape, tape
 from .ops.elementwise import relu, sigmoid, softplus
+from .ops.functions import elu, gelu, leaky_relu
 from .ops.reduction import log_softmax, logsumexp, softmax
 from .recompute import checkpoint
 from .tape import Op, anomaly, enable_grad, is_grad_enabled, no_grad, scope
@@ -28,8 +29,10 @@ __all__ = [
     "bptt",
     "checkpoint",
     "draw",
+    "elu",
     "enable_grad",
     "errors",
+    "gelu",
     "grad",
     "gradcheck",
     "hessian",
@@ -38,6 +41,7 @@ __all__ = [
     "is_grad_enabled",
     "jacobian",
     "jvp",
+    "leaky_relu",
     "load",
     "log_softmax",
     "logsumexp",

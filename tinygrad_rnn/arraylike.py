@@ -15,7 +15,7 @@ import numpy as np
 
 from . import ops
 from .errors import DtypeError, NotDifferentiableError, ShapeError
-from .ops import elementwise, indexing, linalg, reduction, shape
+from .ops import elementwise, functions, indexing, linalg, products, rearrange, reduction, shape, statistics
 from .tape import Op
 
 if TYPE_CHECKING:
@@ -101,6 +101,18 @@ class ArrayLike:
     def __rmatmul__(self, other: Any) -> Tensor:
         return self.apply_op(linalg.matmul, other, self)
 
+    def __mod__(self, other: Any) -> Tensor:
+        return self.apply_op(functions.remainder, self, other)
+
+    def __rmod__(self, other: Any) -> Tensor:
+        return self.apply_op(functions.remainder, other, self)
+
+    def __floordiv__(self, other: Any) -> Tensor:
+        return self.apply_op(functions.floor_divide, self, other)
+
+    def __rfloordiv__(self, other: Any) -> Tensor:
+        return self.apply_op(functions.floor_divide, other, self)
+
     def __neg__(self) -> Tensor:
         return self.apply_op(elementwise.negative, self)
 
@@ -165,29 +177,71 @@ class ArrayLike:
 
     # ---------------------------------------------------------------- methods that arrays have, and a few of torch's
 
-    def sum(self, axis: Any = None, *, keepdims: bool = False) -> Tensor:
-        return reduction.sum(self, axis, keepdims=keepdims)
+    # the reductions take NumPy's other keywords too: dtype, initial, where, ddof
 
-    def mean(self, axis: Any = None, *, keepdims: bool = False) -> Tensor:
-        return reduction.mean(self, axis, keepdims=keepdims)
+    def sum(self, axis: Any = None, *, keepdims: bool = False, **options: Any) -> Tensor:
+        return reduction.sum(self, axis, keepdims=keepdims, **options)
 
-    def max(self, axis: Any = None, *, keepdims: bool = False) -> Tensor:
-        return reduction.max(self, axis, keepdims=keepdims)
+    def mean(self, axis: Any = None, *, keepdims: bool = False, **options: Any) -> Tensor:
+        return reduction.mean(self, axis, keepdims=keepdims, **options)
 
-    def min(self, axis: Any = None, *, keepdims: bool = False) -> Tensor:
-        return reduction.min(self, axis, keepdims=keepdims)
+    def prod(self, axis: Any = None, *, keepdims: bool = False, **options: Any) -> Tensor:
+        return statistics.prod(self, axis, keepdims=keepdims, **options)
+
+    def var(self, axis: Any = None, *, keepdims: bool = False, **options: Any) -> Tensor:
+        return statistics.var(self, axis, keepdims=keepdims, **options)
+
+    def std(self, axis: Any = None, *, keepdims: bool = False, **options: Any) -> Tensor:
+        return statistics.std(self, axis, keepdims=keepdims, **options)
+
+    def max(self, axis: Any = None, *, keepdims: bool = False, **options: Any) -> Tensor:
+        return reduction.max(self, axis, keepdims=keepdims, **options)
+
+    def min(self, axis: Any = None, *, keepdims: bool = False, **options: Any) -> Tensor:
+        return reduction.min(self, axis, keepdims=keepdims, **options)
+
+    def ptp(self, axis: Any = None, *, keepdims: bool = False) -> Tensor:
+        return statistics.ptp(self, axis, keepdims=keepdims)
+
+    def cumsum(self, axis: int | None = None, dtype: Any = None) -> Tensor:
+        return statistics.cumsum(self, axis, dtype)
+
+    def cumprod(self, axis: int | None = None, dtype: Any = None) -> Tensor:
+        return statistics.cumprod(self, axis, dtype)
+
+    def round(self, decimals: int = 0) -> Tensor:
+        return functions.round(self, decimals)
+
+    def dot(self, b: Any) -> Tensor:
+        return products.dot(self, b)
+
+    def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+        return rearrange.trace(self, offset, axis1, axis2)
+
+    def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+        return rearrange.diagonal(self, offset, axis1, axis2)
+
+    def repeat(self, repeats: Any, axis: int | None = None) -> Tensor:
+        return rearrange.repeat(self, repeats, axis)
+
+    def take(self, indices: Any, axis: int | None = None, mode: str = "raise") -> Tensor:
+        return rearrange.take(self, indices, axis, mode=mode)
+
+    def sort(self, axis: int = -1) -> Tensor:
+        """The entries in ascending order, as a new Tensor, since a Tensor is not changed in place."""
+        return rearrange.sort(self, axis)
 
     def clip(self, min: Any = None, max: Any = None) -> Tensor:
         return elementwise.clip(self, min, max)
 
-    def reshape(self, *shape_: Any) -> Tensor:
-        return shape.reshape(self, shape_[0] if len(shape_) == 1 else shape_)
+    def reshape(self, *shape_: Any, order: str = "C") -> Tensor:
+        return shape.reshape(self, shape_[0] if len(shape_) == 1 else shape_, order)
 
-    def ravel(self) -> Tensor:
-        return shape.ravel(self)
+    def ravel(self, order: str = "C") -> Tensor:
+        return shape.ravel(self, order)
 
-    def flatten(self) -> Tensor:
-        return shape.ravel(self)
+    def flatten(self, order: str = "C") -> Tensor:
+        return shape.ravel(self, order)
 
     def transpose(self, *axes: Any) -> Tensor:
         return shape.transpose(self, axes[0] if len(axes) == 1 else axes or None)
@@ -239,6 +293,18 @@ class ArrayLike:
 
     def argmin(self, axis: int | None = None) -> Any:
         return self.array.argmin(axis)
+
+    def argsort(self, axis: int | None = -1) -> Any:
+        return self.array.argsort(axis, kind="stable")
+
+    def nonzero(self) -> Any:
+        return self.array.nonzero()
+
+    def any(self, axis: Any = None, *, keepdims: bool = False) -> Any:
+        return self.array.any(axis, keepdims=keepdims)
+
+    def all(self, axis: Any = None, *, keepdims: bool = False) -> Any:
+        return self.array.all(axis, keepdims=keepdims)
 
     # ---------------------------------------------------------------- NumPy's protocols
 

@@ -13,9 +13,20 @@ from typing import Any
 import numpy as np
 
 from ..tape import Op
-from . import elementwise, indexing, linalg, reduction, shape
+from . import (
+    decompositions,
+    elementwise,
+    functions,
+    indexing,
+    linalg,
+    products,
+    rearrange,
+    reduction,
+    shape,
+    statistics,
+)
 
-UFUNCS: dict[np.ufunc, Op] = {
+UFUNCS: dict[Callable[..., Any], Op] = {
     op.forward: op
     for op in (
         elementwise.add,
@@ -35,8 +46,14 @@ UFUNCS: dict[np.ufunc, Op] = {
         elementwise.tanh,
         elementwise.maximum,
         elementwise.minimum,
+        *functions.SCALAR,
     )
-} | {np.matmul: linalg.matmul}
+}
+UFUNCS |= {
+    np.matmul: linalg.matmul,
+    np.degrees: functions.rad2deg,  # NumPy has two names for each, as two ufuncs
+    np.radians: functions.deg2rad,
+}
 
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.where: elementwise.where,
@@ -59,7 +76,98 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.split: shape.split,
     np.array_split: shape.array_split,
     np.einsum: linalg.einsum,
+    # scalar functions
+    np.sinc: functions.sinc,
+    np.round: functions.round,
+    np.around: functions.round,
+    np.fix: functions.fix,
+    np.real: functions.real,
+    np.imag: functions.imag,
+    np.copy: functions.copy,
+    # statistics
+    np.prod: statistics.prod,
+    np.var: statistics.var,
+    np.std: statistics.std,
+    np.ptp: statistics.ptp,
+    np.median: statistics.median,
+    np.average: statistics.average,
+    np.cumsum: statistics.cumsum,
+    np.cumprod: statistics.cumprod,
+    np.diff: statistics.diff,
+    np.trapezoid: statistics.trapezoid,
+    np.nansum: statistics.nansum,
+    np.nanprod: statistics.nanprod,
+    np.nanmean: statistics.nanmean,
+    np.nanvar: statistics.nanvar,
+    np.nanstd: statistics.nanstd,
+    np.nanmax: statistics.nanmax,
+    np.nanmin: statistics.nanmin,
+    np.nan_to_num: statistics.nan_to_num,
+    # moving, copying and choosing entries
+    np.pad: rearrange.pad,
+    np.moveaxis: rearrange.moveaxis,
+    np.rollaxis: rearrange.rollaxis,
+    np.matrix_transpose: rearrange.matrix_transpose,
+    np.trace: rearrange.trace,
+    np.take: rearrange.take,
+    np.take_along_axis: rearrange.take_along_axis,
+    np.compress: rearrange.compress,
+    np.extract: rearrange.extract,
+    np.sort: rearrange.sort,
+    np.partition: rearrange.partition,
+    np.select: rearrange.select,
+    # putting together, taking apart
+    np.atleast_1d: rearrange.atleast_1d,
+    np.atleast_2d: rearrange.atleast_2d,
+    np.atleast_3d: rearrange.atleast_3d,
+    np.vstack: rearrange.vstack,
+    np.hstack: rearrange.hstack,
+    np.dstack: rearrange.dstack,
+    np.column_stack: rearrange.column_stack,
+    np.append: rearrange.append,
+    np.block: rearrange.block,
+    np.broadcast_arrays: rearrange.broadcast_arrays,
+    np.meshgrid: rearrange.meshgrid,
+    np.hsplit: rearrange.hsplit,
+    np.vsplit: rearrange.vsplit,
+    np.dsplit: rearrange.dsplit,
+    # products
+    np.outer: products.outer,
+    np.inner: products.inner,
+    np.vdot: products.vdot,
+    np.dot: products.dot,
+    np.tensordot: products.tensordot,
+    np.kron: products.kron,
+    np.cross: products.cross,
+    np.convolve: products.convolve,
+    # np.linalg
+    np.linalg.inv: decompositions.inv,
+    np.linalg.pinv: decompositions.pinv,
+    np.linalg.det: decompositions.det,
+    np.linalg.slogdet: decompositions.slogdet,
+    np.linalg.solve: decompositions.solve,
+    np.linalg.cholesky: decompositions.cholesky,
+    np.linalg.eigh: decompositions.eigh,
+    np.linalg.eigvalsh: decompositions.eigvalsh,
+    np.linalg.svd: decompositions.svd,
+    np.linalg.svdvals: decompositions.svdvals,
+    np.linalg.norm: decompositions.norm,
+    np.linalg.vector_norm: decompositions.vector_norm,
+    np.linalg.matrix_norm: decompositions.matrix_norm,
+    np.linalg.cond: decompositions.cond,
+    np.linalg.matrix_power: decompositions.matrix_power,
+    np.linalg.multi_dot: products.multi_dot,
+    np.linalg.outer: products.linalg_outer,
+    np.linalg.matmul: products.linalg_matmul,
+    np.linalg.tensordot: products.linalg_tensordot,
+    np.linalg.cross: products.linalg_cross,
+    np.linalg.vecdot: products.linalg_vecdot,
+    np.linalg.trace: rearrange.linalg_trace,
+    np.linalg.matrix_transpose: rearrange.matrix_transpose,
 }
+FUNCTIONS |= {function: rearrange.like(function) for function in rearrange.MOVING}
+if hasattr(np, "unstack"):  # since NumPy 2.1
+    FUNCTIONS[np.unstack] = rearrange.unstack
 
 PLAIN: set[Callable[..., Any]] = {
     np.greater,
@@ -71,21 +179,37 @@ PLAIN: set[Callable[..., Any]] = {
     np.isfinite,
     np.isinf,
     np.isnan,
+    np.isposinf,
+    np.isneginf,
+    np.isreal,
+    np.iscomplex,
+    np.isrealobj,
+    np.iscomplexobj,
     np.signbit,
     np.logical_and,
     np.logical_or,
+    np.logical_xor,
     np.logical_not,
     np.argmax,
     np.argmin,
+    np.nanargmax,
+    np.nanargmin,
     np.argsort,
+    np.argpartition,
+    np.argwhere,
     np.nonzero,
+    np.flatnonzero,
     np.count_nonzero,
     np.searchsorted,
+    np.digitize,
+    np.isin,
     np.all,
     np.any,
     np.allclose,
     np.isclose,
     np.array_equal,
+    np.array_equiv,
+    np.linalg.matrix_rank,
     np.shape,
     np.ndim,
     np.size,
@@ -99,4 +223,18 @@ PLAIN: set[Callable[..., Any]] = {
     np.array2string,
 }
 
-__all__ = ["FUNCTIONS", "PLAIN", "UFUNCS", "elementwise", "indexing", "linalg", "reduction", "shape"]
+__all__ = [
+    "FUNCTIONS",
+    "PLAIN",
+    "UFUNCS",
+    "decompositions",
+    "elementwise",
+    "functions",
+    "indexing",
+    "linalg",
+    "products",
+    "rearrange",
+    "reduction",
+    "shape",
+    "statistics",
+]

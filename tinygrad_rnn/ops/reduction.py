@@ -6,11 +6,14 @@ broadcast back over what it was made of.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
+from ..errors import NotDifferentiableError
 from ..tape import Op
+from . import elementwise
 
 Axis = int | tuple[int, ...] | None
 
@@ -51,14 +54,27 @@ class Mean(Reduction):
 
 
 class Max(Reduction):
-    """y = max x.  dy/dx = 1 / (number of largest entries) at each largest entry, else 0."""
+    """y = max x.  dy/dx = 1 / (number of largest entries) at each largest entry, else 0.
+
+    With `initial`, that number is one entry more.
+    """
+
+    def __init__(self, axis: Axis, keepdims: bool = False, initial: float | None = None) -> None:
+        super().__init__(axis, keepdims)
+        self.initial = initial
 
     def forward(self, x: Any) -> Any:
-        return np.max(x, self.axis, keepdims=self.keepdims)
+        return np.max(x, self.axis, keepdims=self.keepdims, **self.extra())
+
+    def extra(self) -> dict[str, Any]:
+        return {} if self.initial is None else {"initial": self.initial}
 
     def vjp(self, g: Any, y: Any, x: Any) -> Any:
-        largest = (x == self.kept(y, x)) | np.isnan(x)  # the largest of all is nan, says NumPy
+        y = self.kept(y, x)
+        largest = (x == y) | np.isnan(x)  # the largest of all is nan, says NumPy
         ties = np.sum(largest, self.axis, keepdims=True)
+        if self.initial is not None:
+            ties = np.maximum(ties + (y == self.initial), 1)
         return np.where(largest, self.kept(g, x) / ties.astype(x.dtype), 0)
 
 
@@ -66,7 +82,22 @@ class Min(Max):
     """y = min x.  dy/dx = 1 / (number of smallest entries) at each smallest entry, else 0."""
 
     def forward(self, x: Any) -> Any:
-        return np.min(x, self.axis, keepdims=self.keepdims)
+        return np.min(x, self.axis, keepdims=self.keepdims, **self.extra())
+
+
+class Norm(Reduction):
+    """y = √(Σ x²).  dy/dx = x / y, and 0 where y = 0."""
+
+    def forward(self, x: Any) -> Any:
+        size = np.max(abs(x), self.axis, keepdims=True, initial=0)
+        size = np.where((size > 0) & np.isfinite(size), size, 1)  # squares of large entries would overflow
+        y = np.sqrt(np.sum(np.square(x / size), self.axis, keepdims=True)) * size
+        return y if self.keepdims else np.squeeze(y, tuple(range(x.ndim)) if self.axis is None else self.axis)
+
+    def vjp(self, g: Any, y: Any, x: Any) -> Any:
+        y = self.kept(y, x)
+        zero = y == 0
+        return self.kept(g, x) * np.where(zero, 0, x / np.where(zero, 1, y))
 
 
 class LogSumExp(Reduction):
@@ -108,24 +139,75 @@ class Softmax(Reduction):
         return y * (g - np.sum(g * y, self.axis, keepdims=True))
 
 
-def sum(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
+# The functions have NumPy's parameters in NumPy's order. `where` leaves entries out by replacing them with what changes
+# nothing (0 in a sum), so that no gradient goes back to them.
+
+
+def included(a: Any, where: Any, otherwise: Any, dtype: Any = None, out: Any = None) -> Any:
+    """The entries that take part in a reduction, in the dtype to compute in."""
+    if out is not None:
+        raise NotDifferentiableError("out= would lose the gradient: write the result to a new name")
+    if dtype is not None:
+        a = a.astype(dtype)
+    return a if where is True else elementwise.where(np.broadcast_to(_plain(where), a.shape), a, otherwise)
+
+
+def _plain(x: Any) -> Any:
+    return getattr(x, "array", x)
+
+
+def sum(
+    a: Any,
+    axis: Axis = None,
+    dtype: Any = None,
+    out: None = None,
+    keepdims: bool = False,
+    initial: Any = None,
+    where: Any = True,
+) -> Any:
     """As `np.sum`."""
-    return Sum(axis, keepdims)(a)
+    y = Sum(axis, keepdims)(included(a, where, 0, dtype, out))
+    return y if initial is None else y + initial
 
 
-def mean(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
+def mean(
+    a: Any, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: bool = False, *, where: Any = True
+) -> Any:
     """As `np.mean`."""
-    return Mean(axis, keepdims)(a)
+    if where is True:
+        return Mean(axis, keepdims)(included(a, True, 0, dtype, out))
+    return Sum(axis, keepdims)(included(a, where, 0, dtype, out)) / count(a, axis, keepdims, where)
 
 
-def max(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
+def count(a: Any, axis: Axis, keepdims: bool, where: Any) -> Any:
+    """How many entries take part in a reduction."""
+    n = np.sum(np.broadcast_to(_plain(where), a.shape), axis, keepdims=keepdims)
+    return n.astype(a.dtype if a.dtype.kind == "f" else float)
+
+
+def max(
+    a: Any, axis: Axis = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = True
+) -> Any:
     """As `np.max`; among equal largest entries the gradient is shared."""
-    return Max(axis, keepdims)(a)
+    return _extreme(Max, -math.inf, a, axis, out, keepdims, initial, where)
 
 
-def min(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
+def min(
+    a: Any, axis: Axis = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = True
+) -> Any:
     """As `np.min`; among equal smallest entries the gradient is shared."""
-    return Min(axis, keepdims)(a)
+    return _extreme(Min, math.inf, a, axis, out, keepdims, initial, where)
+
+
+def _extreme(
+    kind: type[Max], loser: float, a: Any, axis: Axis, out: None, keepdims: bool, initial: Any, where: Any
+) -> Any:
+    if initial is None and where is not True:
+        raise ValueError(f"np.{kind.name} with where= needs initial=, the answer where no entry takes part")
+    if hasattr(initial, "array"):
+        raise NotDifferentiableError(f"initial= of np.{kind.name} as a Tensor is not supported: use np.{kind.name}imum")
+    otherwise = loser if a.dtype.kind == "f" else initial  # integers have no infinity
+    return kind(axis, keepdims, initial)(included(a, where, otherwise, out=out))
 
 
 def logsumexp(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
+from ..errors import NotDifferentiableError
 from ..tape import Op
 
 
@@ -170,14 +171,19 @@ def sum_to(x: Any, shape: tuple[int, ...]) -> Any:
     return x if x.shape == shape else SumTo(shape)(x)
 
 
-def reshape(a: Any, shape: Any) -> Any:
-    """As `np.reshape`, in C order."""
-    return Reshape(shape)(a)
+def reshape(a: Any, shape: Any, order: str = "C") -> Any:
+    """As `np.reshape`, in C order, or in Fortran's with order="F"."""
+    if order == "C":
+        return Reshape(shape)(a)
+    if order != "F":
+        raise NotDifferentiableError(f"order={order!r} depends on how an array lies in memory: use 'C' or 'F'")
+    backwards = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)[::-1]
+    return transpose(Reshape(backwards)(transpose(a)))
 
 
-def ravel(a: Any) -> Any:
-    """As `np.ravel`, in C order."""
-    return Reshape(-1)(a)
+def ravel(a: Any, order: str = "C") -> Any:
+    """As `np.ravel`, in C order, or in Fortran's with order="F"."""
+    return reshape(a, -1, order)
 
 
 def expand_dims(a: Any, axis: Any) -> Any:

@@ -1,0 +1,282 @@
+"""Statistics, running sums and products, built from simpler ops: hardly a rule, so hardly a rule to get wrong."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
+
+from ..tape import Op
+from .elementwise import where as choose
+from .rearrange import sort
+from .reduction import Axis, Norm, count, included, max, mean, min, sum
+from .shape import concatenate, ravel
+
+
+class CumSum(Op):
+    """y_k = x_1 + ... + x_k along an axis.  dL/dx_k = g_k + ... + g_n."""
+
+    name = "cumsum"
+
+    def __init__(self, axis: int) -> None:
+        self.axis = axis
+
+    def forward(self, x: Any) -> Any:
+        return np.cumsum(x, self.axis)
+
+    def vjp(self, g: Any, y: Any, x: Any) -> Any:
+        return np.flip(np.cumsum(np.flip(g, self.axis), self.axis), self.axis)
+
+
+def cumsum(a: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Any:
+    """As `np.cumsum`."""
+    a, axis = _along(included(a, True, 0, dtype, out), axis)
+    return CumSum(axis)(a)
+
+
+def cumprod(a: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Any:
+    """As `np.cumprod`, by doubling: after k rounds each entry is the product of the 2^k entries up to it.
+
+    Only products are formed, no quotients, so the derivative is right where entries are 0.
+    """
+    a, axis = _along(included(a, True, 1, dtype, out), axis)
+    before = (slice(None),) * axis
+    shift = 1
+    while shift < a.shape[axis]:
+        head, later, earlier = a[(*before, slice(shift))], a[(*before, slice(shift, None))], a[(*before, slice(-shift))]
+        a = concatenate([head, later * earlier], axis)
+        shift *= 2
+    return a
+
+
+def _along(a: Any, axis: int | None) -> tuple[Any, int]:
+    """The array and the axis to run along: all entries in a row where that is None, or where there is no axis."""
+    return (ravel(a), 0) if axis is None else (a, normalize_axis_index(axis, a.ndim))
+
+
+def _rows(a: Any, axis: Axis) -> tuple[Any, tuple[int, ...]]:
+    """The entries to reduce as one last axis, and the shape that the result has with keepdims."""
+    axes = normalize_axis_tuple(range(a.ndim) if axis is None else axis, a.ndim)
+    rest = [k for k in range(a.ndim) if k not in axes]
+    count = math.prod(a.shape[k] for k in axes)
+    rows = np.reshape(np.transpose(a, [*rest, *axes]), (*[a.shape[k] for k in rest], count))
+    return rows, tuple(1 if k in axes else n for k, n in enumerate(a.shape))
+
+
+def prod(
+    a: Any,
+    axis: Axis = None,
+    dtype: Any = None,
+    out: None = None,
+    keepdims: bool = False,
+    initial: Any = None,
+    where: Any = True,
+) -> Any:
+    """As `np.prod`, by halving: products of pairs, of pairs of pairs, and so on, right where entries are 0."""
+    x, kept = _rows(included(a, where, 1, dtype, out), axis)
+    while x.shape[-1] > 1:
+        half = x.shape[-1] // 2
+        x = concatenate([x[..., :half] * x[..., half : 2 * half], x[..., 2 * half :]], -1)
+    y = sum(x, -1) if x.shape[-1] else sum(x, -1) + 1  # the product of nothing is 1
+    y = np.reshape(y, kept) if keepdims else y
+    return y if initial is None else y * initial
+
+
+def var(
+    a: Any,
+    axis: Axis = None,
+    dtype: Any = None,
+    out: None = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    *,
+    where: Any = True,
+    correction: float | None = None,
+) -> Any:
+    """As `np.var`: Σ (x - mean)² / (n - ddof)."""
+    centred, freedom = _spread(a, axis, dtype, out, ddof if correction is None else correction, keepdims, where)
+    return sum(centred * centred, axis, keepdims=keepdims) / freedom
+
+
+def std(
+    a: Any,
+    axis: Axis = None,
+    dtype: Any = None,
+    out: None = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    *,
+    where: Any = True,
+    correction: float | None = None,
+) -> Any:
+    """As `np.std`: ‖x - mean‖ / √(n - ddof), so its derivative where all entries are equal is that of the norm: 0."""
+    centred, freedom = _spread(a, axis, dtype, out, ddof if correction is None else correction, keepdims, where)
+    return Norm(axis, keepdims)(centred) / np.sqrt(freedom)
+
+
+def _spread(a: Any, axis: Axis, dtype: Any, out: None, ddof: float, keepdims: bool, where: Any) -> tuple[Any, Any]:
+    """x - mean, 0 where an entry does not take part, and the number to divide the sum of squares by."""
+    a = included(a, True, 0, dtype, out)
+    centred = included(a - mean(a, axis, keepdims=True, where=where), where, 0)
+    return centred, np.maximum(count(a, axis, keepdims, where) - ddof, 0)
+
+
+def ptp(a: Any, axis: Axis = None, out: None = None, keepdims: bool = False) -> Any:
+    """As `np.ptp`: max - min."""
+    return max(a, axis, out, keepdims) - min(a, axis, out, keepdims)
+
+
+def median(a: Any, axis: Axis = None, out: None = None, overwrite_input: bool = False, keepdims: bool = False) -> Any:
+    """As `np.median`: the middle of the sorted entries, or the mean of the two middle ones; nan where one is nan."""
+    x, kept = _rows(included(a, True, 0, out=out), axis)
+    n = x.shape[-1]
+    if n == 0:
+        return mean(a, axis, keepdims=keepdims)
+    x = sort(x, -1)
+    middle = mean(x[..., (n - 1) // 2 : n // 2 + 1], -1)
+    middle = choose(np.isnan(x[..., -1]), math.nan, middle)
+    return np.reshape(middle, kept) if keepdims else middle
+
+
+def average(a: Any, axis: Axis = None, weights: Any = None, returned: bool = False, *, keepdims: bool = False) -> Any:
+    """As `np.average`: Σ w x / Σ w."""
+    a = a if hasattr(a, "shape") else np.asarray(a)
+    if weights is None:
+        result: Any = mean(a, axis, keepdims=keepdims)
+        total: Any = np.full(result.shape, a.size / (result.size or 1), result.dtype)
+        return (result, total) if returned else result
+    w = weights if hasattr(weights, "shape") else np.asarray(weights)
+    if w.shape != a.shape:
+        axes = () if axis is None else normalize_axis_tuple(axis, a.ndim)
+        if not axes or w.shape != tuple(a.shape[k] for k in axes):
+            raise ValueError(f"np.average: weights of shape {w.shape} fit neither {a.shape} nor axis={axis} of it")
+        w = np.transpose(w, np.argsort(axes))
+        w = np.reshape(w, [n if k in axes else 1 for k, n in enumerate(a.shape)])
+    w = np.broadcast_to(w, a.shape)
+    total = np.sum(w, axis, keepdims=keepdims)
+    if np.any(total == 0):
+        raise ZeroDivisionError("np.average: the weights add up to 0")
+    result = np.sum(a * w, axis, keepdims=keepdims) / total
+    return (result, total) if returned else result
+
+
+def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Any:
+    """As `np.diff`: x_(k+1) - x_k, n times over."""
+    if n < 0:
+        raise ValueError(f"np.diff: n must be 0 or more, not {n}")
+    a = a if hasattr(a, "shape") else np.asarray(a)
+    axis = normalize_axis_index(axis, a.ndim)
+    if n == 0:
+        return a  # without prepend and append, as NumPy
+    slim = tuple(1 if k == axis else m for k, m in enumerate(a.shape))
+    ends = [np.asarray(x, a.dtype) if isinstance(x, int | float) else x for x in (prepend, append)]  # float32 stays
+    parts = [x if np.ndim(x) else np.broadcast_to(x, slim) for x in (ends[0], a, ends[1]) if x is not None]
+    a = concatenate(parts, axis) if len(parts) > 1 else a
+    before = (slice(None),) * axis
+    for _ in range(n):
+        a = a[(*before, slice(1, None))] - a[(*before, slice(None, -1))]
+    return a
+
+
+def trapezoid(y: Any, x: Any = None, dx: float = 1.0, axis: int = -1) -> Any:
+    """As `np.trapezoid`: Σ (x_(k+1) - x_k) (y_k + y_(k+1)) / 2."""
+    y = np.moveaxis(y if hasattr(y, "shape") else np.asarray(y), axis, -1)
+    if x is not None:
+        dx = diff(x) if np.ndim(x) == 1 else np.moveaxis(diff(x, axis=axis), axis, -1)
+    return np.sum(dx * (y[..., 1:] + y[..., :-1]) / 2, axis=-1)
+
+
+# ------------------------------------------------------------------ without the nans: they have no derivative
+
+
+def nansum(
+    a: Any,
+    axis: Axis = None,
+    dtype: Any = None,
+    out: None = None,
+    keepdims: bool = False,
+    initial: Any = None,
+    where: Any = True,
+) -> Any:
+    """As `np.nansum`: the sum of what is not nan."""
+    return sum(a, axis, dtype, out, keepdims, initial, where & ~np.isnan(a))
+
+
+def nanprod(
+    a: Any,
+    axis: Axis = None,
+    dtype: Any = None,
+    out: None = None,
+    keepdims: bool = False,
+    initial: Any = None,
+    where: Any = True,
+) -> Any:
+    """As `np.nanprod`: the product of what is not nan."""
+    return prod(a, axis, dtype, out, keepdims, initial, where & ~np.isnan(a))
+
+
+def nanmean(
+    a: Any, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: bool = False, *, where: Any = True
+) -> Any:
+    """As `np.nanmean`: the mean of what is not nan."""
+    return mean(a, axis, dtype, out, keepdims, where=where & ~np.isnan(a))
+
+
+def nanvar(
+    a: Any,
+    axis: Axis = None,
+    dtype: Any = None,
+    out: None = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    *,
+    where: Any = True,
+) -> Any:
+    """As `np.nanvar`: the variance of what is not nan."""
+    return var(a, axis, dtype, out, ddof, keepdims, where=where & ~np.isnan(a))
+
+
+def nanstd(
+    a: Any,
+    axis: Axis = None,
+    dtype: Any = None,
+    out: None = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    *,
+    where: Any = True,
+) -> Any:
+    """As `np.nanstd`: the standard deviation of what is not nan."""
+    return std(a, axis, dtype, out, ddof, keepdims, where=where & ~np.isnan(a))
+
+
+def nanmax(a: Any, axis: Axis = None, out: None = None, keepdims: bool = False) -> Any:
+    """As `np.nanmax`: the largest of what is not nan, and nan where nothing is left."""
+    return _nan_extreme(max(_instead(a, -math.inf), axis, out, keepdims), a, axis, keepdims)
+
+
+def nanmin(a: Any, axis: Axis = None, out: None = None, keepdims: bool = False) -> Any:
+    """As `np.nanmin`: the smallest of what is not nan, and nan where nothing is left."""
+    return _nan_extreme(min(_instead(a, math.inf), axis, out, keepdims), a, axis, keepdims)
+
+
+def _instead(a: Any, value: float) -> Any:
+    return choose(np.isnan(a), value, a)
+
+
+def _nan_extreme(y: Any, a: Any, axis: Axis, keepdims: bool) -> Any:
+    return choose(np.all(np.isnan(a), axis, keepdims=keepdims), math.nan, y)
+
+
+def nan_to_num(
+    x: Any, copy: bool = True, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
+) -> Any:
+    """As `np.nan_to_num`; what is replaced has no derivative."""
+    if x.dtype.kind != "f":
+        return x
+    limits = np.finfo(x.dtype)
+    x = choose(np.isnan(x), nan, x)
+    x = choose(np.isposinf(x), limits.max if posinf is None else posinf, x)
+    return choose(np.isneginf(x), limits.min if neginf is None else neginf, x)

@@ -694,3 +694,25 @@ def test_drawing_keeps_no_graph_alive_and_changes_no_gradient():
 def test_importing_the_library_does_not_import_what_only_pictures_need():
     code = "import sys, tinygrad_rnn; print([m for m in ('graphviz', 'pygraphviz', 'matplotlib') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_figures_are_read_when_drawn_so_that_backward_may_follow():
+    rnn = tg.nn.RNN(2, 3, rng=0)
+    output, _ = rnn(np.ones((3, 1, 2)))
+    loss = (output * output).sum()
+    picture = tg.draw(loss, values=True, grads=True, level="op")
+    loss.backward()
+    assert picture.svg().count("∇") > 10
+
+
+@pytest.mark.skipif(not shutil.which("dot"), reason="needs the program dot")
+def test_a_state_with_a_name_like_markup_is_text_in_dot():
+    h = tg.tensor(1.0, requires_grad=True)
+    with tg.scope("rnn") as at:
+        for t in (1, 2, 3):
+            at(t)
+            h = np.tanh(h * 2)
+            h.name = "<script>alert(1)</script>"
+    dot = tg.draw(h.sum()).dot()
+    done = subprocess.run(["dot", "-Tsvg"], input=dot.encode(), capture_output=True, check=True)
+    assert b"<script" not in done.stdout

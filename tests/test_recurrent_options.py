@@ -253,6 +253,13 @@ def test_a_mask_costs_an_op_a_state_and_one_for_the_output_and_nothing_where_all
     assert len(tg.tape(loss(lengths=[5, 5]))) == len(tg.tape(loss()))
 
 
+def test_a_carried_state_is_taken_apart_and_nothing_more() -> None:
+    layer, x = make("LSTM", 2, 3, num_layers=2), np.ones((3, 2, 2))
+    state = tuple(tg.tensor(np.ones((2, 2, 3)), requires_grad=True) for _ in "hc")
+    without = len(tg.tape(layer(x)[0].sum()))
+    assert len(tg.tape(layer(x, state)[0].sum())) == without + 4  # h and c of two layers
+
+
 def test_lengths_pass_dropout_between_layers_and_keep_float32() -> None:
     layer = nn.LSTM(2, 3, num_layers=2, bidirectional=True, dropout=0.5, rng=0)
     x = tg.tensor(np.ones((5, 2, 2), np.float32), requires_grad=True)
@@ -683,6 +690,13 @@ def test_variational_dropout_stays_zero_beyond_the_end() -> None:
     np.testing.assert_array_equal(output[0], output[1])
 
 
+def test_dropout_may_share_its_mask_along_an_axis() -> None:
+    drop = nn.Dropout(0.5, shared=1, rng=0)
+    y = drop(np.ones((30, 7, 2))).data
+    np.testing.assert_array_equal(y, np.broadcast_to(y[:, :1], y.shape))
+    assert 15 < (y[:, 0] == 0).sum() < 45 and repr(drop) == "Dropout(0.5, shared=1)"
+
+
 # -- modules: names, copies, printing, weights for PyTorch --------------------------------------------------
 
 
@@ -863,3 +877,52 @@ def test_lengths_of_numbers_without_a_batch_and_of_states_without_features() -> 
     y, (total, count) = nn.unroll(adder, np.stack([x, 10 * x], axis=1), (0.0, 0), lengths=[3, 1])
     assert y.data.tolist() == [[1, 10], [3, 0], [7, 0], [0, 0]]
     assert total.data.tolist() == [7, 10] and count.tolist() == [3, 1]  # each sequence has its own count now
+
+
+# -- figures of the literature, from the tape ----------------------------------------------------------------
+
+
+def scalar_lstm(W_x: Any, W_h: Any, b: Any, **own: Any) -> Any:
+    """An LSTM of one unit with these weights for its gates i, f, g, o."""
+    lstm = nn.LSTM(1, 1, dtype=float, **own)
+    lstm.W_xh.data, lstm.W_hh.data, lstm.b_h.data = np.full((1, 4), W_x), np.array([W_h]), np.array(b)
+    return lstm
+
+
+def test_the_four_terms_of_one_step_must_not_be_multiplied_over_two() -> None:
+    """dC_1/dC_0 has four terms; C_0 reaches C_2 also through o_1, which their product leaves out."""
+    lstm, x = scalar_lstm(1.0, [1.0, 1.0, 1.0, 2.0], np.zeros(4)), np.array([0.2, -0.1]).reshape(2, 1, 1)
+
+    def slope(steps: np.ndarray, c: float, o: float) -> tuple[float, float, float]:
+        """dC_T/dC_0 with the output gate before the first step held fixed; then C_T and o_T."""
+        c_0 = tg.tensor([[[c]]], requires_grad=True)
+        _, (h, c_T) = lstm(steps, (o * np.tanh(c_0), c_0))
+        return tg.grad(c_T.sum(), c_0, retain_graph=True).item(), c_T.item(), (h / np.tanh(c_T)).item()
+
+    one, c_1, o_1 = slope(x[:1], 0.5, 0.5)
+    both, _, _ = slope(x, 0.5, 0.5)
+    next_one, _, _ = slope(x[1:], c_1, o_1)
+    assert one == pytest.approx(0.8902144303, abs=1e-10)
+    assert both == pytest.approx(0.8767638158, abs=1e-10)
+    assert one * next_one == pytest.approx(0.8132075395, abs=1e-10)
+
+
+@pytest.mark.parametrize(("T", "expected"), [(20, 0.3584859224), (100, 0.0059205292)])
+def test_a_forget_gate_of_95_per_cent_shrinks_slowly(T: int, expected: float) -> None:
+    rows = ([0.3, 0.0, 0.5, -0.4], [0.1, np.log(0.95 / 0.05), 0.2, 0.3])  # f does not look at h, so it stays 0.95
+    cut, full = (scalar_lstm(0.0, *rows, cut_gate_gradient=value) for value in (True, False))
+    slopes = []
+    for lstm in (cut, full):
+        c_0 = tg.tensor([[[0.7]]], requires_grad=True)
+        _, (_, c) = lstm(np.zeros((T, 1, 1)), (np.zeros((1, 1, 1)), c_0))
+        slopes.append(tg.grad(c.sum(), c_0).item())
+    assert slopes[0] == pytest.approx(expected, abs=1e-10)
+    assert abs(slopes[1] / expected - 1) > 0.01  # "the derivative is f" is true of the line of c alone
+
+
+def test_an_lstm_may_still_explode() -> None:
+    lstm = scalar_lstm(0.0, [0.0, 0.0, 4.0, 0.0], [6.0, 6.0, 0.0, 6.0])  # gates open
+    start = [tg.tensor(np.zeros((1, 1, 1)), requires_grad=True) for _ in "hc"]
+    _, state = lstm(np.zeros((20, 1, 1)), tuple(start))
+    jacobian = np.array([[g.item() for g in tg.grad(part.sum(), start, retain_graph=True)] for part in state])
+    assert np.linalg.norm(jacobian) == pytest.approx(1.0181e14, rel=1e-5)

@@ -10,8 +10,7 @@ import copy
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
-
+from ..nn.basic import positive
 from ..ops.shape import concatenate
 from ..tensor import Tensor
 
@@ -46,7 +45,7 @@ def windows(sequence: Any, size: int) -> Iterator[Any]:
     >>> [w.tolist() for w in tg.bptt.windows(np.arange(5), 2)]
     [[0, 1], [2, 3], [4]]
     """
-    check_steps("size", size)
+    positive("size", size)
     together = sequence if isinstance(sequence, tuple) else (sequence,)
     lengths = {len(part) for part in together}
     if len(lengths) > 1:
@@ -70,8 +69,8 @@ class Truncated:
     """
 
     def __init__(self, k1: int, k2: int | None = None) -> None:
-        self.k1 = check_steps("k1", k1)
-        self.k2 = self.k1 if k2 is None else check_steps("k2", k2)
+        self.k1 = positive("k1", k1)
+        self.k2 = self.k1 if k2 is None else positive("k2", k2)
         if self.k2 < self.k1:
             raise ValueError(f"k2 must be at least k1: with k1={k1}, k2={k2} some steps would get no gradient at all")
 
@@ -119,12 +118,3 @@ class Span:
 
     def __init__(self, start: int, new: int, stop: int) -> None:
         self.start, self.new, self.stop = start, new, stop
-
-
-def check_steps(name: str, value: Any) -> int:
-    """A number of time steps; ValueError or TypeError, naming it, for anything but 1, 2, 3, ..."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{name} must be a whole number of time steps, not {value!r}")
-    if value < 1:
-        raise ValueError(f"{name} must be 1 or more time steps, not {value}")
-    return int(value)

@@ -169,5 +169,8 @@ def spline(points: list[Point], arrow: bool = True) -> str:
 
 
 def escape(text: str) -> str:
-    """The text as it is, whatever it holds: DOT reads backslashes, and the graphviz package adds the quotes."""
-    return text.replace("\\", "\\\\").replace("\r", " ").replace("\n", " ").replace("\x00", " ")
+    """The text as it is, whatever it holds: DOT reads backslashes, and <...> as markup; the package adds the quotes."""
+    from graphviz import nohtml
+
+    plain = text.replace("\\", "\\\\").replace("\r", " ").replace("\n", " ").replace("\x00", " ")
+    return nohtml(plain)

@@ -198,4 +198,6 @@ def draw(
         picture.notes.append("a number is the value of a result, ‖·‖ its norm")
     if grads:
         picture.notes.append("∇ is the gradient of the root with respect to a result, ‖·‖ its norm")
-    return Drawing(picture, theme, grads, values)
+    drawing = Drawing(picture, theme, grads, values)
+    _ = drawing.figures  # now: a backward pass will free the records they are read from
+    return drawing

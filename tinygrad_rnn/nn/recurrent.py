@@ -92,9 +92,12 @@ def check_lengths(lengths: Any, T: int, shape: tuple[int, ...], caller: str) -> 
     if array.shape != shape:
         one = f"one for each of the {shape[0]} sequences of x" if shape else "one number, since x has no batch"
         raise ShapeError(f"{caller}: lengths must have shape {shape}, {one}; got shape {array.shape}")
-    for k, n in enumerate(array.flat):
-        if not 0 <= n <= T:
-            raise ValueError(f"{caller}: lengths must be in 0 .. {T}, the time steps of x, and lengths[{k}] is {n}")
+    wrong = np.flatnonzero((array < 0) | (array > T))
+    if wrong.size:
+        k = wrong[0]
+        raise ValueError(
+            f"{caller}: lengths must be in 0 .. {T}, the time steps of x, and lengths[{k}] is {array.flat[k]}"
+        )
     return array.astype(np.intp)
 
 
@@ -224,7 +227,9 @@ class Recurrent(Module):
         else:
             x_was = "" if unbatched else f" for an x read as {layout}, {T} time steps (T) of a batch of {B} (B)"
             state = check_state(state, names, shape, x.dtype, self, x_was)
-            parts = [part.reshape(rows, B, self.hidden_size) for part in (state if len(names) > 1 else [state])]
+            parts = state if len(names) > 1 else (state,)
+            if unbatched:
+                parts = tuple(part.reshape(rows, 1, self.hidden_size) for part in parts)
             starts = [tuple(part[k] for part in parts) if len(names) > 1 else parts[0][k] for k in range(rows)]
 
         ends = []

@@ -1005,7 +1005,7 @@ def test_13_lengths_with_an_answer(do: Any, answer: Any) -> None:
 @refused_rows(
     ("k1=0", lambda: bptt.Truncated(0), ValueError, ["k1 must be 1 or more", "0"]),
     ("k1=-3", lambda: bptt.Truncated(-3), ValueError, ["k1 must be 1 or more", "-3"]),
-    ("k1=2.0", lambda: bptt.Truncated(2.0), TypeError, ["k1 must be an integer", "2.0"]),
+    ("k1=2.0", lambda: bptt.Truncated(2.0), TypeError, ["k1 must be an integer of 1 or more", "2.0"]),
     ("k2=0", lambda: bptt.Truncated(2, 0), ValueError, ["k2 must be 1 or more", "0"]),
     ("k2 < k1", lambda: bptt.Truncated(3, 2), ValueError, ["k2 must be at least k1", "k1=3, k2=2"]),
     ("windows of 0", lambda: list(bptt.windows(A, 0)), ValueError, ["size must be 1 or more", "0"]),

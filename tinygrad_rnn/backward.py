@@ -105,12 +105,15 @@ def sweep(
                     check_backward(record, g, x, part)
                 waiting.add(x, part)
         except Exception as error:
-            error.add_note(f"in the derivative rule of {record}")
+            error.add_note(f"in the derivative rule of {record}" + _HALF_FREED * (not retain_graph))
             raise
         if not retain_graph:
             record.free()
     leaves = waiting.leaves()
     return {x: run_hooks(x.hooks, g, x.name or "a leaf") for x, g in leaves.items()} if hooks else leaves
+
+
+_HALF_FREED = "; what was recorded after it is freed already, so compute the outputs anew before another pass"
 
 
 def pull(

@@ -126,6 +126,7 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.column_stack: rearrange.column_stack,
     np.append: rearrange.append,
     np.block: rearrange.block,
+    np.unstack: rearrange.unstack,
     np.broadcast_arrays: rearrange.broadcast_arrays,
     np.meshgrid: rearrange.meshgrid,
     np.hsplit: rearrange.hsplit,
@@ -166,8 +167,6 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.linalg.matrix_transpose: rearrange.matrix_transpose,
 }
 FUNCTIONS |= {function: rearrange.like(function) for function in rearrange.MOVING}
-if hasattr(np, "unstack"):  # since NumPy 2.1
-    FUNCTIONS[np.unstack] = rearrange.unstack
 
 PLAIN: set[Callable[..., Any]] = {
     np.greater,

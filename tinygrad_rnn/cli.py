@@ -15,6 +15,7 @@ import shlex
 import shutil
 import signal
 import sys
+import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -202,7 +203,8 @@ def _report(run: Run, folder: Path, levels: dict[str, float]) -> None:
         save_loss_curve(folder / "loss.svg", read_log(folder), levels)
     except DrawError as error:  # matplotlib is an extra
         print(f"no loss.svg: {error}", file=sys.stderr)
-    print(f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
+    files = ", ".join(sorted(path.name for path in folder.iterdir()))
+    print(textwrap.fill(f"{folder}: {files}", 80, subsequent_indent="  "))
     print(f"next: {_program()} sample {folder} --prompt {shlex.quote(prompt)} --temperature 0.7")
 
 

@@ -174,8 +174,62 @@ def test_checkpoint_of_a_layer_with_its_state():
 def test_checkpoint_notices_a_function_that_changes():
     dropout = tg.nn.Dropout(0.5, rng=0)
     y = tg.checkpoint(dropout, tg.tensor(np.ones(20), requires_grad=True))
-    with pytest.raises(GraphError, match="other values when it was run again"):
+    with pytest.raises(GraphError, match="other values, or used other tensors, when it was run again"):
         y.sum().backward()
+
+
+def test_checkpoint_notices_it_also_where_the_gradient_is_recorded():
+    dropout = tg.nn.Dropout(0.5, rng=0)
+    x = tg.tensor(np.ones(20), requires_grad=True)
+    with pytest.raises(GraphError, match="run again"):
+        tg.grad(tg.checkpoint(dropout, x).sum(), x, create_graph=True)
+
+
+def test_checkpoint_notices_that_other_weights_are_used():
+    class Model(tg.nn.Module):
+        def __init__(self):
+            self.inner = tg.nn.Linear(2, 1, bias=False, dtype=float, rng=0)
+
+        def forward(self, x):
+            return tg.checkpoint(self.inner, x)
+
+    model = Model()
+    W = tg.tensor(model.inner.W.data, requires_grad=True)
+    y = tg.nn.functional_call(model, {"inner.W": W}, tg.tensor([1.0, 2.0], requires_grad=True))
+    with pytest.raises(GraphError, match="used other tensors"):
+        y.sum().backward()
+
+
+def test_checkpoint_of_a_function_that_uses_results_from_outside():
+    def total(run):
+        w = tg.tensor(3.0, requires_grad=True)
+        h = w * w  # used inside twice, and outside
+        h.retain_grad()
+        first = run(lambda x: x * h, tg.tensor(2.0, requires_grad=True))
+        second = run(lambda x: x * h + w, first)
+        return w, h, second + h * h
+
+    gradients = []
+    for run in (lambda fn, *args: fn(*args), tg.checkpoint):
+        w, h, y = total(run)
+        y.backward()
+        gradients.append((w.grad, h.grad))
+        w, h, y = total(run)
+        g = tg.grad(y, w, create_graph=True)
+        gradients[-1] += (g.data, tg.grad(g, w).data)
+    np.testing.assert_allclose(gradients[1], gradients[0], rtol=1e-13)
+
+
+def test_a_hook_on_a_weight_used_in_a_checkpoint_is_called_once():
+    w = tg.tensor(3.0, requires_grad=True)
+    w.register_hook(lambda g: g * 10)
+    tg.checkpoint(lambda x: x * w, tg.tensor(2.0)).backward()
+    assert w.grad == 20.0
+
+
+def test_checkpoint_of_a_function_that_gives_no_tensor():
+    with pytest.raises(TypeError, match="must return Tensors"):
+        tg.checkpoint(lambda x: None, tg.tensor(2.0))
 
 
 def test_checkpoint_leaves_no_cycle():

@@ -25,9 +25,9 @@ from .tape import Op, Record, mode
 Visitor = Callable[[Record, Any], None]
 
 
-def reachable(outputs: Iterable[Any]) -> list[Record]:
-    """Every record that the outputs were computed from, newest first."""
-    stack = [y.record for y in outputs if y.record is not None]
+def reachable(outputs: Iterable[Any], since: int = 0) -> list[Record]:
+    """Every record, newer than `since`, that the outputs were computed from, newest first."""
+    stack = [y.record for y in outputs if y.record is not None and y.record.seq > since]
     seen = set(stack)
     while stack:
         record = stack.pop()
@@ -43,7 +43,7 @@ def reachable(outputs: Iterable[Any]) -> list[Record]:
                         f"the graph has a cycle: an input of {record} came out of {maker}, which is not older. Neither "
                         "the record of a tensor nor the inputs of a record are to be set by hand"
                     )
-                if maker not in seen:
+                if maker not in seen and maker.seq > since:
                     seen.add(maker)
                     stack.append(maker)
     return sorted(seen, key=_seq, reverse=True)
@@ -69,19 +69,21 @@ def sweep(
     gradients: Sequence[Any],
     *,
     only: Sequence[Any] | None = None,
+    since: int = 0,
     retain_graph: bool = False,
     visit: Visitor | None = None,
     hooks: bool = True,
     as_tensors: Callable[[Record], tuple[Any, Any]] | None = None,
-) -> dict[Any, Any]:
-    """Walk down the tape from the outputs and return dL/dx for every leaf x that needs a gradient.
+) -> Waiting:
+    """Walk down the tape from the outputs; gives what then waits, dL/dx for every leaf x that needs a gradient.
 
     only        if given, follow only the paths that lead to these tensors
+    since       walk no record older than this sequence number: what they made counts as a leaf
     visit       called with each record and its complete gradient (a tuple for an op of several outputs)
-    hooks       whether to call the hooks of tensors
+    hooks       whether to call the hooks of results; those of leaves are called by `hooked_leaves`
     as_tensors  if given, rules see Tensors and are recorded: it gives the output and the inputs of a record as such
     """
-    records = reachable(outputs)
+    records = reachable(outputs, since)
     through = set(records) if only is None else leading_to(records, only)
     useful = None if only is None else through | {x.record or x for x in only}
     waiting, watching = Waiting(recorded=as_tensors is not None), mode.anomaly
@@ -109,8 +111,7 @@ def sweep(
             raise
         if not retain_graph:
             record.free()
-    leaves = waiting.leaves()
-    return {x: run_hooks(x.hooks, g, x.name or "a leaf") for x, g in leaves.items()} if hooks else leaves
+    return waiting
 
 
 _HALF_FREED = "; what was recorded after it is freed already, so compute the outputs anew before another pass"
@@ -183,6 +184,11 @@ def _freed(record: Record) -> str:
 
 
 # ------------------------------------------------------------------ hooks
+
+
+def hooked_leaves(waiting: Waiting) -> dict[Any, Any]:
+    """The gradients of the leaves after their hooks."""
+    return {x: run_hooks(x.hooks, g, x.name or "a leaf") for x, g in waiting.leaves().items()}
 
 
 def _hooked(record: Record, g: Any) -> Any:

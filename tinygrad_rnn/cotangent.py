@@ -151,6 +151,11 @@ class Waiting:
             return self._complete(g)
         return tuple(self._complete(g[k]) if k in g else np.zeros_like(y) for k, y in enumerate(record.value))
 
+    def at(self, x: Any) -> Any:
+        """What has arrived for the tensor x, a leaf or a result that was not walked past; None where nothing has."""
+        g = self.places.get(x.record or x)
+        return self._complete(g.get(x.output) if isinstance(g, dict) else g)
+
     def leaves(self) -> dict[Any, Any]:
         """The gradients of the leaves."""
         return {x: self._complete(g) for x, g in self.places.items() if type(x) is not Record}

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .backward import sweep
+from .backward import hooked_leaves, sweep
 from .errors import GraphError, NonScalarError
 from .tape import Record, enable_grad, no_grad
 from .tensor import Tensor, as_tensors, start_gradient
@@ -65,7 +65,7 @@ def grad(
                 found[record, k] = part
 
     with enable_grad() if create_graph else no_grad():
-        leaves = sweep(
+        waiting = sweep(
             ys,
             starts,
             only=xs,
@@ -73,6 +73,7 @@ def grad(
             visit=keep,
             as_tensors=as_tensors if create_graph else None,
         )
+        leaves = hooked_leaves(waiting)
     gradients = [leaves.get(x) if x.record is None else found.get((x.record, x.output)) for x in xs]
     if not allow_unused and any(g is None for g in gradients):
         unused = [x.name or f"inputs[{k}]" for k, (x, g) in enumerate(zip(xs, gradients, strict=True)) if g is None]

@@ -67,7 +67,8 @@ class Tape:
             raise GraphError(f"gradients of a tape need a root with one entry, and this has shape {self.root.shape}")
         found: dict[Any, Any] = {}
         start = start_gradient(self.root, None, "tape()")
-        found.update(sweep([self.root], [start], retain_graph=True, visit=found.__setitem__, hooks=False))
+        waiting = sweep([self.root], [start], retain_graph=True, visit=found.__setitem__, hooks=False)
+        found.update(waiting.leaves())
         return found
 
     def __str__(self) -> str:

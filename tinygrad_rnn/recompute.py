@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from .arraylike import plain
+from .backward import reachable, sweep
 from .errors import GraphError
-from .functional import grad
-from .listing import Tape
-from .tape import Op, enable_grad
-from .tensor import Tensor, apply
+from .tape import Op, clock, enable_grad, no_grad
+from .tensor import Tensor, apply, as_tensors
 
 
 def checkpoint(fn: Callable[..., Any], *args: Any) -> Any:
@@ -34,15 +34,24 @@ def checkpoint(fn: Callable[..., Any], *args: Any) -> Any:
     >>> w.grad
     array(1.)
     """
-    inputs = tensors_in(args)
+    inputs, start = tensors_in(args), next(clock)
     leaves = [Tensor(x.array, requires_grad=x.requires_grad) for x in inputs]
     result = fn(*replaced(args, leaves))
     outputs = tensors_in(result)
-    used = [x for y in outputs for x in Tape(y).leaves if x.requires_grad and x not in set(leaves)]
-    op = Recompute(fn, args, inputs, list(dict.fromkeys(used)), [y.array for y in outputs])
+    if not outputs:
+        raise TypeError(f"tg.checkpoint: the function must return Tensors, not {type(result).__name__}")
+    op = Recompute(fn, args, inputs, captured(outputs, start, leaves), [y.array for y in outputs])
     made = apply(op, *inputs, *op.used)
     op.first = []
     return replaced(result, list(made) if isinstance(made, tuple) else [made])
+
+
+def captured(outputs: list[Tensor], start: int, given: Iterable[Tensor]) -> list[Tensor]:
+    """The tensors older than `start` that the outputs were computed from, but for those given as arguments."""
+    inputs = (x for record in reachable(outputs, start) for x in record.inputs or ())
+    needed = (x for x in (*outputs, *inputs) if x is not None and x.requires_grad)
+    old = dict.fromkeys(x for x in needed if x.record is None or x.record.seq < start)
+    return [x for x in old if x not in set(given)]
 
 
 class Recompute(Op):
@@ -62,28 +71,30 @@ class Recompute(Op):
 
     def vjp(self, g: Any, y: Any, *xs: Any) -> tuple[Any, ...]:
         xs, gs = xs[: len(self.needed)], g if self.outputs > 1 else (g,)
+        first = tuple(map(plain, y)) if self.outputs > 1 else (plain(y),)
         if any(isinstance(x, Tensor) for x in (*xs, *gs)):  # to be differentiated again: the gradient is a function too
-            return checkpoint(lambda xs, gs: self.gradients(xs, gs, create_graph=True), xs, gs)
+            return checkpoint(lambda xs, gs: self.gradients(xs, gs, first, create_graph=True), xs, gs)
         leaves = tuple(Tensor(x, requires_grad=needed) for x, needed in zip(xs, self.needed, strict=True))
-        return tuple(None if part is None else part.array for part in self.gradients(leaves, gs, y=y))
+        return self.gradients(leaves, gs, first)
 
-    def gradients(self, xs: Any, gs: Any, create_graph: bool = False, y: Any = None) -> tuple[Any, ...]:
-        """dL/dx for the inputs and for the weights used, by running fn again; None where there is none."""
+    def gradients(self, xs: Any, gs: Any, first: tuple[np.ndarray, ...], create_graph: bool = False) -> tuple[Any, ...]:
+        """dL/dx for the inputs and for the tensors used, by running fn again; None where there is none."""
+        start = next(clock)
         xs = tuple(x if isinstance(x, Tensor) else Tensor(x) for x in xs)
         with enable_grad():
             outputs = tensors_in(self.fn(*replaced(self.args, xs)))
-        before = () if y is None else y if self.outputs > 1 else (y,)
-        if not all(np.array_equal(o.array, b, equal_nan=True) for o, b in zip(outputs, before, strict=False)):
+        same = len(outputs) == len(first) and set(captured(outputs, start, xs)) == set(self.used)
+        if not same or not all(np.array_equal(o.array, b, equal_nan=True) for o, b in zip(outputs, first, strict=True)):
             raise GraphError(
-                "tg.checkpoint: the function gave other values when it was run again for the backward pass. It must "
-                "not draw random numbers (dropout) or depend on anything that changes in between"
+                "tg.checkpoint: the function gave other values, or used other tensors, when it was run again for the "
+                "backward pass. It must not draw random numbers (dropout) or depend on anything that changes in between"
             )
-        reached = [(o, h) for o, h in zip(outputs, gs, strict=True) if o.requires_grad]
-        targets = [x for x in (*xs, *self.used) if x.requires_grad]
-        starts = [h for _, h in reached]
-        found = grad([o for o, _ in reached], targets, starts, create_graph=create_graph, allow_unused=True)
-        gradients = dict(zip(targets, found, strict=True))
-        return tuple(gradients.get(x) for x in (*xs, *self.used))
+        pairs = [(o, h) for o, h in zip(outputs, gs, strict=True) if o.requires_grad]
+        starts = [h if isinstance(h, Tensor) or not create_graph else Tensor(h) for _, h in pairs]
+        with enable_grad() if create_graph else no_grad():
+            tensors = as_tensors if create_graph else None
+            waiting = sweep([o for o, _ in pairs], starts, since=start, retain_graph=create_graph, as_tensors=tensors)
+        return tuple(waiting.at(x) for x in (*xs, *self.used))
 
     def __repr__(self) -> str:
         return f"checkpoint({getattr(self.fn, '__name__', self.fn)})"

@@ -14,7 +14,7 @@ import numpy as np
 
 from .anomaly import check_forward, check_start, users_line
 from .arraylike import ArrayLike, plain
-from .backward import sweep
+from .backward import hooked_leaves, sweep
 from .errors import DtypeError, GraphError, NonScalarError, NotDifferentiableError, OverwrittenError, ShapeError
 from .tape import Op, Record, Step, mode
 
@@ -166,7 +166,7 @@ class Tensor(ArrayLike):
         it does not fit, FreedGraphError on a second pass; in each case no gradient has been changed.
         """
         g = start_gradient(self, gradient, "backward()")
-        for x, gx in sweep([self], [plain(g)], retain_graph=retain_graph, visit=_keep).items():
+        for x, gx in hooked_leaves(sweep([self], [plain(g)], retain_graph=retain_graph, visit=_keep)).items():
             x.add_grad(gx)
 
     def add_grad(self, g: np.ndarray) -> None:

@@ -1343,3 +1343,7 @@ def test_repeat_and_tile_of_the_issue() -> None:
     x.grad = None
     (np.tile(x, (2,)) * np.arange(12).reshape(2, 6)).sum().backward()
     assert x.grad.tolist() == [[3, 5, 7], [15, 17, 19]]
+
+
+def test_diff_of_integers_takes_ends_that_are_none() -> None:
+    np.testing.assert_array_equal(np.diff(tg.tensor([1, 2]), prepend=0.5).data, [0.5, 1.0])

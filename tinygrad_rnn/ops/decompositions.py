@@ -245,7 +245,7 @@ def svdvals(x: Any, /) -> Any:
 
 
 def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = None) -> Any:
-    """As `np.linalg.pinv`; the derivative holds where the rank does not change."""
+    """As `np.linalg.pinv`; the derivative holds where the rank does not change, and only zeros are cut off."""
     options = {"rcond": rcond, "rtol": rtol}
     return Pinv({key: value for key, value in options.items() if value is not None} | {"hermitian": hermitian})(a)
 

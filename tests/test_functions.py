@@ -921,7 +921,10 @@ CONVENTIONS: list[tuple[str, list[tuple[Any, list[Any], list[Any]]]]] = [
         "`np.remainder`, `np.fmod` | at a jump",
         [(f, [[4.0, -4.0], [2.0, 2.0]], [[1.0, 1.0], [-2.0, 2.0]]) for f in (np.remainder, np.fmod)],
     ),
-    ("`np.copysign` | second argument", [(np.copysign, [[2.0, 0.0], [-1.0, 1.0]], [[-1.0, 0.0], [0.0, 0.0]])]),
+    (
+        "`np.copysign` | second argument",
+        [(np.copysign, [[2.0, 0.0, 2.0], [-1.0, 1.0, -0.0]], [[-1.0, 0.0, -1.0], [0.0, 0.0, 0.0]])],
+    ),
     (
         "`np.sqrt`, `np.cbrt`, `np.power` with an exponent between 0 and 1 | at 0",
         [(f, [[0.0]], [[INF]]) for f in (np.sqrt, np.cbrt, lambda x: x**0.5)],
@@ -1060,6 +1063,8 @@ def test_the_list_of_functions_is_complete() -> None:
     ("f", "arrays", "value", "gradients"),
     [
         (np.hypot, [3e200, 4e200], 5e200, [0.6, 0.8]),
+        (np.remainder, [1.0, 0.1], 1.0 % 0.1, [1.0, -9.0]),  # in floating point 1 / 0.1 is 10, but 0.1 is above 1/10
+        (np.fmod, [2.2, 0.7], math.fmod(2.2, 0.7), [1.0, -3.0]),  # (a - y) / b is 3 but for a last digit
         (np.arctan2, [3e200, 4e200], math.atan2(3, 4), [1.6e-201, -1.2e-201]),
         (lambda x: np.linalg.norm(x * [3.0, 4.0]), [1e200], 5e200, [5.0]),
         (lambda x: np.linalg.norm(x * [3.0, 4.0], 3), [1e200], 91 ** (1 / 3) * 1e200, [91 ** (1 / 3)]),
@@ -1291,6 +1296,13 @@ def test_questions_are_answered_with_plain_arrays() -> None:
     assert np.nanargmax(T) == 3 and np.linalg.matrix_rank(T) == 2
     assert np.digitize(T, [2, 4]).tolist() == [[0, 1], [1, 2]]
     assert type(np.imag(T)) is np.ndarray and not np.imag(T).any()
+
+
+def test_of_two_nans_fmax_and_fmin_take_the_first() -> None:
+    for f in (np.fmax, np.fmin):
+        a, b = (tg.tensor(math.nan, requires_grad=True) for _ in range(2))
+        f(a, b).backward()
+        assert (a.grad.item(), b.grad.item()) == (1, 0)
 
 
 def test_a_gradient_of_zero_that_changes_is_not_left_out() -> None:

@@ -660,6 +660,7 @@ def test_logsumexp_of_nothing_is_minus_infinity_with_a_gradient_of_zero() -> Non
 def test_nan_stays_visible() -> None:
     assert np.isnan(np.max(tg.tensor([1, np.nan])).item())
     assert gradient(np.max, [1, np.nan]) == [0, 1]
+    assert gradient(lambda x: np.max(x, initial=np.nan), [1, 2]) == [0, 0]  # and no warning of a division by 0
     assert gradient(np.maximum, [1, np.nan], [np.nan, 1]) == [[1, 1], [1, 1]]
     assert np.isnan(gradient(np.tanh, [np.nan])).all()
 

@@ -1130,6 +1130,7 @@ np.mean(x, axis=(0,))
 np.sum(x, (0, 1), keepdims=True)
 np.std(x, 0, ddof=1)
 np.var(x, 1, None, None, 1, True)
+np.var(x, 1, correction=1)
 np.median(x, axis=1)
 np.average(x, axis=1, weights=[1, 2, 3])
 np.average(x, axis=(0, 1), weights=np.ones((2, 3), x.dtype))
@@ -1139,6 +1140,7 @@ np.nan_to_num(x, nan=1.0, posinf=3.0)
 np.ptp(x, 0)
 np.trapezoid(x)
 np.trapezoid(x, dx=0.5, axis=0)
+np.trapezoid(x, x * x, axis=0)
 np.linalg.norm(x)
 np.linalg.norm(x, 1)
 np.linalg.norm(x, 2)
@@ -1177,6 +1179,7 @@ np.block(x)
 np.block([[x[0], x[1]], [x[1], x[0]]])
 np.cross(x[0], x[1])
 np.cross(x, [1, 2, 3])
+np.linalg.cross(x.T, x.T[:, ::-1], axis=0)
 x.cumsum(axis=1)
 x.max(axis=0, initial=4, where=x > 2)
 np.min(x, initial=10, where=[True, False, True])
@@ -1346,6 +1349,26 @@ def test_dtype_and_keywords_of_reductions() -> None:
         assert np.isnan(np.median(x[:0]).item())
     assert np.isnan(np.nanmax(x * np.nan).item())
     assert np.isnan(np.median(np.where([[True], [False]], x, np.nan), axis=1).data).tolist() == [False, True]
+
+
+def test_what_is_infinite_nan_or_empty_comes_out_as_numpys() -> None:
+    assert np.linalg.norm(tg.tensor([math.inf, 1.0])).item() == math.inf
+    assert np.isnan(np.median(tg.tensor([1.0, math.nan, 3.0])).item())
+    assert np.nan_to_num(tg.tensor([math.inf, -math.inf]), posinf=3.0, neginf=-4.0).data.tolist() == [3, -4]
+    with pytest.warns(RuntimeWarning, match="divide by zero"):
+        assert np.var(tg.tensor([1.0, 2.0]), ddof=3).item() == math.inf
+    average, total = np.average(tg.tensor(np.ones((3, 0))), axis=0, returned=True)
+    assert average.shape == total.shape == (0,)
+
+
+def test_a_number_does_not_change_the_dtype() -> None:
+    x = tg.tensor([1.0, 3.0], np.float32)
+    y = np.diff(x, prepend=0.5, append=4)
+    assert y.dtype == np.float32
+    assert y.data.tolist() == [0.5, 2, 1]
+    whole = np.max(tg.tensor([1, 3]), initial=0, where=[True, False])
+    assert whole.dtype.kind == "i"
+    assert whole.item() == 1
 
 
 def test_repeat_and_tile_of_the_issue() -> None:

@@ -1366,6 +1366,7 @@ def test_a_number_does_not_change_the_dtype() -> None:
     y = np.diff(x, prepend=0.5, append=4)
     assert y.dtype == np.float32
     assert y.data.tolist() == [0.5, 2, 1]
+    assert np.diff(tg.tensor([1, 3]), prepend=0.5).data.tolist() == [0.5, 2]  # nor is the number cut to the dtype
     whole = np.max(tg.tensor([1, 3]), initial=0, where=[True, False])
     assert whole.dtype.kind == "i"
     assert whole.item() == 1

@@ -171,7 +171,8 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
     if n == 0:
         return a  # without prepend and append, as NumPy
     slim = tuple(1 if k == axis else m for k, m in enumerate(a.shape))
-    ends = [np.asarray(x, a.dtype) if isinstance(x, int | float) else x for x in (prepend, append)]  # float32 stays
+    keep = a.dtype.kind == "f"  # float32 stays float32
+    ends = [np.asarray(x, a.dtype) if keep and isinstance(x, int | float) else x for x in (prepend, append)]
     parts = [x if np.ndim(x) else np.broadcast_to(x, slim) for x in (ends[0], a, ends[1]) if x is not None]
     a = concatenate(parts, axis) if len(parts) > 1 else a
     before = (slice(None),) * axis

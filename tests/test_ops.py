@@ -839,6 +839,15 @@ def test_random_einsums_agree_with_central_differences(data: st.DataObject) -> N
     assert tg.gradcheck(lambda *ts: np.einsum(subscripts, *ts), xs, order=2)
 
 
+def test_indexing_has_a_third_derivative() -> None:
+    x = tg.tensor([2.0, 3.0], requires_grad=True)
+    y: Any = x[0] ** 3 * x[1] ** 2
+    for expected in ([108, 48], [180, 88], [222, 120], [180, 108]):
+        (g,) = tg.grad(y, [x], create_graph=True)
+        y = g.sum()
+        assert g.data.tolist() == expected
+
+
 @pytest.mark.parametrize("index", [((0, 0, 1),), ((0, 0, 1), 1), ((0, 0), (1, 1)), (memoryview(b"\x00\x00\x01"),)])
 def test_places_named_twice_by_any_kind_of_sequence_count_twice(index: Any) -> None:
     x = tg.tensor(np.arange(12.0).reshape(4, 3), requires_grad=True)

@@ -1154,6 +1154,7 @@ np.fix(x)
 np.sinc(x)
 np.split(x, [1], 1)
 np.hsplit(x, 3)
+np.hsplit(x[0], 3)
 np.broadcast_arrays(x, x[0])
 np.meshgrid(x[0], x[1])
 np.atleast_3d(x)
@@ -1370,6 +1371,19 @@ def test_a_number_does_not_change_the_dtype() -> None:
     whole = np.max(tg.tensor([1, 3]), initial=0, where=[True, False])
     assert whole.dtype.kind == "i"
     assert whole.item() == 1
+
+
+def test_equal_entries_are_sorted_in_their_old_order() -> None:
+    x = tg.tensor(np.tile([1.0, 0.0], 50), requires_grad=True)
+    (np.sort(x) * np.arange(100)).sum().backward()
+    assert x.grad.tolist() == np.stack([np.arange(50, 100), np.arange(50)], 1).ravel().tolist()
+
+
+def test_counts_may_stand_in_a_tensor() -> None:
+    x = tg.tensor([1.0, 2.0], requires_grad=True)
+    for y in (np.repeat(x, tg.tensor([1, 2])), np.repeat(x, repeats=tg.tensor([1, 2]))):
+        assert y.data.tolist() == [1, 2, 2]
+        assert tg.grad(y.sum(), x).data.tolist() == [1, 2]
 
 
 def test_repeat_and_tile_of_the_issue() -> None:

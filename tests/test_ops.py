@@ -839,6 +839,13 @@ def test_random_einsums_agree_with_central_differences(data: st.DataObject) -> N
     assert tg.gradcheck(lambda *ts: np.einsum(subscripts, *ts), xs, order=2)
 
 
+def test_a_place_counted_from_the_end_is_the_same_place() -> None:
+    for index in (np.array([2, -1]), [-1, 2, 0], np.array([[2], [-1]])):
+        assert gradient(lambda x, i=index: x[i], [1, 2, 3])[2] == 2
+        x = tg.tensor([1.0, 2.0, 3.0], requires_grad=True)
+        assert tg.grad((x[index] ** 2).sum(), x, create_graph=True).data[2] == 12
+
+
 def test_indexing_has_a_third_derivative() -> None:
     x = tg.tensor([2.0, 3.0], requires_grad=True)
     y: Any = x[0] ** 3 * x[1] ** 2

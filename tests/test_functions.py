@@ -1353,7 +1353,9 @@ def test_dtype_and_keywords_of_reductions() -> None:
 
 
 def test_what_is_infinite_nan_or_empty_comes_out_as_numpys() -> None:
-    assert np.linalg.norm(tg.tensor([math.inf, 1.0])).item() == math.inf
+    for order in (None, 2, 3, 0.5, np.inf):
+        assert np.linalg.norm(tg.tensor([math.inf, 1.0]), order).item() == math.inf
+        assert np.linalg.norm(tg.tensor([]), order).item() == 0
     assert np.isnan(np.median(tg.tensor([1.0, math.nan, 3.0])).item())
     assert np.nan_to_num(tg.tensor([math.inf, -math.inf]), posinf=3.0, neginf=-4.0).data.tolist() == [3, -4]
     with pytest.warns(RuntimeWarning, match="divide by zero"):
@@ -1377,6 +1379,15 @@ def test_equal_entries_are_sorted_in_their_old_order() -> None:
     x = tg.tensor(np.tile([1.0, 0.0], 50), requires_grad=True)
     (np.sort(x) * np.arange(100)).sum().backward()
     assert x.grad.tolist() == np.stack([np.arange(50, 100), np.arange(50)], 1).ravel().tolist()
+
+
+def test_a_symmetric_matrix_is_read_and_differentiated_as_one() -> None:
+    x = tg.tensor([[2.0, 0.3], [0.3, 1.0]], requires_grad=True)
+    g = tg.grad((np.linalg.eigh(x)[1] * [[1.0, 2.0], [3.0, 5.0]]).sum(), x).data
+    assert g[0, 1] == pytest.approx(g[1, 0], rel=1e-12)
+    halves = tg.tensor([[4.0, 2.0], [99.0, 5.0]])
+    assert np.linalg.cholesky(halves, upper=True).data.tolist() == [[2, 1], [0, 2]]
+    assert np.linalg.cholesky(halves.T).data.tolist() == [[2, 0], [1, 2]]
 
 
 def test_counts_may_stand_in_a_tensor() -> None:

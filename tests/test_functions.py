@@ -921,7 +921,10 @@ CONVENTIONS: list[tuple[str, list[tuple[Any, list[Any], list[Any]]]]] = [
         "`np.remainder`, `np.fmod` | at a jump",
         [(f, [[4.0, -4.0], [2.0, 2.0]], [[1.0, 1.0], [-2.0, 2.0]]) for f in (np.remainder, np.fmod)],
     ),
-    ("`np.copysign` | second argument", [(np.copysign, [[2.0, 0.0], [-1.0, 1.0]], [[-1.0, 0.0], [0.0, 0.0]])]),
+    (
+        "`np.copysign` | second argument",
+        [(np.copysign, [[2.0, 0.0, 2.0], [-1.0, 1.0, -0.0]], [[-1.0, 0.0, -1.0], [0.0, 0.0, 0.0]])],
+    ),
     (
         "`np.sqrt`, `np.cbrt`, `np.power` with an exponent between 0 and 1 | at 0",
         [(f, [[0.0]], [[INF]]) for f in (np.sqrt, np.cbrt, lambda x: x**0.5)],
@@ -1060,6 +1063,8 @@ def test_the_list_of_functions_is_complete() -> None:
     ("f", "arrays", "value", "gradients"),
     [
         (np.hypot, [3e200, 4e200], 5e200, [0.6, 0.8]),
+        (np.remainder, [1.0, 0.1], 1.0 % 0.1, [1.0, -9.0]),  # in floating point 1 / 0.1 is 10, but 0.1 is above 1/10
+        (np.fmod, [2.2, 0.7], math.fmod(2.2, 0.7), [1.0, -3.0]),  # (a - y) / b is 3 but for a last digit
         (np.arctan2, [3e200, 4e200], math.atan2(3, 4), [1.6e-201, -1.2e-201]),
         (lambda x: np.linalg.norm(x * [3.0, 4.0]), [1e200], 5e200, [5.0]),
         (lambda x: np.linalg.norm(x * [3.0, 4.0], 3), [1e200], 91 ** (1 / 3) * 1e200, [91 ** (1 / 3)]),
@@ -1125,6 +1130,7 @@ np.mean(x, axis=(0,))
 np.sum(x, (0, 1), keepdims=True)
 np.std(x, 0, ddof=1)
 np.var(x, 1, None, None, 1, True)
+np.var(x, 1, correction=1)
 np.median(x, axis=1)
 np.average(x, axis=1, weights=[1, 2, 3])
 np.average(x, axis=(0, 1), weights=np.ones((2, 3), x.dtype))
@@ -1134,6 +1140,7 @@ np.nan_to_num(x, nan=1.0, posinf=3.0)
 np.ptp(x, 0)
 np.trapezoid(x)
 np.trapezoid(x, dx=0.5, axis=0)
+np.trapezoid(x, x * x, axis=0)
 np.linalg.norm(x)
 np.linalg.norm(x, 1)
 np.linalg.norm(x, 2)
@@ -1147,6 +1154,7 @@ np.fix(x)
 np.sinc(x)
 np.split(x, [1], 1)
 np.hsplit(x, 3)
+np.hsplit(x[0], 3)
 np.broadcast_arrays(x, x[0])
 np.meshgrid(x[0], x[1])
 np.atleast_3d(x)
@@ -1172,6 +1180,7 @@ np.block(x)
 np.block([[x[0], x[1]], [x[1], x[0]]])
 np.cross(x[0], x[1])
 np.cross(x, [1, 2, 3])
+np.linalg.cross(x.T, x.T[:, ::-1], axis=0)
 x.cumsum(axis=1)
 x.max(axis=0, initial=4, where=x > 2)
 np.min(x, initial=10, where=[True, False, True])
@@ -1293,6 +1302,13 @@ def test_questions_are_answered_with_plain_arrays() -> None:
     assert type(np.imag(T)) is np.ndarray and not np.imag(T).any()
 
 
+def test_of_two_nans_fmax_and_fmin_take_the_first() -> None:
+    for f in (np.fmax, np.fmin):
+        a, b = (tg.tensor(math.nan, requires_grad=True) for _ in range(2))
+        f(a, b).backward()
+        assert (a.grad.item(), b.grad.item()) == (1, 0)
+
+
 def test_a_gradient_of_zero_that_changes_is_not_left_out() -> None:
     """At the smallest value of a loss of eigenvectors their gradient is 0, and its derivative is not."""
     a = np.array([[2.0, 0.3, 0.1], [0.3, 1.0, 0.2], [0.1, 0.2, 0.5]])
@@ -1336,6 +1352,51 @@ def test_dtype_and_keywords_of_reductions() -> None:
     assert np.isnan(np.median(np.where([[True], [False]], x, np.nan), axis=1).data).tolist() == [False, True]
 
 
+def test_what_is_infinite_nan_or_empty_comes_out_as_numpys() -> None:
+    for order in (None, 2, 3, 0.5, np.inf):
+        assert np.linalg.norm(tg.tensor([math.inf, 1.0]), order).item() == math.inf
+        assert np.linalg.norm(tg.tensor([]), order).item() == 0
+    assert np.isnan(np.median(tg.tensor([1.0, math.nan, 3.0])).item())
+    assert np.nan_to_num(tg.tensor([math.inf, -math.inf]), posinf=3.0, neginf=-4.0).data.tolist() == [3, -4]
+    with pytest.warns(RuntimeWarning, match="divide by zero"):
+        assert np.var(tg.tensor([1.0, 2.0]), ddof=3).item() == math.inf
+    average, total = np.average(tg.tensor(np.ones((3, 0))), axis=0, returned=True)
+    assert average.shape == total.shape == (0,)
+
+
+def test_a_number_does_not_change_the_dtype() -> None:
+    x = tg.tensor([1.0, 3.0], np.float32)
+    y = np.diff(x, prepend=0.5, append=4)
+    assert y.dtype == np.float32
+    assert y.data.tolist() == [0.5, 2, 1]
+    assert np.diff(tg.tensor([1, 3]), prepend=0.5).data.tolist() == [0.5, 2]  # nor is the number cut to the dtype
+    whole = np.max(tg.tensor([1, 3]), initial=0, where=[True, False])
+    assert whole.dtype.kind == "i"
+    assert whole.item() == 1
+
+
+def test_equal_entries_are_sorted_in_their_old_order() -> None:
+    x = tg.tensor(np.tile([1.0, 0.0], 50), requires_grad=True)
+    (np.sort(x) * np.arange(100)).sum().backward()
+    assert x.grad.tolist() == np.stack([np.arange(50, 100), np.arange(50)], 1).ravel().tolist()
+
+
+def test_a_symmetric_matrix_is_read_and_differentiated_as_one() -> None:
+    x = tg.tensor([[2.0, 0.3], [0.3, 1.0]], requires_grad=True)
+    g = tg.grad((np.linalg.eigh(x)[1] * [[1.0, 2.0], [3.0, 5.0]]).sum(), x).data
+    assert g[0, 1] == pytest.approx(g[1, 0], rel=1e-12)
+    halves = tg.tensor([[4.0, 2.0], [99.0, 5.0]])
+    assert np.linalg.cholesky(halves, upper=True).data.tolist() == [[2, 1], [0, 2]]
+    assert np.linalg.cholesky(halves.T).data.tolist() == [[2, 0], [1, 2]]
+
+
+def test_counts_may_stand_in_a_tensor() -> None:
+    x = tg.tensor([1.0, 2.0], requires_grad=True)
+    for y in (np.repeat(x, tg.tensor([1, 2])), np.repeat(x, repeats=tg.tensor([1, 2]))):
+        assert y.data.tolist() == [1, 2, 2]
+        assert tg.grad(y.sum(), x).data.tolist() == [1, 2]
+
+
 def test_repeat_and_tile_of_the_issue() -> None:
     x = tg.tensor(np.arange(6.0).reshape(2, 3), requires_grad=True)
     (np.repeat(x, 2, axis=-1) * np.arange(12).reshape(2, 6)).sum().backward()
@@ -1347,3 +1408,14 @@ def test_repeat_and_tile_of_the_issue() -> None:
 
 def test_diff_of_integers_takes_ends_that_are_none() -> None:
     np.testing.assert_array_equal(np.diff(tg.tensor([1, 2]), prepend=0.5).data, [0.5, 1.0])
+
+
+def test_arcsin_keeps_the_digits_of_its_slope_near_one() -> None:
+    x = tg.tensor(1 - 2.0**-40, requires_grad=True)
+    np.arcsin(x).backward()
+    np.testing.assert_allclose(x.grad, 1 / np.sqrt(2.0**-40 * (2 - 2.0**-40)), rtol=1e-14)
+
+
+def test_average_without_weights_returns_how_many_it_averaged() -> None:
+    _, total = np.average(tg.tensor(np.ones((2, 3))), axis=1, returned=True)
+    np.testing.assert_array_equal(np.asarray(getattr(total, "data", total)), [3.0, 3.0])

@@ -94,6 +94,7 @@ def test_float32_stays_float32() -> None:
     for reduction in ("mean", "sum", "none"):
         assert nn.cross_entropy(scores, [0, -100], reduction=reduction).dtype == np.float32
         assert nn.mse_loss(scores, scores.astype(float), reduction=reduction).dtype == np.float32
+        assert nn.mse_loss(scores, tg.tensor(scores, float), reduction=reduction).dtype == np.float32
         assert bce(scores, np.ones((2, 3), int), reduction=reduction).dtype == np.float32
 
 

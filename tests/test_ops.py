@@ -660,6 +660,7 @@ def test_logsumexp_of_nothing_is_minus_infinity_with_a_gradient_of_zero() -> Non
 def test_nan_stays_visible() -> None:
     assert np.isnan(np.max(tg.tensor([1, np.nan])).item())
     assert gradient(np.max, [1, np.nan]) == [0, 1]
+    assert gradient(lambda x: np.max(x, initial=np.nan), [1, 2]) == [0, 0]  # and no warning of a division by 0
     assert gradient(np.maximum, [1, np.nan], [np.nan, 1]) == [[1, 1], [1, 1]]
     assert np.isnan(gradient(np.tanh, [np.nan])).all()
 
@@ -836,6 +837,22 @@ def test_random_einsums_agree_with_central_differences(data: st.DataObject) -> N
     subscripts = f"{','.join(operands)}->{output}"
     xs = tensors(values(subscripts, [tuple(sizes[c] for c in term) for term in operands]))
     assert tg.gradcheck(lambda *ts: np.einsum(subscripts, *ts), xs, order=2)
+
+
+def test_a_place_counted_from_the_end_is_the_same_place() -> None:
+    for index in (np.array([2, -1]), [-1, 2, 0], np.array([[2], [-1]])):
+        assert gradient(lambda x, i=index: x[i], [1, 2, 3])[2] == 2
+        x = tg.tensor([1.0, 2.0, 3.0], requires_grad=True)
+        assert tg.grad((x[index] ** 2).sum(), x, create_graph=True).data[2] == 12
+
+
+def test_indexing_has_a_third_derivative() -> None:
+    x = tg.tensor([2.0, 3.0], requires_grad=True)
+    y: Any = x[0] ** 3 * x[1] ** 2
+    for expected in ([108, 48], [180, 88], [222, 120], [180, 108]):
+        (g,) = tg.grad(y, [x], create_graph=True)
+        y = g.sum()
+        assert g.data.tolist() == expected
 
 
 @pytest.mark.parametrize("index", [((0, 0, 1),), ((0, 0, 1), 1), ((0, 0), (1, 1)), (memoryview(b"\x00\x00\x01"),)])

@@ -394,6 +394,14 @@ def test_rnn_and_gru_with_layer_normalisation_are_their_equations() -> None:
         nn.GRU(2, 3, layer_norm=True, reset_after=False)
 
 
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+def test_a_new_layer_normalises_with_gains_of_1_and_a_bias_of_0(kind: str) -> None:
+    started = getattr(nn, kind)(2, 3, layer_norm=True, learn_initial_state=True, rng=0).state_dict()
+    fixed = {name: set(value.ravel()) for name, value in started.items() if not name.startswith(("W_", "b_h"))}
+    gains = {"gain_x": {1}, "gain_h": {1}, "h_0": {0}}
+    assert fixed == gains | ({"gain_c": {1}, "b_c": {0}, "c_0": {0}} if kind == "LSTM" else {})
+
+
 @pytest.mark.parametrize("variant", [name for name, (_, own) in VARIANTS.items() if "cut_gate_gradient" not in own])
 @pytest.mark.parametrize("lengths", [None, [3, 1, 2]])
 def test_gradients_are_those_of_differences_to_the_second_order(variant: str, lengths: Any) -> None:

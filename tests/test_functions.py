@@ -1419,3 +1419,10 @@ def test_arcsin_keeps_the_digits_of_its_slope_near_one() -> None:
 def test_average_without_weights_returns_how_many_it_averaged() -> None:
     _, total = np.average(tg.tensor(np.ones((2, 3))), axis=1, returned=True)
     np.testing.assert_array_equal(np.asarray(getattr(total, "data", total)), [3.0, 3.0])
+
+
+@pytest.mark.parametrize("n", [-3, -2, -1, 0, 1, 5])
+def test_matrix_power_of_every_sign(n: int) -> None:
+    x = tg.tensor([[[2.0, 0.3], [-0.4, 1.5]], [[1.0, 0.2], [0.1, -2.0]]], requires_grad=True)
+    np.testing.assert_allclose(np.linalg.matrix_power(x, n).data, np.linalg.matrix_power(x.data, n), rtol=1e-12)
+    assert tg.gradcheck(lambda x: np.linalg.matrix_power(x, n) + 0 * x, x, order=2)

@@ -705,7 +705,7 @@ def test_figures_are_read_when_drawn_so_that_backward_may_follow():
     assert picture.svg().count("∇") > 10
 
 
-@pytest.mark.skipif(not shutil.which("dot"), reason="needs the program dot")
+@needs_dot
 def test_a_state_with_a_name_like_markup_is_text_in_dot():
     h = tg.tensor(1.0, requires_grad=True)
     with tg.scope("rnn") as at:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .errors import AnomalyError
-from .tape import Op, Record, mode
+from .tape import Op, Record, at_step, mode
 
 _OURS = (str(Path(__file__).parent), str(Path(np.__file__).parent))
 
@@ -31,7 +31,7 @@ def check_forward(op: Op, arrays: list[Any], value: Any) -> None:
     for y in value if op.outputs > 1 else (value,):
         if not np.all(np.isfinite(y)):
             place, what = _first(y)
-            where = f" at {mode.step}" if mode.step else ""
+            where = at_step(mode.step)
             raise AnomalyError(f"op {op.name}{where} made {what}{place} from finite inputs, in {users_line()}")
 
 
@@ -46,7 +46,7 @@ def check_backward(record: Record, g: Any, x: Any, part: Any) -> None:
     place, what = _first(part)
     array = (record.arrays or ())[k]
     held = f", which is {array[~np.isfinite(part)][0]:.6g} there" if np.shape(part) == array.shape else ""
-    where = f" at {record.step}" if record.step else ""
+    where = at_step(record.step)
     line = record.line or "a line outside tg.anomaly(), so not noted"
     raise AnomalyError(
         f"the derivative rule of op {record.op.name}{where} made {what}{place} of the gradient of its input {k}{held}. "

@@ -20,7 +20,7 @@ import numpy as np
 from .anomaly import check_backward
 from .cotangent import Waiting
 from .errors import DtypeError, FreedGraphError, GraphError, ShapeError
-from .tape import Op, Record, mode
+from .tape import Op, Record, at_step, mode
 
 Visitor = Callable[[Record, Any], None]
 
@@ -84,8 +84,8 @@ def sweep(
     as_tensors  if given, rules see Tensors and are recorded: it gives the output and the inputs of a record as such
     """
     records = reachable(outputs, since)
-    through = set(records) if only is None else leading_to(records, only)
-    useful = None if only is None else through | {x.record or x for x in only}
+    through = None if only is None else leading_to(records, only)
+    useful = None if through is None else through | {x.record or x for x in only or ()}
     waiting, watching = Waiting(recorded=as_tensors is not None), mode.anomaly
     for y, g in zip(outputs, gradients, strict=True):
         waiting.add(y, g)
@@ -99,7 +99,9 @@ def sweep(
             g = _hooked(record, g)
         if visit is not None:
             visit(record, g)
-        if record not in through:  # the gradient of this output was asked for, not what lies behind it
+        if (
+            through is not None and record not in through
+        ):  # the gradient of this output was asked for, not what lies behind it
             continue
         try:
             for x, part in pull(record, g, useful, as_tensors):
@@ -175,7 +177,7 @@ def _fitted(g: Any, x: np.ndarray, op: Op) -> Any:
 
 
 def _freed(record: Record) -> str:
-    where = f" at {record.step}" if record.step else ""
+    where = at_step(record.step)
     return (
         f"the graph behind op {record.op.name}{where} was freed by an earlier backward pass. If a state is carried "
         "from one window to the next, cut it: h = tg.bptt.detach(h). To differentiate the same graph twice, "

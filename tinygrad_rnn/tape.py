@@ -36,6 +36,11 @@ class Step(NamedTuple):
         return self.layer if self.t is None else f"{self.layer} t={self.t}"
 
 
+def at_step(step: Step | None) -> str:
+    """The words " at lstm t=3" for a message, or nothing."""
+    return f" at {step}" if step else ""
+
+
 class Mode(threading.local):
     """What this thread records: whether at all, whether it watches for nan and inf, and for which time step."""
 
@@ -150,7 +155,7 @@ class Record:
         self.inputs = self.arrays = self.value = self.hooks = self.kept = None
 
     def __repr__(self) -> str:
-        where = f" at {self.step}" if self.step else ""
+        where = at_step(self.step)
         return f"<record {self.seq}: {self.op.name}{where}>"
 
 

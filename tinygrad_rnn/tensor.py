@@ -16,7 +16,7 @@ from .anomaly import check_forward, check_start, users_line
 from .arraylike import ArrayLike, plain
 from .backward import hooked_leaves, sweep
 from .errors import DtypeError, GraphError, NonScalarError, NotDifferentiableError, OverwrittenError, ShapeError
-from .tape import Op, Record, Step, mode
+from .tape import Op, Record, Step, at_step, mode
 
 _NUMBERS = (bool, int, float, np.bool_, np.integer, np.floating)
 
@@ -384,7 +384,7 @@ def _as_array(data: Any, dtype: Any, what: str = "a tensor") -> np.ndarray:
 def _explained(error: Exception, op: Op, arrays: list[Any]) -> Exception:
     """The same failure, saying which op it was, of what, and in which step."""
     shapes = ", ".join(map(_described, arrays))
-    where = f" at {mode.step}" if mode.step else ""
+    where = at_step(mode.step)
     message = f"{op.name} of {shapes}{where}: {error}"
     for kind in (np.exceptions.AxisError, IndexError, TypeError, OverflowError):
         if isinstance(error, kind):

@@ -55,6 +55,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
+    from .bptt.commands import add_commands as add_bptt_commands
     from .charlm import CELLS, OPTIMIZERS, Settings
 
     d = Settings()
@@ -108,6 +109,8 @@ def parser() -> argparse.ArgumentParser:
     draw.add_argument("--steps", type=_positive, default=64, metavar="N", help="time steps to unroll (64)")
     draw.add_argument("--level", choices=["op", "cell"], help="a node for each op, or for each step of a layer")
     draw.add_argument("--out", type=Path, metavar="FILE", help="svg, png, pdf or dot (default: graph.svg in the run)")
+
+    add_bptt_commands(commands, **wide)
     return top
 
 

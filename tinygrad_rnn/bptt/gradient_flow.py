@@ -1,0 +1,124 @@
+"""How the gradient of a loss grows or shrinks on its way back through time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..backward import sweep
+from ..tape import Record
+from ..tensor import Tensor
+from .states import runs
+from .tables import norm, table
+
+
+@dataclass
+class LayerFlow:
+    """The gradient at the states of one layer and direction.
+
+    steps  the time steps, ascending; 0 is the initial state, there where it needs a gradient
+    norms  by the name of the state, ``|dL/dh_t|`` at each of the steps: 0 where no gradient arrives
+    units  the same for each unit alone, (steps, units), over the sequences of the batch; empty unless asked for
+    """
+
+    steps: np.ndarray
+    norms: dict[str, np.ndarray]
+    units: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+class Flow:
+    """``|dL/dh_t|`` for every step of every layer: see `flow`. ``flow["lstm_l1"]`` is a layer, a `LayerFlow`."""
+
+    def __init__(self, layers: dict[str, LayerFlow]) -> None:
+        self.layers = layers
+
+    def __getitem__(self, layer: str) -> LayerFlow:
+        return self.layers[layer]
+
+    def curves(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """(steps, norms) of every state of every layer, under a name: ``|dL/dc|``, or ``lstm_l1 c`` among several."""
+        return {
+            f"|dL/d{name}|" if len(self.layers) == 1 else f"{layer} {name}": (part.steps, norms)
+            for layer, part in self.layers.items()
+            for name, norms in part.norms.items()
+        }
+
+    def __str__(self) -> str:
+        curves = self.curves()
+        times = sorted({int(t) for steps, _ in curves.values() for t in steps})
+        at = {name: dict(zip(steps.tolist(), norms, strict=True)) for name, (steps, norms) in curves.items()}
+        return table(["t", *curves], [[t, *(at[name].get(t, np.nan) for name in curves)] for t in times])
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{layer}: {len(part.steps)} steps" for layer, part in self.layers.items())
+        return f"<flow of {sizes}>"
+
+    def plot(self, ax: Any = None) -> Any:
+        """The norms over the time steps, on a logarithmic scale; a cross on the axis is an exact zero."""
+        from .plots import log_curves
+
+        return log_curves(self.curves(), "time step t", "norm of dL/d(state at t)", ax)
+
+
+def flow(loss: Tensor, per_unit: bool = False) -> Flow:
+    """``|dL/dh_t|``, and ``|dL/dc_t|`` of an LSTM, at every time step of every layer and direction, from one sweep.
+
+    The gradient at a state is complete: it holds all paths from it to the loss, that of c_t also the one through h_t.
+    The norm is over the units and the sequences of the batch; with ``per_unit=True`` there is one for each unit too.
+    No ``.grad`` changes, no hook is called, and the graph stays: call it before ``loss.backward()``.
+
+    Any unrolled network will do: layers, a cell of your own in `tg.nn.unroll`, a loop with steps marked by `tg.scope`.
+
+    Raises GraphError where no record belongs to a time step or no step hands on a state, NonScalarError for a loss of
+    several numbers, FreedGraphError after a backward pass that freed the graph.
+
+    >>> import numpy as np, tinygrad_rnn as tg
+    >>> rnn = tg.nn.RNN(1, 1, bias=False, nonlinearity="identity", dtype=float)
+    >>> rnn.W_xh.data, rnn.W_hh.data = [[1.0]], [[0.5]]
+    >>> output, h = rnn(np.ones((4, 1, 1)))
+    >>> print(tg.bptt.flow(h.sum()))
+    t  |dL/dh|
+    1    0.125
+    2     0.25
+    3      0.5
+    4        1
+    """
+    found = runs(loss, "flow()")
+    states = [x for run in found for tensors in run.states.values() for x in tensors if x is not None]
+    wanted = {x.record for x in states if x.record is not None}
+    gradients: dict[Any, Any] = {}
+
+    def keep(record: Record, g: Any) -> None:
+        if record in wanted:
+            for k, part in enumerate(g if record.op.outputs > 1 else (g,)):
+                gradients[record, k] = _measured(part, per_unit)
+
+    waiting = sweep([loss], [np.ones_like(loss.array)], retain_graph=True, visit=keep, hooks=False)
+    for x in states:
+        if x.record is None:  # an initial state
+            gradients[x] = _measured(waiting.at(x), per_unit)
+    layers = {}
+    for run in found:
+        order = np.argsort(run.steps)
+        part = LayerFlow(np.array(run.steps)[order], {})
+        for name, tensors in run.states.items():
+            found_here = [
+                gradients.get((x.record, x.output) if x.record else x) if x is not None else None for x in tensors
+            ]
+            part.norms[name] = np.array([found_here[k][0] if found_here[k] is not None else 0.0 for k in order])
+            if per_unit:
+                width = next(len(m[1]) for m in found_here if m is not None)
+                part.units[name] = np.array(
+                    [found_here[k][1] if found_here[k] is not None else np.zeros(width) for k in order]
+                )
+        layers[run.layer] = part
+    return Flow(layers)
+
+
+def _measured(g: Any, per_unit: bool) -> tuple[Any, Any] | None:
+    """The norm of a gradient, and that of each unit: of each entry along its last axis."""
+    if g is None:
+        return None
+    return norm(g), norm(np.reshape(g, (-1, np.shape(g)[-1] if np.ndim(g) else 1)), 0) if per_unit else None

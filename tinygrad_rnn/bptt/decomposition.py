@@ -62,27 +62,23 @@ class Decomposition:
     @property
     def count(self) -> int:
         """How many terms there are: T (T + 1) / 2 for a loss at each of T steps, fewer where the gradient was cut."""
-        return int(np.isfinite(self.norms).sum())
+        return int((~np.isnan(self.norms)).sum())
 
     def __str__(self) -> str:
-        whole, steps, terms = (
-            norm(self.total),
-            norm(self.by_step, _axes(self.by_step)),
-            norm(self.by_loss, _axes(self.by_loss)),
-        )
-        at_step, at_term = dict(zip(self.steps, steps, strict=True)), dict(zip(self.terms, terms, strict=True))
-        counts = dict(zip(self.terms, np.isfinite(self.norms).sum(1).tolist(), strict=True))
+        at_step = dict(zip(self.steps, map(norm, self.by_step), strict=True))
+        at_term = dict(zip(self.terms, map(norm, self.by_loss), strict=True))
+        counts = dict(zip(self.terms, (~np.isnan(self.norms)).sum(1).tolist(), strict=True))
         times = sorted({*self.steps, *self.terms})
         rows = [[t, at_step.get(t, np.nan), at_term.get(t, np.nan), counts.get(t, 0)] for t in times]
         used, caused = f"d{self.name} used in t", f"dL_t/d{self.name}"
-        head = f"|dL/d{self.name}| = {whole:.6g}, the sum of {self.count} terms over (loss t, step k)"
+        head = f"|dL/d{self.name}| = {norm(self.total):.6g}, the sum of {self.count} terms over (loss t, step k)"
         return f"{head}\n{table(['t', used, caused, 'terms'], rows)}"
 
     def __repr__(self) -> str:
         return f"<dL/d{self.name}: {self.count} terms, {len(self.terms)} losses x {len(self.steps)} steps>"
 
     def plot(self, ax: Any = None) -> Any:
-        """The norms of T(t, k) as a heat map, on a logarithmic scale: grey where there is no term, white where it is 0."""
+        """The norms of T(t, k) as a heat map, log scale: grey where there is no term, white where it is exactly 0."""
         from .plots import heat_map
 
         label = f"norm of dL_t/d{self.name} used in step k"
@@ -174,14 +170,16 @@ class Paths:
         return x is self.W or (x.record is not None and x.record is self.W.record and x.output == self.W.output)
 
     def to_terms(self, start: Any, gates: dict[Place, int]) -> tuple[dict[int, list[tuple[Tensor, Any]]], np.ndarray]:
-        """What reaches the last step of each path, or a given loss, by its label; and what reaches W past all of them."""
+        """What reaches the last step of each path, or a given loss, by its label; and what reaches W past them."""
         seeds: dict[int, list[tuple[Tensor, Any]]] = defaultdict(list)
         waiting = Waiting(recorded=False)
         sums = set() if gates else set(accumulations(self.tape))
 
         def hand(x: Tensor, part: Any) -> None:
-            place = (x.record, x.output)
-            label = gates.get(place) if gates or x.record is None or place in sums else _time(x.record)
+            label: Label = None
+            if x.record is not None:
+                place = (x.record, x.output)
+                label = gates.get(place) if gates or place in sums else _time(x.record)
             if label is None:
                 waiting.add(x, part)
             else:
@@ -221,10 +219,6 @@ class Paths:
 
 def _time(record: Record) -> int | None:
     return None if record.step is None else record.step.t
-
-
-def _axes(a: np.ndarray) -> tuple[int, ...]:
-    return tuple(range(1, a.ndim))
 
 
 def _gates(tape: Tape, losses: Sequence[Tensor] | None) -> dict[Place, int]:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..backward import sweep
-from ..tape import Record
-from ..tensor import Tensor
+from ..tape import Record, clock, enable_grad
+from ..tensor import Tensor, as_tensors
 from .states import runs
 from .tables import norm, table
 
@@ -87,38 +87,72 @@ def flow(loss: Tensor, per_unit: bool = False) -> Flow:
     """
     found = runs(loss, "flow()")
     states = [x for run in found for tensors in run.states.values() for x in tensors if x is not None]
-    wanted = {x.record for x in states if x.record is not None}
-    gradients: dict[Any, Any] = {}
-
-    def keep(record: Record, g: Any) -> None:
-        if record in wanted:
-            for k, part in enumerate(g if record.op.outputs > 1 else (g,)):
-                gradients[record, k] = _measured(part, per_unit)
-
-    waiting = sweep([loss], [np.ones_like(loss.array)], retain_graph=True, visit=keep, hooks=False)
-    for x in states:
-        if x.record is None:  # an initial state
-            gradients[x] = _measured(waiting.at(x), per_unit)
+    gradients = gradients_at(states, [loss], [np.ones_like(loss.array)])
     layers = {}
     for run in found:
         order = np.argsort(run.steps)
-        part = LayerFlow(np.array(run.steps)[order], {})
+        part = layers[run.layer] = LayerFlow(np.array(run.steps)[order], {})
         for name, tensors in run.states.items():
-            found_here = [
-                gradients.get((x.record, x.output) if x.record else x) if x is not None else None for x in tensors
-            ]
-            part.norms[name] = np.array([found_here[k][0] if found_here[k] is not None else 0.0 for k in order])
+            shape = next(x.shape for x in tensors if x is not None)
+            gs = [np.zeros(shape) if (g := gradients.get(place(tensors[k]))) is None else g for k in order]
+            part.norms[name] = np.array([norm(g) for g in gs])
             if per_unit:
-                width = next(len(m[1]) for m in found_here if m is not None)
-                part.units[name] = np.array(
-                    [found_here[k][1] if found_here[k] is not None else np.zeros(width) for k in order]
-                )
-        layers[run.layer] = part
+                units = shape[-1] if shape else 1
+                part.units[name] = np.array([norm(np.reshape(g, (-1, units)), 0) for g in gs])
     return Flow(layers)
 
 
-def _measured(g: Any, per_unit: bool) -> tuple[Any, Any] | None:
-    """The norm of a gradient, and that of each unit: of each entry along its last axis."""
-    if g is None:
+def gradients_at(states: list[Tensor], outputs: Any, starts: Any, since: int = 0) -> dict[Any, Any]:
+    """The complete gradient at each of the states, from one sweep down to the records made after `since`."""
+    masked = {place(x): new for x in states if (new := _before_mask(x)) is not None}
+    wanted = {x.record for x in (*states, *masked.values()) if x.record is not None}
+    found: dict[Any, Any] = {}
+
+    def keep(record: Record, g: Any) -> None:
+        if record in wanted:
+            found.update({(record, k): part for k, part in enumerate(g if record.op.outputs > 1 else (g,))})
+
+    waiting = sweep(outputs, starts, since=since, retain_graph=True, visit=keep, hooks=False)
+    found |= {x: waiting.at(x) for x in states if x.record is None}  # initial states
+    for record in {x.record for x in states if x.record is not None}:
+        if hasattr(record.op, "composed") and record.op.outputs > 1 and (record, 0) in found:
+            inside = _within(record, tuple(found[record, k] for k in range(record.op.outputs)))
+            found.update({(record, k): g for k, g in enumerate(inside)})
+    for at, new in masked.items():
+        alive = at[0].arrays[0]
+        if place(new) in found:
+            found[at] = np.where(alive, found[place(new)], found.get(at, 0))
+    return found
+
+
+def place(x: Tensor | None) -> Any:
+    """What tells a result from every other: its record, and which output of it; a leaf is told by itself."""
+    return x if x is None or x.record is None else (x.record, x.output)
+
+
+def _before_mask(x: Tensor) -> Tensor | None:
+    """If a state was chosen by ``where(alive, new, old)``, as in a batch with `lengths`, the new one.
+
+    The output of the step is masked apart from the state, so what comes from the loss arrives at the new one alone.
+    """
+    record = x.record
+    if record is None or record.op.name != "where" or record.inputs is None:
         return None
-    return norm(g), norm(np.reshape(g, (-1, np.shape(g)[-1] if np.ndim(g) else 1)), 0) if per_unit else None
+    new = record.inputs[1]
+    return new if new is not None and new.record is not None and new.record.step == record.step else None
+
+
+def _within(record: Record, gs: tuple[Any, ...]) -> list[Any]:
+    """The gradients at the outputs of a fused step, where one is computed from another: h_t from c_t.
+
+    On the tape the two stand side by side, so the path through h_t is inside the record. It is in its composed form.
+    """
+    start, (_, inputs) = next(clock), as_tensors(record)
+    leaves = [Tensor(x.array) if isinstance(x, Tensor) else x for x in inputs]
+    for x, leaf in zip(record.inputs or (), leaves, strict=True):
+        if x is not None:
+            leaf.requires_grad = x.requires_grad
+    with enable_grad():
+        outputs = list(record.op.composed(*leaves))  # type: ignore[attr-defined]
+    found = gradients_at(outputs, outputs, gs, start)
+    return [found[place(y)] for y in outputs]

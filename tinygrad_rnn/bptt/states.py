@@ -82,9 +82,9 @@ def _sorted_into_runs(tape: Tape, caller: str) -> list[Run]:
     current: dict[str, Run] = {}
     count: Counter[str] = Counter()
     for record in tape:
-        if record.step is None or record.step.t is None:
+        layer, t = record.step or ("", None)
+        if t is None:
             continue
-        layer, t = record.step
         run = current.get(layer)
         if run is None or (t in run.records and t != run.last):  # back at a step that was left: another sequence
             count[layer] += 1
@@ -123,14 +123,13 @@ def _find_states(run: Run, tape: Tape, sums: set[Record]) -> None:
         named = {tape.names.get((record, k)) for record in made for k in range(record.op.outputs)}
         keys = {name: {} for name in NAMES if name in named}
     unnamed = [key for key in keys if not isinstance(key, str)]
-    for key, places in keys.items():
-        position = _position(places, roles) if not isinstance(key, str) else None
-        for t in run.records:
-            if t not in places:
-                place = _by_name(run.records[t], key, tape) if position is None else None
-                place = place or _by_position(run.records[t], position or _position(places, roles), roles[t])
-                if place is not None:
-                    places[t] = place
+    for key, known in keys.items():
+        for t, records in run.records.items():
+            if t not in known:
+                found = _by_name(records, key, tape) if isinstance(key, str) else None
+                found = found or _by_position(records, _position(known, roles), roles[t])
+                if found is not None:
+                    known[t] = found
 
     run.steps = list(run.records)
     names = {key: key if isinstance(key, str) else _letter(unnamed.index(key), len(unnamed), keys) for key in keys}

@@ -33,7 +33,7 @@ class Jacobians:
 
     @cached_property
     def spectral_radii(self) -> np.ndarray:
-        """(steps - 1, B): the largest modulus of an eigenvalue. It says nothing about a product of different matrices."""
+        """(steps - 1, B): the largest modulus of an eigenvalue, which says nothing about products of several."""
         return np.abs(np.linalg.eigvals(self.matrices)).max(-1)
 
     def product(self, t: int, k: int) -> np.ndarray:
@@ -47,7 +47,7 @@ class Jacobians:
         return product
 
     def products(self, t: int | None = None) -> np.ndarray:
-        """``ds_t/ds_k`` for every step k up to t (the last step unless given), (k, B, n, n), in the order of `steps`."""
+        """``ds_t/ds_k`` for every step k up to t (the last unless given), (k, B, n, n), in the order of `steps`."""
         last = len(self.steps) - 1 if t is None else self._place("t", t)
         found = [np.broadcast_to(np.eye(self.matrices.shape[-1]), self.matrices.shape[1:])]
         for matrix in self.matrices[:last][::-1]:
@@ -80,7 +80,7 @@ class Jacobians:
         return (np.linalg.norm(W, 2) * slope) ** np.arange(len(self.steps) - 1, -1, -1.0)
 
     def left_behind(self, W: Any, slope: float = 1.0, factor: float = 10.0) -> int | None:
-        """After how many factors, going back from the last step, the product is under the bound / `factor`; None if never.
+        """After how many factors, back from the last step, the product is under the bound / `factor`; None if never.
 
         In a batch, the largest product counts.
         """
@@ -133,15 +133,15 @@ class Jacobians:
 def jacobians(loss: Tensor, layer: str | None = None, batch_axis: int | None = 0) -> Jacobians:
     """The Jacobians ``dh_{t+1}/dh_t`` of one layer, each sequence of the batch by itself.
 
-    For an LSTM the state is s = (h, c) and the Jacobian joint, 2H x 2H. Only the product of *these* is exact over several
-    steps, since c_{t-1} also reaches c_{t+1} through h_{t-1} and o_t, past c_t. Any states that a step of a loop or a
-    cell of your own hands to the next are put together in the same way. What is in the graph counts: behind a detach
+    For an LSTM the state is s = (h, c) and the Jacobian joint, 2H x 2H. Only the product of *these* is exact over
+    several steps, since c_{t-1} also reaches c_{t+1} through h_{t-1} and o_t, past c_t. Whatever states a loop or a cell
+    of your own hands from step to step are put together in the same way. What is in the graph counts: behind a detach
     the Jacobian is 0. Where the initial state needs a gradient, step 0 is there too.
 
     loss        the loss, or any number computed from all the steps
     layer       the tag of the layer (``lstm_l1_reverse``); may be left out where there is one
-    batch_axis  the axis of the states along which the sequences of a batch stand; states of one axis have none, and with
-                None nor have others. ValueError if sequences turn out to act on each other
+    batch_axis  the axis of the states along which the sequences of a batch stand; a state of one axis has none, and
+                None says that others have none either. ValueError if sequences turn out to act on each other
 
     There is a sweep through one step for each entry of its state. No ``.grad`` changes, and the graph stays.
 
@@ -217,6 +217,6 @@ def _check_apart(y: Tensor, states: dict[str, Tensor], layouts: dict[str, Layout
     for other, g in _back_one_step(y, layout.array(rows), states).items():
         if layouts[other].rows(g)[1:].any():
             raise ValueError(
-                f"jacobians(): along axis {layout.axis} of a state {layout.shape} one sequence acts on another. If that "
-                "axis is not the batch, say which is with batch_axis=, or batch_axis=None for a state that has none"
+                f"jacobians(): along axis {layout.axis} of a state {layout.shape} one sequence acts on another. If "
+                "that axis is not the batch, say which is with batch_axis=, or that there is none with batch_axis=None"
             )

@@ -11,7 +11,7 @@ WIDTH, SHOWN = 80, 40
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[Any]], shown: int = SHOWN) -> str:
-    """The rows under their header; of very many the first and the last. Columns that do not fit go into a further table.
+    """The rows under their header; of very many the first and the last. Columns too many for a line go below.
 
     The first column names the rows, and is there in each table.
     """
@@ -20,7 +20,8 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Any]], shown: int = SHO
         rows = [*rows[: shown // 2], *rows[-(shown - shown // 2) :]]
     cells = [list(header), *([figure(x) for x in row] for row in rows)]
     widths = [max(len(row[k]) for row in cells) for k in range(len(header))]
-    tables, start = [], 1
+    tables: list[str] = []
+    start = 1
     while start < len(header) or not tables:
         stop, width = start, widths[0]
         while stop < len(header) and (stop == start or width + 2 + widths[stop] <= WIDTH):

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import numpy as np
+
 from ..errors import GraphError
 from ..listing import Tape
 from ..tape import Record
@@ -41,6 +43,19 @@ class Run:
     def last(self) -> int:
         """The step that is being added to."""
         return next(reversed(self.records))
+
+    def unused(self, k: int) -> np.ndarray | None:
+        """Which sequences have ended before step k, where their state after it is not in the graph (else None).
+
+        A step of a batch with `lengths` makes a new state for all, and lets the sequences that have ended keep the old
+        one. After the last step only the outputs may lead to the loss: the new states, masked.
+        """
+        states = {(x.record, x.output) for tensors in self.states.values() if (x := tensors[k]) is not None}
+        for record in self.records.get(self.steps[k], ()):
+            new = record.inputs[1] if record.op.name == "where" and record.inputs else None
+            if new is not None and new.record is not None and (new.record, new.output) in states:
+                return np.logical_not(record.arrays[0]).reshape(-1)  # type: ignore[index]
+        return None
 
 
 def runs(loss: Tensor, caller: str) -> list[Run]:

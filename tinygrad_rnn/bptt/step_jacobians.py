@@ -134,9 +134,10 @@ def jacobians(loss: Tensor, layer: str | None = None, batch_axis: int | None = 0
     """The Jacobians ``dh_{t+1}/dh_t`` of one layer, each sequence of the batch by itself.
 
     For an LSTM the state is s = (h, c) and the Jacobian joint, 2H x 2H. Only the product of *these* is exact over
-    several steps, since c_{t-1} also reaches c_{t+1} through h_{t-1} and o_t, past c_t. Whatever states a loop or a cell
-    of your own hands from step to step are put together in the same way. What is in the graph counts: behind a detach
-    the Jacobian is 0. Where the initial state needs a gradient, step 0 is there too.
+    several steps, since c_{t-1} also reaches c_{t+1} through h_{t-1} and o_t, past c_t. All states that a loop or
+    a cell of your own hands on are put together in the same way. What is in the graph counts: behind a
+    detach the Jacobian is 0, beyond the end of a sequence the identity. Where the initial state needs a gradient, step 0
+    is there too.
 
     loss        the loss, or any number computed from all the steps
     layer       the tag of the layer (``lstm_l1_reverse``); may be left out where there is one
@@ -176,6 +177,9 @@ def jacobians(loss: Tensor, layer: str | None = None, batch_axis: int | None = 0
                 rows[:, i] = 1
                 for other, g in _back_one_step(y, layout.array(rows), inputs).items():
                     matrix[:, slices[name].start + i, slices[other]] = layouts[other].rows(g)
+        ended = run.unused(after)
+        if ended is not None and len(ended) == batch:
+            matrix[ended] = np.eye(n)
     return Jacobians(run.layer, [run.steps[k] for k in known], slices, matrices)
 
 

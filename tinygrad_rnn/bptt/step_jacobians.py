@@ -134,10 +134,9 @@ def jacobians(loss: Tensor, layer: str | None = None, batch_axis: int | None = 0
     """The Jacobians ``dh_{t+1}/dh_t`` of one layer, each sequence of the batch by itself.
 
     For an LSTM the state is s = (h, c) and the Jacobian joint, 2H x 2H. Only the product of *these* is exact over
-    several steps, since c_{t-1} also reaches c_{t+1} through h_{t-1} and o_t, past c_t. All states that a loop or
-    a cell of your own hands on are put together in the same way. What is in the graph counts: behind a
-    detach the Jacobian is 0, beyond the end of a sequence the identity. Where the initial state needs a gradient, step 0
-    is there too.
+    several steps, since c_{t-1} also reaches c_{t+1} through h_{t-1} and o_t, past c_t. All states that a loop or a
+    cell of your own hands on are put together in the same way. What is in the graph counts: behind a detach the
+    Jacobian is 0, beyond the end of a sequence the identity. The initial state is step 0, where it needs a gradient.
 
     loss        the loss, or any number computed from all the steps
     layer       the tag of the layer (``lstm_l1_reverse``); may be left out where there is one

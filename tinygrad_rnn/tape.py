@@ -123,6 +123,13 @@ class Op:
         return f"{self.name}({parameters})"
 
 
+class Workspace:
+    """What several applications of ops share besides arrays.
+
+    It is given to an op among its inputs, so that it is let go together with their arrays once the records are freed.
+    """
+
+
 class Record:
     """One line of the tape: one application of an op.
 

@@ -16,9 +16,9 @@ from .anomaly import check_forward, check_start, users_line
 from .arraylike import ArrayLike, plain
 from .backward import hooked_leaves, sweep
 from .errors import DtypeError, GraphError, NonScalarError, NotDifferentiableError, OverwrittenError, ShapeError
-from .tape import Op, Record, Step, at_step, mode
+from .tape import Op, Record, Step, Workspace, at_step, mode
 
-_NUMBERS = (bool, int, float, np.bool_, np.integer, np.floating)
+_AS_THEY_ARE = (bool, int, float, np.bool_, np.integer, np.floating, Workspace)
 
 
 class Cut(NamedTuple):
@@ -257,7 +257,7 @@ def apply(op: Op, *inputs: Any) -> Any:
             elif x.cut is not None:
                 cut = x.cut
         else:
-            arrays.append(x if isinstance(x, _NUMBERS) else _as_array(x, None, f"an operand of {op.name}"))
+            arrays.append(x if isinstance(x, _AS_THEY_ARE) else _as_array(x, None, f"an operand of {op.name}"))
             tensors.append(None)
     try:
         value = op.forward(*arrays)

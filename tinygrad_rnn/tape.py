@@ -250,6 +250,16 @@ def is_grad_enabled() -> bool:
 
 
 @contextmanager
+def at_record(record: Record) -> Iterator[None]:
+    """Tag what is recorded inside as belonging where a record does."""
+    before, mode.step = mode.step, record.step
+    try:
+        yield
+    finally:
+        mode.step = before
+
+
+@contextmanager
 def scope(layer: str, t: int | None = None) -> Iterator[Callable[[int], None]]:
     """Tag every record made inside with a layer and a time step; gives a function that moves to step t.
 

@@ -27,7 +27,7 @@ import numpy as np
 from ..cotangent import Entries, Outer
 from ..memory import empty
 from ..ops.elementwise import where
-from ..ops.shape import Stack
+from ..ops.shape import Stack, stack
 from ..recompute import pulled_back
 from ..tape import Op, Workspace, clock, enable_grad, mode, scope
 from ..tensor import Tensor
@@ -109,14 +109,15 @@ class Run(Workspace):
 
     def slabs(self, columns: np.ndarray) -> np.ndarray:
         """(.., B, G H) as (.., G, B, H): gate by gate, a view."""
-        return np.moveaxis(columns.reshape(*columns.shape[:-1], -1, self.H), -2, -3)
+        return np.moveaxis(columns.reshape(*columns.shape[:-1], columns.shape[-1] // self.H, self.H), -2, -3)
 
     def vjp(self, k: int, gs: Sequence[np.ndarray], inputs: Sequence[Any]) -> tuple[Any, ...]:
         """dL/d(input) for the inputs (a, *state, *weights) of step k, given dL/d(state) after it."""
         now = self.passing
         if k >= now.at:
             now.d = self.over_steps(self.T, self.B, self.slots * self.H)
-            now.d_a, *now.uses = self.uses(now.d)
+            now.d_a, *uses = self.uses(now.d)
+            now.uses = tuple(uses)
             now.W_back = self.packed_back()
             now.first = self.T
         if k < now.first:
@@ -154,7 +155,7 @@ class Run(Workspace):
         return self.W.T.copy()
 
     def uses(self, d: np.ndarray) -> tuple[Any, ...]:
-        """The part of d that is dL/da; and for each weight (x, g, columns) of its gradient Σ_k x_kᵀ g_k: see `Outer`."""
+        """The part of d that is dL/da; then for each weight (x, g, columns) of its gradient: see `Outer`."""
         return d, (self.h, d, None)
 
 
@@ -350,7 +351,10 @@ class GRURun(Run):
 
 def run_for(cell: Cell) -> type[Run] | None:
     """How to compute this cell fused; None where it has options, or equations of its own, that only its step knows."""
-    if cell.gain_h is not None:
+    fits = (
+        cell.W_hh.shape == (cell.hidden_size, len(cell.gates) * cell.hidden_size) and cell.W_hh.dtype == cell.W_xh.dtype
+    )
+    if cell.gain_h is not None or not fits:  # of weights that do not fit, the composed step says what is wrong
         return None
     step = type(cell).step
     if isinstance(cell, RNNCell) and step is RNNCell.step:
@@ -377,25 +381,26 @@ class FusedStep(Op):
         return after if self.outputs > 1 else after[0]
 
     def vjp(self, g: Any, y: Any, *inputs: Any) -> tuple[Any, ...]:
-        *inputs, run = inputs
+        run = inputs[-1]
+        inputs = inputs[:-1]
         gs = g if self.outputs > 1 else (g,)
         if not isinstance(inputs[0], Tensor):
             return *run.vjp(self.k, gs, inputs), None
         start = next(clock)  # to be differentiated again: the composed step can be
         with enable_grad():
-            outputs = self.composed(*inputs, run)
+            after = self.composed(*inputs, run)
+        outputs = after if self.outputs > 1 else (after,)
         return *pulled_back(outputs, gs, inputs, start, create_graph=True), None
 
-    def composed(self, a: Tensor, *inputs: Any) -> tuple[Tensor, ...]:
-        """The same step as the cell computes it, op by op, from Tensors."""
-        *inputs, run = inputs
-        states, weights = inputs[: self.outputs], inputs[self.outputs :]
+    def composed(self, a: Tensor, *inputs: Any) -> Any:
+        """The same step as the cell computes it, op by op."""
+        run, states, weights = inputs[-1], inputs[: self.outputs], inputs[self.outputs : -1]
         before = tuple(states) if self.outputs > 1 else states[0]
         with replaced(self.cell, dict(zip(run.weights, weights, strict=False))):
             _, after = self.cell.step(a[self.t], before)
         if run.dead is not None and run.dead[self.k].any():
             after = select(~run.dead[self.k][:, 0], after, before)
-        return after if self.outputs > 1 else (after,)
+        return after
 
     def __repr__(self) -> str:
         return f"{self.name}(t={self.t})"
@@ -426,6 +431,9 @@ class Output(Stack):
 
     def forward(self, *inputs: Any) -> np.ndarray:
         return inputs[-1].output
+
+    def composed(self, *inputs: Any) -> Tensor:
+        return stack(inputs[:-1])
 
     def vjp(self, g: Any, y: Any, *inputs: Any) -> tuple[Any, ...]:
         return *super().vjp(g, y, *inputs[:-1]), None

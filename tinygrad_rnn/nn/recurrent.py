@@ -89,8 +89,8 @@ class Recurrent(Module):
         bidirectional        a second cell a layer that reads the sequence backwards; outputs side by side
         dropout              with this probability entries between layers are set to 0 while training
         variational          dropout with one mask for all time steps of a sequence (Gal and Ghahramani 2016)
-        fused                whether a time step is one record, several times faster, instead of a dozen: True, False, or
-                             "auto": where the cell's options allow it, and not within `tg.anomaly()`
+        fused                whether a time step is one record (fast), or a dozen (to be looked at): True, False, or
+                             "auto", which is True where the cell's options allow it, and not within `tg.anomaly()`
         learn_initial_state  a missing state is a parameter ``h_0`` (and ``c_0``) a layer and direction, at first zero
         rng                  a NumPy Generator or a seed, for the initial weights and the dropout
         others               go to the cell: ``bias``, ``dtype`` (float32), and what the cell takes besides
@@ -232,7 +232,7 @@ class Recurrent(Module):
         return unroll(cell.step, cell.project(x), state, lengths=lengths, name=name, first=first, reverse=reverse)
 
     def _fuses(self, cell: Cell) -> bool:
-        """Whether a step of this cell becomes one record: as `fused` says, "auto" where it can and nobody looks inside."""
+        """Whether a step of this cell becomes one record."""
         possible = run_for(cell) is not None
         if self.fused is True and not possible:
             raise ValueError(

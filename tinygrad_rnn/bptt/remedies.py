@@ -54,7 +54,7 @@ class Remedies:
 
     def __str__(self) -> str:
         T = len(self.steps)
-        chosen = sorted({T - 1 - round((T - 1) * part) for part in (0, 0.1, 0.25, 0.5, 0.75, 1)})
+        chosen = sorted({T - 1 - round((T - 1) * part) for part in (0.1, 0.25, 0.5, 0.75, 1)})
         rows = [[name, *(norms[k] for k in chosen)] for name, norms in self.norms.items()]
         return table([f"|ds_{T}/ds_t|", *(f"t={k + 1}" for k in chosen)], rows)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from .experiments.commands import add_commands as add_experiment
+from . import experiment_commands, report_commands
 
 
 def add_commands(commands: Any, **style: Any) -> None:
     """Add the command `bptt`, with its own commands, to those of the program; `style` goes to each parser."""
     bptt = commands.add_parser("bptt", help="take backpropagation through time apart", **style)
     parts: argparse._SubParsersAction[Any] = bptt.add_subparsers(required=True, metavar="COMMAND")
-    add_experiment(parts, **style)
+    for module in (report_commands, experiment_commands):
+        module.add_commands(parts, **style)

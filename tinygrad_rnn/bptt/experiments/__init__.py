@@ -12,12 +12,14 @@ from .continual_reber import ContinualReber
 from .copy_memory import CopyMemory
 from .embedded_reber import EmbeddedReber
 from .experiment import Experiment, Known, Row, report
+from .influence_balancing import InfluenceBalancing
 from .min_char_rnn import MinCharRNN
 from .temporal_order import TemporalOrder
 
 EXPERIMENTS: dict[str, type[Experiment]] = {
     kind.name: kind
     for kind in (
+        InfluenceBalancing,
         CarriedState,
         Cliff,
         TemporalOrder,
@@ -40,6 +42,7 @@ __all__ = [
     "CopyMemory",
     "EmbeddedReber",
     "Experiment",
+    "InfluenceBalancing",
     "Known",
     "MinCharRNN",
     "Row",

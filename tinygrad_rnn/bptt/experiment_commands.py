@@ -22,7 +22,7 @@ def add_commands(parts: Any, **style: Any) -> None:
 
 
 def command(arguments: argparse.Namespace) -> None:
-    from . import EXPERIMENTS, MinCharRNN, report
+    from .experiments import EXPERIMENTS, MinCharRNN, report
 
     if arguments.name is None:
         width = max(map(len, EXPERIMENTS))

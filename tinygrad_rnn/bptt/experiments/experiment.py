@@ -75,6 +75,10 @@ class Experiment:
         """What is compared; ``str(case)`` names it."""
         raise NotImplementedError
 
+    def draws(self, case: Any) -> bool:
+        """Whether anything in this case is random; if not, it is measured once."""
+        return True
+
     def measure(self, case: Any, seed: int, progress: Progress) -> Any:
         """Run one case; long loops go through ``progress(range(n))``."""
         raise NotImplementedError
@@ -104,7 +108,8 @@ class Experiment:
             raise ValueError(f"{self.name} has no case with {only!r} in its name; it has {'; '.join(map(str, cases))}")
         for case in chosen:
             watched = partial(progress, desc=str(case))
-            yield case, [self.measure(case, seed, watched) for seed in (self.seeds if seeds is None else seeds)]
+            used = self.seeds if seeds is None else seeds
+            yield case, [self.measure(case, seed, watched) for seed in (used if self.draws(case) else used[:1])]
 
 
 # ------------------------------------------------------------------ the report

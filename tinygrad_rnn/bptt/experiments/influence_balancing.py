@@ -1,4 +1,4 @@
-"""Influence balancing: truncated gradients that point the wrong way, and random truncation (Tallec and Ollivier 2017)."""
+"""Influence balancing: where a truncated gradient points the wrong way (Tallec and Ollivier 2017)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from ...functional import grad
 from ...nn import Module, Parameter, unroll
 from ...optim import SGD
 from ...tensor import Tensor
@@ -87,7 +88,7 @@ class Random(NamedTuple):
     steps: int
 
     def __str__(self) -> str:
-        return f"random π={self.pi:g}, lr {self.lr:g}"
+        return f"π={self.pi:g} lr={self.lr:g}"
 
 
 class Spread(NamedTuple):
@@ -98,7 +99,7 @@ class Spread(NamedTuple):
     steps: int = 200
 
     def __str__(self) -> str:
-        return f"derivative π={self.pi:g}"
+        return f"π={self.pi:g}, drawn"
 
 
 class Trained(NamedTuple):
@@ -122,15 +123,17 @@ class InfluenceBalancing(Experiment):
     times 1 and then -1: ten states raise s_1 early, thirteen lower it later. Loss
     (s_1 - 1)²/2, from θ = 0.5. In the long run ds_1/dθ = -6, and the best θ is -1/6.
     K: windows of K steps, the loss at the end of each, SGD with rate 1e-4, 3000
-    updates. Random: cut before each step with probability 1 - π, and the gradient
-    that passes divided by π; the loss at every step. Setup: Tallec and Ollivier
-    (2017), of whom others have published code.
+    updates. π: cut before each step with probability 1 - π, divide the gradient
+    that passes by π; the loss at every step, an update a window (an update a step,
+    as in the earlier runs, is less stable). Drawn: ds_1/dθ of 4000 chains, mean and
+    standard deviation. Setup: Tallec and Ollivier (2017).
     """
 
     plan: tuple[Window | Random | Spread, ...] = (
         *(Window(K, 3000) for K in (1, 10, 20, 25, 30, 50, 100)),
         Random(0.99, 1e-4, 20_000),
         Random(0.95, 1e-4, 20_000),
+        Random(0.9, 1e-4, 20_000),
         Random(0.95, 1e-5, 100_000),
         *(Spread(pi, 4000) for pi in (0.999, 0.99, 0.95, 0.9)),
     )
@@ -138,13 +141,17 @@ class InfluenceBalancing(Experiment):
     name: ClassVar[str] = "influence-balancing"
     proves: ClassVar[str] = "truncation can make a gradient point the wrong way"
     takes: ClassVar[str] = "1 min"
-    columns: ClassVar[dict[str, int]] = {"truncation": 21, "ds_1/dθ": 15, "θ in the end": 16}
+    seeds: ClassVar[tuple[int, ...]] = (0, 1, 2)
+    columns: ClassVar[dict[str, int]] = {"truncation": 16, "ds_1/dθ": 15, "θ in the end": 16}
     small: ClassVar[dict[str, Any]] = {
         "plan": (Window(10, 20), Window(50, 20), Random(0.99, 1e-4, 200), Spread(0.99, 20, 50))
     }
 
     def cases(self) -> Sequence[Window | Random | Spread]:
         return self.plan
+
+    def draws(self, case: Any) -> bool:
+        return not isinstance(case, Window)
 
     def measure(self, case: Any, seed: int, progress: Progress) -> Any:
         rng = np.random.default_rng(seed)
@@ -158,14 +165,14 @@ class InfluenceBalancing(Experiment):
         else:
             x = np.broadcast_to(SIGNS, (case.steps, N))
             windows = Randomized(case.pi, rng).run(system, x, Tensor(np.ones(N)))
-        steps = slice(0)
         for steps, s, _ in progress(windows, total=case.updates if isinstance(case, Window) else None):
             error = (s[-1, 0] if isinstance(case, Window) else s[:, 0]) - 1
             learn(optimizer, 0.5 * (error * error).sum())
             theta.append(system.theta.item())
-            if abs(theta[-1]) > 1e6:
+            run = Trained(theta, steps.stop)
+            if run.diverged:
                 break
-        return Trained(theta, steps.stop)
+        return run
 
     def rows(self, case: Any, found: Sequence[Any]) -> Iterator[Row]:
         if isinstance(case, Spread):
@@ -173,12 +180,14 @@ class InfluenceBalancing(Experiment):
             exact = Known(f"{FULL:g} ± {randomized_deviation(case.pi):.4f}", "exact")
             yield Row([str(case), f"{z.mean():.2f} ± {z.std():.2f}", ""], exact)
             return
-        derivative = truncated_derivative(case.K) if isinstance(case, Window) else FULL
-        for run in found if isinstance(case, Random) else found[:1]:  # windows draw nothing
-            theta = f"{run.theta[-1]:.10f}"
-            if run.diverged:
-                theta = f"> 1e6 at {len(run.theta) if isinstance(case, Window) else run.steps}"
-            yield Row([str(case), f"{derivative:.6f}", theta], KNOWN.get(str(case)))
+        if isinstance(case, Window):
+            derivative, (run,) = truncated_derivative(case.K), found
+            end = f"> 1e6 at {len(run.theta)}" if run.diverged else f"{run.theta[-1]:.10f}"
+        else:
+            derivative, diverged = FULL, sum(run.diverged for run in found)
+            arrived = f"{sum(run.arrived for run in found)}/{len(found)} reach -1/6"
+            end = f"{diverged}/{len(found)} > 1e6" if diverged else arrived
+        yield Row([str(case), f"{derivative:.6f}", end], KNOWN.get(str(case)))
 
     def conclude(self, results: Results) -> Iterator[str]:
         windows = {case: found[0] for case, found in results.items() if isinstance(case, Window)}
@@ -191,25 +200,25 @@ class InfluenceBalancing(Experiment):
                 f"K = {listed(away)}."
             )
             yield f"It reached -1/6 to three digits with K = {listed(arrived)}."
-        for case, found in results.items():
-            if isinstance(case, Random):
-                good, bad = (sum(getattr(run, what) for run in found) for what in ("arrived", "diverged"))
-                yield (
-                    f"Random truncation with π = {case.pi:g} and rate {case.lr:g}: {good} of {len(found)} runs reached "
-                    f"-1/6, {bad} diverged. A gradient then has a standard deviation of "
-                    f"{randomized_deviation(case.pi):.3g} around {FULL:g}."
-                )
+        random = {case: found for case, found in results.items() if isinstance(case, Random)}
+        if random:
+            steady = [case for case, found in random.items() if all(run.arrived for run in found)]
+            bad = [case for case, found in random.items() if any(run.diverged for run in found)]
+            yield (
+                f"Random truncation has the right mean, and reached -1/6 with every seed at {listed(steady)}. That is "
+                f"not enough where the variance is too large for the rate: it diverged at {listed(bad)}."
+            )
 
     def draw(self, results: Results, ax: Any) -> None:
         """θ over the time steps."""
         for case, found in results.items():
             if not isinstance(case, Spread):
                 run = found[0]
-                steps = np.linspace(0, run.steps, len(run.theta))
+                steps = np.linspace(run.steps / len(run.theta), run.steps, len(run.theta))
                 ax.plot(steps, run.theta, label=str(case), ls="-" if isinstance(case, Window) else ":")
         ax.axhline(BEST, color="#555555", ls="--", lw=1)
         ax.set_yscale("symlog", linthresh=0.1)
-        ax.set(xscale="symlog", xlabel="time step", ylabel="θ (dashed: -1/6)")
+        ax.set(xscale="log", xlabel="time step", ylabel="θ (dashed: -1/6)")
         ax.legend(frameon=False, fontsize=8, ncols=2)
 
 
@@ -222,8 +231,7 @@ def derivatives(case: Spread, rng: np.random.Generator, progress: Progress) -> n
         for _ in range(case.steps - 1):
             xi = Randomized(case.pi, rng).draw(batch)[:, None]
             s = scale_gradient(s, xi) @ A.T + theta * SIGNS
-        s[:, 0].sum().backward()
-        found.append(theta.grad[:, 0])
+        found.append(grad(s[:, 0].sum(), theta).data[:, 0])
     return np.concatenate(found)
 
 
@@ -235,7 +243,8 @@ KNOWN = {
     "K=30": Known("> 1e6 at 2448", "earlier"),
     "K=50": Known("-0.1665403826", "earlier"),
     "K=100": Known("-0.1666533295", "earlier"),
-    "random π=0.99, lr 0.0001": Known("reaches -1/6", "earlier"),
-    "random π=0.95, lr 0.0001": Known("> 1e6 by 3216", "earlier"),
-    "random π=0.95, lr 1e-05": Known("-0.16666666666667", "earlier"),
+    "π=0.99 lr=0.0001": Known("3/3 reach -1/6", "earlier"),
+    "π=0.95 lr=0.0001": Known("3/3 > 1e6", "earlier"),
+    "π=0.9 lr=0.0001": Known("3/3 > 1e6", "earlier"),
+    "π=0.95 lr=1e-05": Known("3/3 reach -1/6", "earlier"),
 }

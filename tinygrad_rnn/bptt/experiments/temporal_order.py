@@ -89,27 +89,17 @@ class TemporalOrder(Experiment):
         yield Row([str(case), f"{len(solved)}/{len(found)}", median, f"{best:.3f}"], KNOWN.get(case))
 
     def conclude(self, results: Results) -> Iterator[str]:
+        solved = {case: sum(run.solved is not None for run in found) for case, found in results.items()}
         for T in sorted({case.T for case in results}):
-            usable: dict[float | None, float] = {}
-            for case, found in results.items():
-                if case.T == T and all(run.solved is not None for run in found):
-                    usable[case.clip] = max(case.lr, usable.get(case.clip, 0.0))
-            if not usable:
-                some = sorted(
-                    {case.lr for case, found in results.items() if case.T == T and any(r.solved for r in found)}
-                )
-                yield f"L={T}: no case solved it with every seed within {self.updates} updates; some did at {listed(some)}."
-                continue
-            parts = []
-            for clip in (None, 1.0):
-                how = "without clipping" if clip is None else "with clipping"
-                if clip in usable:
-                    runs = results[Case(T, usable[clip], clip)]
-                    updates = np.median([run.solved for run in runs])
-                    parts.append(f"{how} {usable[clip]:g} (median {updates:.0f} updates)")
-                elif any(case.T == T and case.clip == clip for case in results):
-                    parts.append(f"{how} none")
-            yield f"L={T}: the largest rate that solved it with every seed is {listed(parts)}."
+            plain = {case.lr: n for case, n in solved.items() if case.T == T and case.clip is None}
+            clipped = {case.lr: n for case, n in solved.items() if case.T == T and case.clip is not None}
+            both = [lr for lr in plain if lr in clipped]
+            more = [f"{lr:g} ({plain[lr]} seeds, then {clipped[lr]})" for lr in both if clipped[lr] > plain[lr]]
+            less = [f"{lr:g} ({plain[lr]} seeds, then {clipped[lr]})" for lr in both if clipped[lr] <= plain[lr]]
+            yield f"L={T}: clipping helped at rate {listed(more)}; not at {listed(less)}."
+        for how, clip in (("Without", None), ("With", 1.0)):
+            lengths = [case.T for case, found in results.items() if case.clip == clip and solved[case] == len(found)]
+            yield f"{how} clipping, the longest L solved with every seed at some rate is {max(lengths, default='none')}."
 
     def draw(self, results: Results, ax: Any) -> None:
         """The best error of each seed, case by case."""

@@ -39,7 +39,7 @@ class Cliff(Experiment):
     """One unit, x_t = w σ(x_{t-1}) + b, runs freely for 50 steps from x_0 = 0.5; the
     error is E = (σ(x_50) - 0.7)². First the gradient on a grid of (w, b), then 400
     updates of SGD with rate 0.05 from (5, -2.3), with and without clipping its norm
-    to 1. The shape is that of figure 6 in Pascanu, Mikolov and Bengio (2013).
+    to 1. After the error surface of Pascanu, Mikolov and Bengio (2013).
     """
 
     steps: int = 50

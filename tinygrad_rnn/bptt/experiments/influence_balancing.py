@@ -191,23 +191,18 @@ class InfluenceBalancing(Experiment):
 
     def conclude(self, results: Results) -> Iterator[str]:
         windows = {case: found[0] for case, found in results.items() if isinstance(case, Window)}
-        wrong = [case.K for case in windows if truncated_derivative(case.K) > 0]
-        away = [case.K for case, run in windows.items() if run.theta[-1] > 0.5]
-        arrived = [case.K for case, run in windows.items() if run.arrived]
         if windows:
-            yield (
-                f"With K = {listed(wrong)} the truncated derivative has the wrong sign; θ went the wrong way with "
-                f"K = {listed(away)}."
-            )
-            yield f"It reached -1/6 to three digits with K = {listed(arrived)}."
+            wrong = [case for case in windows if truncated_derivative(case.K) > 0]
+            away = [case for case, run in windows.items() if run.theta[-1] > run.theta[0]]
+            near = [case for case, run in windows.items() if run.arrived]
+            yield f"The truncated derivative has the wrong sign with {listed(wrong)}."
+            yield f"θ went away from -1/6 with {listed(away)}; it reached it with {listed(near)}."
         random = {case: found for case, found in results.items() if isinstance(case, Random)}
         if random:
             steady = [case for case, found in random.items() if all(run.arrived for run in found)]
-            bad = [case for case, found in random.items() if any(run.diverged for run in found)]
-            yield (
-                f"Random truncation has the right mean, and reached -1/6 with every seed at {listed(steady)}. That is "
-                f"not enough where the variance is too large for the rate: it diverged at {listed(bad)}."
-            )
+            yield f"Random truncation, whose mean is right, reached -1/6 with every seed at {listed(steady)}."
+            if bad := [case for case, found in random.items() if any(run.diverged for run in found)]:
+                yield f"A right mean is not enough where the variance is too large for the rate: {listed(bad)} diverged."
 
     def draw(self, results: Results, ax: Any) -> None:
         """θ over the time steps."""

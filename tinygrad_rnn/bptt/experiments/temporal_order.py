@@ -96,10 +96,11 @@ class TemporalOrder(Experiment):
             both = [lr for lr in plain if lr in clipped]
             more = [f"{lr:g} ({plain[lr]} seeds, then {clipped[lr]})" for lr in both if clipped[lr] > plain[lr]]
             less = [f"{lr:g} ({plain[lr]} seeds, then {clipped[lr]})" for lr in both if clipped[lr] <= plain[lr]]
-            yield f"L={T}: clipping helped at rate {listed(more)}; not at {listed(less)}."
+            yield f"L={T}: rates at which clipping helped: {listed(more)}; at which not: {listed(less)}."
         for how, clip in (("Without", None), ("With", 1.0)):
             lengths = [case.T for case, found in results.items() if case.clip == clip and solved[case] == len(found)]
-            yield f"{how} clipping, the longest L solved with every seed at some rate is {max(lengths, default='none')}."
+            longest = max(lengths, default="none")
+            yield f"{how} clipping, the longest L solved with every seed at some rate is {longest}."
 
     def draw(self, results: Results, ax: Any) -> None:
         """The best error of each seed, case by case."""

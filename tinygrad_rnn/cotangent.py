@@ -148,7 +148,7 @@ class Waiting:
         """The complete gradient of a record (a tuple for several outputs, zeros for an unused one), or None."""
         g = self.places.pop(record, None)
         if g is None or record.op.outputs == 1:
-            return self._complete(g)
+            return g.value() if type(g) is self.sum else g
         return tuple(self._complete(g[k]) if k in g else np.zeros_like(y) for k, y in enumerate(record.value))
 
     def at(self, x: Any) -> Any:

@@ -205,7 +205,7 @@ class Tensor(ArrayLike):
         it does not fit, FreedGraphError on a second pass; in each case no gradient has been changed.
         """
         g = start_gradient(self, gradient, "backward()")
-        for x, gx in hooked_leaves(sweep([self], [plain(g)], retain_graph=retain_graph, visit=_keep)).items():
+        for x, gx in hooked_leaves(sweep([self], [plain(g)], retain_graph=retain_graph, fill=True)).items():
             x.add_grad(gx)
 
     def add_grad(self, g: np.ndarray) -> None:
@@ -300,15 +300,6 @@ def _result(array: np.ndarray, record: Record | None, output: int = 0) -> Tensor
 
 
 _new = object.__new__
-
-
-def _keep(record: Record, g: Any) -> None:
-    """Put the gradient of a record into those of its outputs that asked for it."""
-    if record.kept is not None:
-        for k, reference in record.kept.items():
-            tensor = reference()
-            if tensor is not None:
-                tensor.add_grad(g if record.op.outputs == 1 else g[k])
 
 
 def as_tensors(record: Record) -> tuple[Any, list[Any]]:

@@ -7,7 +7,7 @@ A record is reached only after everything that was computed from it (it was reco
 gradient waiting for it is complete: all paths have been added up. On an unrolled recurrent network this
 very loop *is* backpropagation through time. There is no recursion: the graph may be a million ops deep.
 
-Tensors appear here only through their attributes `record`, `output`, `requires_grad` and `hooks`.
+Tensors appear here only through their attributes `record`, `output`, `requires_grad` and `hooks`, and `add_grad`.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def pull(
     """The rule of one record at work: (x, dL/dx) for each input x that needs a gradient, given g = dL/dy."""
     op, arrays = record.op, record.arrays or ()
     y, xs = (record.value, arrays) if as_tensors is None else as_tensors(record)
-    each = op.rules  # a rule an input; or, where there is one for all, what it returned
+    each: Any = op.rules  # a rule an input; or, where there is one for all, what it returned
     if not (ruled := bool(each)):
         each = op.vjp(g, y, *xs)
         if type(each) is not tuple:

@@ -17,9 +17,9 @@ from .arraylike import ArrayLike, plain
 from .backward import hooked_leaves, sweep
 from .collector import EVERY, milestone
 from .errors import DtypeError, GraphError, NonScalarError, NotDifferentiableError, OverwrittenError, ShapeError
-from .tape import Op, Record, Step, at_step, mode
+from .tape import Op, Record, Step, Workspace, at_step, mode
 
-_NUMBERS = (float, int, np.floating, np.integer, np.bool_)  # a bool is an int
+_AS_THEY_ARE = (float, int, np.floating, np.integer, np.bool_, Workspace)  # a bool is an int
 
 
 class Cut(NamedTuple):
@@ -46,7 +46,7 @@ def apply(op: Op, *inputs: Any) -> Any:
             elif x.cut is not None:
                 cut = x.cut
         else:
-            arrays.append(x if isinstance(x, _NUMBERS) else _as_array(x, None, f"an operand of {op.name}"))
+            arrays.append(x if isinstance(x, _AS_THEY_ARE) else _as_array(x, None, f"an operand of {op.name}"))
             tensors.append(None)
     try:
         value = op.forward(*arrays)
@@ -64,7 +64,7 @@ def apply(op: Op, *inputs: Any) -> Any:
         check_forward(op, arrays, value)
         if record is not None:
             record.line = users_line()
-    y = _result(value, record) if not several else tuple(_result(v, record, k) for k, v in enumerate(value))
+    y = results(op, value, record) if several else _result(value, record)
     if cut is not None and record is None:  # what is made from a detached state alone still lies behind the cut
         for part in y if isinstance(y, tuple) else (y,):
             part.cut = cut
@@ -289,6 +289,13 @@ def _as_outputs(value: Any, op: Op) -> Any:
     return tuple(map(np.asarray, value)) if several else np.asarray(value)
 
 
+def results(op: Op, value: Any, record: Record | None) -> Any:
+    """The Tensor, or tuple of Tensors, that came out of an op."""
+    if op.outputs == 1:
+        return _result(value, record)
+    return tuple(_result(part, record, k) for k, part in enumerate(value))
+
+
 def _result(array: np.ndarray, record: Record | None, output: int = 0) -> Tensor:
     """A Tensor around the output of an op."""
     t = _new(Tensor)
@@ -309,9 +316,7 @@ def as_tensors(record: Record) -> tuple[Any, list[Any]]:
     """The output of a record as a Tensor again (a tuple for several) and its inputs: what rules see in create_graph."""
     pairs = zip(record.inputs or (), record.arrays or (), strict=True)
     xs = [a if x is None else _unchanged(x, a, record) for x, a in pairs]
-    if record.op.outputs == 1:
-        return _result(record.value, record), xs
-    return tuple(_result(part, record, k) for k, part in enumerate(record.value)), xs
+    return results(record.op, record.value, record), xs
 
 
 def _unchanged(x: Tensor, array: np.ndarray, record: Record) -> Tensor:

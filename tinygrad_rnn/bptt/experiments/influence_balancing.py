@@ -202,7 +202,7 @@ class InfluenceBalancing(Experiment):
             steady = [case for case, found in random.items() if all(run.arrived for run in found)]
             yield f"Random truncation, whose mean is right, reached -1/6 with every seed at {listed(steady)}."
             if bad := [case for case, found in random.items() if any(run.diverged for run in found)]:
-                yield f"A right mean is not enough where the variance is too large for the rate: {listed(bad)} diverged."
+                yield f"Where the variance is too large for the rate a right mean is not enough: {listed(bad)} diverged."
 
     def draw(self, results: Results, ax: Any) -> None:
         """θ over the time steps."""

@@ -64,7 +64,7 @@ class Adding(Experiment):
     test_size: int = 2000
 
     name: ClassVar[str] = "adding"
-    proves: ClassVar[str] = "a vanishing gradient is a task not learned, and not fate"
+    proves: ClassVar[str] = "which cells learn a lag of 100 steps; the IRNN does"
     takes: ClassVar[str] = "3 min"
     columns: ClassVar[dict[str, int]] = {"model": 21, "updates": 7, "test MSE": 8, "solved": 6}
     small: ClassVar[dict[str, Any]] = {

@@ -38,7 +38,7 @@ class AnBn(Experiment):
     updates: int = 4000
 
     name: ClassVar[str] = "anbn"
-    proves: ClassVar[str] = "an LSTM counts, and so goes on beyond its training"
+    proves: ClassVar[str] = "an LSTM counts, and goes on beyond its training"
     takes: ClassVar[str] = "4 min"
     seeds: ClassVar[tuple[int, ...]] = (0, 1, 2)
     columns: ClassVar[dict[str, int]] = {"cell": 15, "all n up to, a seed": 19, "largest": 7}

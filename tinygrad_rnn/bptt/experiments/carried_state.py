@@ -32,7 +32,7 @@ class CarriedState(Experiment):
     lags: tuple[int, ...] = (4, 10, 50, 200)
 
     name: ClassVar[str] = "carried-state"
-    proves: ClassVar[str] = "a window of 5 steps does not limit memory to 5 steps"
+    proves: ClassVar[str] = "windows of 5 steps do not limit memory to 5 steps"
     takes: ClassVar[str] = "10 s"
     seeds: ClassVar[tuple[int, ...]] = (0, 1, 2)
     columns: ClassVar[dict[str, int]] = {"state, lag": 18, "right answers": 13, "worst seed": 10}

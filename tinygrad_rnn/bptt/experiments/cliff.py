@@ -18,6 +18,7 @@ from .training import learn
 W, B = (4.0, 8.0), (-3.6, -2.0)
 """The part of the surface that is looked at."""
 START = (5.0, -2.3)
+CASES = ("gradient on the grid", "SGD, not clipped", "SGD, clipped to 1")
 
 
 class Surface(NamedTuple):
@@ -47,13 +48,13 @@ class Cliff(Experiment):
     updates: int = 400
 
     name: ClassVar[str] = "cliff"
-    proves: ClassVar[str] = "why clipping helps: a gradient of 1e5 beside one of 0.05"
+    proves: ClassVar[str] = "why clipping helps: gradients of 1e5 beside 0.05"
     takes: ClassVar[str] = "5 s"
     columns: ClassVar[dict[str, int]] = {"what": 21, "at (w, b)": 17, "figure": 10}
     small: ClassVar[dict[str, Any]] = {"grid": (41, 33), "updates": 20}
 
-    def cases(self) -> list[str]:
-        return ["gradient on the grid", "SGD, not clipped", "SGD, clipped to 1"]
+    def cases(self) -> Sequence[str]:
+        return CASES
 
     def draws(self, case: str) -> bool:
         return False
@@ -101,7 +102,7 @@ class Cliff(Experiment):
 
     def conclude(self, results: Results) -> Iterator[str]:
         runs = {case: found[0] for case, found in results.items()}
-        surface, free, clipped = (runs.get(case) for case in self.cases())
+        surface, free, clipped = (runs.get(case) for case in CASES)
         if surface is not None:
             ratio = surface.norms.max() / np.median(surface.norms)
             yield (

@@ -42,7 +42,7 @@ class ContinualReber(Experiment):
     test_strings: int = 600
 
     name: ClassVar[str] = "continual-reber"
-    proves: ClassVar[str] = "without a forget gate the cell state grows and grows"
+    proves: ClassVar[str] = "without forget gate the cell state grows and grows"
     takes: ClassVar[str] = "3 min"
     seeds: ClassVar[tuple[int, ...]] = (0, 1, 2, 3, 4)
     columns: ClassVar[dict[str, int]] = {"cell": 19, "right": 6, "worst": 6, "|c|": 7}

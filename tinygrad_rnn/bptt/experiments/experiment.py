@@ -124,7 +124,7 @@ def report(
     """
     ax = None if out is None else _axes_for(Path(out))
     begin = time.perf_counter()
-    print(f"{experiment.name}: {experiment.proves}\n\n{inspect.getdoc(experiment)}\n")
+    print(f"{experiment.name}: {experiment.proves}\n\n{textwrap.fill(inspect.getdoc(experiment) or '', WIDTH)}\n")
     widths = list(experiment.columns.values())
     print(_line([*experiment.columns, "known", "source"], widths), flush=True)
     results, sources = {}, set()

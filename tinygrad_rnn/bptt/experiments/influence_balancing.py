@@ -45,7 +45,7 @@ def truncated_derivative(K: int) -> float:
     """Σ_{k<K} (A^k v)_1: what is left of ds_1/dθ after K steps.
 
     >>> [round(truncated_derivative(K), 6) for K in (1, 10, 40, 41, 100)]
-    [1.0, 10.0, 0.565538, -0.019361, -6.0]
+    [1.0, 10.0, 0.565538, -0.218987, -6.0]
     """
     total, power = 0.0, SIGNS
     for _ in range(K):
@@ -202,7 +202,7 @@ class InfluenceBalancing(Experiment):
             steady = [case for case, found in random.items() if all(run.arrived for run in found)]
             yield f"Random truncation, whose mean is right, reached -1/6 with every seed at {listed(steady)}."
             if bad := [case for case, found in random.items() if any(run.diverged for run in found)]:
-                yield f"Where the variance is too large for the rate a right mean is not enough: {listed(bad)} diverged."
+                yield f"A right mean is not enough where the variance is too large: {listed(bad)} diverged."
 
     def draw(self, results: Results, ax: Any) -> None:
         """θ over the time steps."""

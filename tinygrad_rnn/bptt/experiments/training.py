@@ -12,7 +12,7 @@ from ...tensor import Tensor
 
 
 class Reader(Module):
-    """A recurrent layer, and a linear head that reads its output: x (T, B, I) gives scores (T, B, outputs), state.
+    """A recurrent layer, and a linear head of its dtype on it: x (T, B, I) gives scores (T, B, outputs) and the state.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> scores, h = Reader(tg.nn.RNN(3, 4, rng=0), 2, rng=1)(np.ones((5, 6, 3)))
@@ -22,7 +22,7 @@ class Reader(Module):
 
     def __init__(self, layer: Recurrent, outputs: int, rng: Rng = None) -> None:
         self.recurrent = layer
-        self.head = Linear(layer.hidden_size, outputs, rng=rng)
+        self.head = Linear(layer.hidden_size, outputs, dtype=layer.cells[0].W_hh.dtype, rng=rng)
 
     def forward(self, x: Any, state: Any = None, lengths: Any = None) -> tuple[Tensor, Any]:
         output, state = self.recurrent(x, state, lengths)

@@ -287,7 +287,7 @@ def _written(
         else:
             chosen = int(last.argmax())
         ids = np.array([chosen])
-        yield str(vocabulary.decode(ids))
+        yield vocabulary.characters[chosen]
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:

@@ -33,11 +33,11 @@ def cross_entropy(input: Any, target: Any, *, reduction: str = "mean", ignore_in
             f"cross_entropy: target must have the shape of input without its last axis, the classes: expected "
             f"{scores.shape[:-1]}, got {y.shape}"
         )
-    classes = scores.shape[-1]
     counted = y != ignore_index
-    y = class_numbers(np.where(counted, y, 0) if y.size else y.astype(int), classes, "cross_entropy: target")
+    every = counted.all()
+    y = class_numbers(y if every else np.where(counted, y, 0), scores.shape[-1], "cross_entropy: target")
     losses, _ = CrossEntropy(y)(scores)
-    if counted.all():
+    if every:
         return reduce(losses, reduction)
     losses = where(counted, losses, 0)
     if reduction == "mean":

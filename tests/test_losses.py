@@ -129,6 +129,14 @@ def test_scores_of_minus_infinity_have_no_weight() -> None:
     np.testing.assert_allclose(gradient, [[0.5, 0.0, -0.5]])
 
 
+def test_a_row_of_minus_infinity_can_be_ignored() -> None:
+    scores = np.array([[0.0, 0.0], [-np.inf, -np.inf]])
+    with np.errstate(invalid="ignore"):  # inf - inf
+        value, gradient = value_and_gradient(nn.cross_entropy, scores, [0, -100], reduction="sum")
+    np.testing.assert_allclose(value, np.log(2))
+    np.testing.assert_array_equal(gradient, [[-0.5, 0.5], [0, 0]])
+
+
 def test_small_probabilities_are_not_lost() -> None:
     value = nn.cross_entropy(np.array([[0.0, -100.0]], np.float32), [1])
     assert value.item() == 100.0

@@ -351,7 +351,7 @@ for label, index, shape in INDICES:
 case("x[Tensor]", lambda x: x[tg.tensor([0, 2, 0])], (3, 2), torch=None, numpy=lambda x: x[[0, 2, 0]])
 case("x[x > 0]", lambda x: x[x > 0], (3, 2))
 for kind in (np.int8, np.uint8, np.uint64):
-    case(f"x[{kind.__name__}]", lambda x, i=np.array([2, 0, 2], kind): x[i], (3, 2), torch=None)
+    case(f"x[{kind.__name__}]", lambda x, kind=kind: x[np.array([2, 0, 2], kind)], (3, 2), torch=None)
 case("x[300 rows]", lambda x: x[[1, 257, 1, 0, 256, 257]], (300,))
 case("x[:, Tensor]", lambda x: x[:, tg.tensor([1, 1])], (3, 2), torch=None, numpy=lambda x: x[:, [1, 1]])
 case("x[1:] * x[:-1]", lambda x: x[1:] * x[:-1], (4, 2))

@@ -102,8 +102,8 @@ class SumTo(Op):
     def forward(self, x: Any) -> Any:
         extra = x.ndim - len(self.shape)
         stretched = tuple(k for k, n in enumerate(self.shape, extra) if n == 1 and x.shape[k] != 1)
-        if extra and not stretched and x.size > len(x) and x.flags.c_contiguous:
-            rows = x.reshape(math.prod(x.shape[:extra]), -1)
+        if not stretched and x.flags.c_contiguous and math.prod(self.shape) > 1:
+            rows = x.reshape(-1, math.prod(self.shape))
             return (np.ones(len(rows), x.dtype) @ rows).reshape(self.shape)  # faster than np.sum adds up rows
         return np.sum(x, axis=(*range(extra), *stretched)).reshape(self.shape)
 

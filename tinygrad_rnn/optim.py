@@ -212,7 +212,7 @@ class Adam(Optimizer):
         m += (1 - b1) * g
         v *= b2
         v += (1 - b2) * (g * g)
-        root = math.sqrt(1 - b2**t)  # of both corrections, one is made to the rate and to eps, not to every entry
+        root = math.sqrt(1 - b2**t)  # lr and eps are corrected in place of every m and v: the paper's end of section 2
         return p - self.lr * root / (1 - b1**t) * (m / (np.sqrt(v) + self.eps * root))
 
 

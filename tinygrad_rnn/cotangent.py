@@ -62,10 +62,10 @@ def add_at(buffer: np.ndarray, index: Any, part: Any) -> None:
     if isinstance(index, np.ndarray) and index.dtype != bool and index.size:
         # rows with equal numbers are brought together and added up: the gradient of an embedding
         flat = index.reshape(-1).astype(np.intp) % len(buffer)
-        order = np.argsort(flat, kind="stable")
+        order = np.argsort(flat.astype(np.min_scalar_type(len(buffer))), kind="stable")  # short integers sort faster
         rows, starts = np.unique(flat[order], return_index=True)
         part = np.reshape(part, (flat.size, *buffer.shape[1:]))
-        buffer[rows] += np.add.reduceat(part[order], starts, axis=0)
+        buffer[rows] += np.add.reduceat(part.take(order, 0), starts, axis=0)
     elif isinstance(index, tuple) and any(isinstance(i, np.ndarray) for i in index):
         np.add.at(buffer, index, part)
     else:

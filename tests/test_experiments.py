@@ -247,6 +247,7 @@ def test_random_derivatives_on_the_tape():
 
 
 def test_small_windows_go_the_wrong_way_and_large_ones_the_right_one():
+    """2.7: the bias of a truncated gradient can be its sign."""
     experiment = InfluenceBalancing(tuple(influence_balancing.Window(K, 150) for K in (10, 30, 50, 100)))
     ends = [found[0].theta[-1] for _, found in experiment.run([0])]
     assert min(ends[:2]) > 0.5 > max(ends[2:])
@@ -356,6 +357,7 @@ def test_copy_concludes_from_what_came_out():
 
 
 def test_a_state_that_is_carried_bridges_forty_windows():
+    """E46: windows of 5 steps do not limit what is remembered to 5 steps."""
     experiment = CarriedState(chunks=1500)
     carried, reset = measured(experiment, "carried"), measured(experiment, "zero")
     assert min(carried.values()) > 0.99

@@ -100,7 +100,7 @@ class Adding(Experiment):
         learned = [case for case, error in errors.items() if error < BASELINE / 10]
         stuck = [case for case, error in errors.items() if error > 0.9 * BASELINE]
         yield f"Error below a tenth of the {BASELINE:.4f} of always answering 1: {listed(learned)}."
-        yield f"Within a tenth of it, so nothing was learned: {listed(stuck)}."
+        yield f"Within a tenth of it, so little or nothing was learned: {listed(stuck)}."
         if vanilla := [case for case in learned if case.cell.endswith("RNN") and case.T > 20]:
             yield (
                 f"{listed(vanilla)}: a vanilla RNN, without any gate, can learn from numbers up to "

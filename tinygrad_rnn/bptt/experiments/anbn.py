@@ -28,7 +28,8 @@ class AnBn(Experiment):
     """Read S a^n b^n symbol by symbol, and say at each which of a, b and the end may
     come next. Trained on n = 1 .. 10 in turn, all ten a batch, with Adam, rate 0.01,
     clipped to norm 1; cells of 2 units. An n is accepted when every prediction of
-    the string is right. The table has the largest n up to which all are accepted.
+    the string is right. The table has the largest n, of those up to 200, up to which
+    all are accepted, at the best of the tests every 200 of 4000 updates.
     Task: Gers and Schmidhuber (2001), whose LSTM has peepholes.
     """
 

@@ -81,7 +81,7 @@ class CarriedState(Experiment):
     def conclude(self, results: Results) -> Iterator[str]:
         for case, found in results.items():
             bridged = [lag for lag in self.lags if min(run[lag] for run in found) > 0.99]
-            yield f"State {case}: more than 99 % right with every seed at lags {listed(bridged)}."
+            yield f"State {case}: more than 99% right with every seed at lags {listed(bridged)}."
         if results.get("carried") and max(self.lags) > self.K:
             worst = min(run[max(self.lags)] for run in results["carried"])
             limited = "does not limit" if worst > 0.99 else "seems to limit"

@@ -38,7 +38,7 @@ class TemporalOrder(Experiment):
     """Six symbols, of which two count; at the last of L steps: in which order did
     they come? A tanh RNN of 50 units, weights from N(0, 0.1²), plain SGD on batches
     of 20, the joint norm of the gradient clipped to 1 or not at all. Solved: at
-    most 1 % of 2000 fresh sequences wrong, tested every 250 of at most 2000 updates.
+    most 1% of 2000 fresh sequences wrong, tested every 250 of at most 2000 updates.
     Task and model: Pascanu, Mikolov and Bengio (2013) and their code.
     """
 

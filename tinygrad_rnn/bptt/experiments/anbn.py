@@ -88,7 +88,7 @@ class AnBn(Experiment):
             ax.plot([k] * len(found), found, "o", alpha=0.7)
         ax.set_xticks(range(len(results)), list(results))
         ax.axhline(self.trained, color="#555555", ls=":", label="trained")
-        ax.set(ylabel="all n accepted up to")
+        ax.set(ylabel="all n accepted up to", xlim=(-0.5, len(results) - 0.5))
         ax.legend(frameon=False)
 
 

@@ -55,7 +55,7 @@ class EmbeddedReber(Experiment):
     takes: ClassVar[str] = "5 min"
     seeds: ClassVar[tuple[int, ...]] = tuple(range(10))
     columns: ClassVar[dict[str, int]] = {"cell, gradient": 17, "solved": 6, "median": 6, "worst end": 9}
-    small: ClassVar[dict[str, Any]] = {"strings": 60, "test_every": 30, "test_size": 20}
+    small: ClassVar[dict[str, Any]] = {"strings": 30, "test_every": 15, "test_size": 20}
 
     def cases(self) -> list[Case]:
         return [Case(forget, cut) for forget in (False, True) for cut in (False, True)]

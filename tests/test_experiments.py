@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import re
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from functools import cache
 from importlib.util import find_spec
@@ -570,3 +573,27 @@ def test_no_picture_is_made_unasked(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     report(Cliff.quick())
     assert list(Path(tmp_path).iterdir()) == []
+
+
+# ------------------------------------------------------------------ the page
+
+
+PAGE = (Path(__file__).parents[1] / "docs" / "experiments.md").read_text("utf-8")
+
+
+def test_the_page_has_the_list_and_every_option(capsys):
+    main(["bptt", "experiment"])
+    assert f"```\n{capsys.readouterr().out}```" in PAGE
+    with pytest.raises(SystemExit):
+        main(["bptt", "experiment", "--help"])
+    options = set(re.findall(r"--[a-z]+", capsys.readouterr().out)) - {"--help"}
+    assert options == set(re.findall(r"--[a-z]+", "".join(re.findall(r"^\| `--.*$", PAGE, re.MULTILINE))))
+
+
+@every
+def test_the_page_shows_its_setup_and_table(kind):
+    setup = f"{kind.name}: {kind.proves}\n\n{textwrap.fill(inspect.getdoc(kind), WIDTH)}"
+    heads = r"\s+".join(map(re.escape, [*kind.columns, "known", "source"]))
+    shown = f"$ tinygrad-rnn bptt experiment {kind.name}\n{setup}"
+    assert f"## {kind.name}\n" in PAGE
+    assert re.search(re.escape(shown) + rf"\n\n{heads}\n", PAGE), f"run {kind.name} again for the page"

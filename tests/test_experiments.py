@@ -222,9 +222,8 @@ TRUNCATED |= {40: 0.565538, 50: -4.752671, 100: -6}
 def test_the_truncated_derivative_by_formula_and_on_the_tape(K, derivative):
     assert influence_balancing.truncated_derivative(K) == pytest.approx(derivative, abs=6e-7)
     system = influence_balancing.System()
-    signs = np.broadcast_to(influence_balancing.SIGNS, (200, 23))
-    _, s = system(signs[K:], tg.tensor(np.ones(23)))
-    s, _ = system(signs[:K], tg.bptt.detach(s))
+    _, s = system(influence_balancing.signs(100), influence_balancing.start())
+    s, _ = system(influence_balancing.signs(K), tg.bptt.detach(s))
     s[-1, 0].backward()
     assert system.theta.grad == pytest.approx(influence_balancing.truncated_derivative(K), abs=1e-9)
 
@@ -236,10 +235,9 @@ def test_every_window_of_up_to_40_steps_has_the_wrong_sign():
 
 
 def test_the_best_theta_is_where_the_loss_is_zero():
-    signs = np.broadcast_to(influence_balancing.SIGNS, (400, 23))
     system = influence_balancing.System()
     system.theta.data = influence_balancing.BEST
-    assert system(signs, tg.tensor(np.ones(23)))[1].data[0] == pytest.approx(1, abs=1e-12)
+    assert system(influence_balancing.signs(400), influence_balancing.start())[1].data[0] == pytest.approx(1, abs=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -251,9 +249,9 @@ def test_the_deviation_of_the_random_derivative(pi, deviation):
 
 def test_random_derivatives_on_the_tape():
     rng = np.random.default_rng(0)
-    exact = influence_balancing.derivatives(influence_balancing.Spread(1.0, 3, 150), rng, unwatched)
+    exact = influence_balancing.Spread(1.0, 1, 3, 150).derivatives(rng, unwatched)
     np.testing.assert_allclose(exact, -6, atol=1e-9)
-    z = influence_balancing.derivatives(influence_balancing.Spread(0.999, 4000, 150), rng, unwatched)
+    z = influence_balancing.Spread(0.999, 8, steps=150).derivatives(rng, unwatched)
     assert z.mean() == pytest.approx(-6, abs=0.2) and z.std() == pytest.approx(3.3244, abs=0.4)
 
 
@@ -267,7 +265,7 @@ def test_small_windows_go_the_wrong_way_and_large_ones_the_right_one():
 def test_influence_balancing_concludes_from_what_came_out():
     window, random = influence_balancing.Window(50, 2), influence_balancing.Random(0.9, 1e-4, 2)
     Trained = influence_balancing.Trained
-    near, far = Trained([0.5, -1 / 6], 100), Trained([0.5, 2e6], 100)
+    near, far = Trained([0.5, -1 / 6], [50, 50]), Trained([0.5, 2e6], [50, 50])
     experiment = InfluenceBalancing.quick()
     text = concluded(experiment, {window: [near], random: [near, near]})
     assert "away from -1/6 with none; it reached it with K=50" in text and "every seed at π=0.9" in text

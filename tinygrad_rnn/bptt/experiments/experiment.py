@@ -123,7 +123,7 @@ def report(
     Raises DrawError, before anything is run, for a picture that could not be made.
     """
     ax = None if out is None else _axes_for(Path(out))
-    begin = time.perf_counter()
+    standard, begin = experiment == type(experiment)(), time.perf_counter()
     print(f"{experiment.name}: {experiment.proves}\n\n{textwrap.fill(inspect.getdoc(experiment) or '', WIDTH)}\n")
     widths = list(experiment.columns.values())
     print(_line([*experiment.columns, "known", "source"], widths), flush=True)
@@ -131,11 +131,11 @@ def report(
     for case, found in experiment.run(seeds, only, _progress):
         results[case] = found
         for cells, known in experiment.rows(case, found):
-            known = known if experiment == type(experiment)() else None
+            known = known if standard else None
             sources |= {known.source} if known else set()
             print(_line([*cells, *(known or ("-", ""))], widths), flush=True)
     print()
-    if experiment != type(experiment)():
+    if not standard:
         sizes = ", ".join(f"{field}={value!r}" for field, value in vars(experiment).items())
         print(textwrap.fill(f"sizes    {sizes}", WIDTH, subsequent_indent=9 * " "))
     for source in (source for source in SOURCES if source in sources):

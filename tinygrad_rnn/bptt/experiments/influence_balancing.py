@@ -27,6 +27,16 @@ FULL = -6.0
 """ds_1/dθ in the long run."""
 
 
+def signs(T: int) -> np.ndarray:
+    """x: the same signs at each of T steps."""
+    return np.broadcast_to(SIGNS, (T, N))
+
+
+def start() -> Tensor:
+    """s_0."""
+    return Tensor(np.ones(N))
+
+
 class System(Module):
     """s_t = A s_{t-1} + θ x_t, where every x_t is the vector of signs v; its one parameter is θ."""
 
@@ -70,7 +80,7 @@ def randomized_deviation(pi: float) -> float:
 
 
 class Window(NamedTuple):
-    """Train with windows of K steps."""
+    """Train with windows of K steps, the loss at the end of each."""
 
     K: int
     updates: int
@@ -79,9 +89,14 @@ class Window(NamedTuple):
     def __str__(self) -> str:
         return f"K={self.K}"
 
+    def counted(self, system: System, rng: np.random.Generator) -> Iterator[Tensor]:
+        """Window by window, the values of s_1 that count for its loss."""
+        for _, s, _ in Truncated(self.K).run(system, signs(self.K * self.updates), start()):
+            yield s[-1:, 0]
+
 
 class Random(NamedTuple):
-    """Train with random truncation."""
+    """Train with random truncation, the loss at every step."""
 
     pi: float
     lr: float
@@ -90,23 +105,45 @@ class Random(NamedTuple):
     def __str__(self) -> str:
         return f"π={self.pi:g} lr={self.lr:g}"
 
+    @property
+    def updates(self) -> int:
+        """As many as there are cuts, on average."""
+        return round(self.steps * (1 - self.pi))
+
+    def counted(self, system: System, rng: np.random.Generator) -> Iterator[Tensor]:
+        for _, s, _ in Randomized(self.pi, rng).run(system, signs(self.steps), start()):
+            yield s[:, 0]
+
 
 class Spread(NamedTuple):
     """Only the derivative at θ = 0.5, with random truncation, many times."""
 
     pi: float
-    samples: int
+    batches: int
+    chains: int = 500
     steps: int = 200
 
     def __str__(self) -> str:
         return f"π={self.pi:g}, drawn"
 
+    def derivatives(self, rng: np.random.Generator, progress: Progress) -> np.ndarray:
+        """ds_1/dθ of independent chains, each with a θ and draws of its own, a batch of them on one tape."""
+        found = []
+        for _ in progress(range(self.batches)):
+            theta = Tensor(np.full((self.chains, 1), 0.5), requires_grad=True)
+            s: Any = theta * SIGNS
+            for _ in range(self.steps - 1):
+                xi = Randomized(self.pi, rng).draw(self.chains)[:, None]
+                s = scale_gradient(s, xi) @ A.T + theta * SIGNS
+            found.append(grad(s[:, 0].sum(), theta).data[:, 0])
+        return np.concatenate(found)
+
 
 class Trained(NamedTuple):
     theta: list[float]
-    """After each update."""
-    steps: int
-    """Time steps that were run; fewer than planned where θ left [-1e6, 1e6]."""
+    """After each update; fewer than planned where it left [-1e6, 1e6]."""
+    sizes: list[int]
+    """Of each window, in time steps."""
 
     @property
     def diverged(self) -> bool:
@@ -135,7 +172,7 @@ class InfluenceBalancing(Experiment):
         Random(0.95, 1e-4, 20_000),
         Random(0.9, 1e-4, 20_000),
         Random(0.95, 1e-5, 100_000),
-        *(Spread(pi, 4000) for pi in (0.999, 0.99, 0.95, 0.9)),
+        *(Spread(pi, 8) for pi in (0.999, 0.99, 0.95, 0.9)),
     )
 
     name: ClassVar[str] = "influence-balancing"
@@ -144,7 +181,7 @@ class InfluenceBalancing(Experiment):
     seeds: ClassVar[tuple[int, ...]] = (0, 1, 2)
     columns: ClassVar[dict[str, int]] = {"truncation": 16, "ds_1/dθ": 15, "θ in the end": 16}
     small: ClassVar[dict[str, Any]] = {
-        "plan": (Window(10, 20), Window(50, 20), Random(0.99, 1e-4, 200), Spread(0.99, 20, 50))
+        "plan": (Window(10, 20), Window(50, 20), Random(0.99, 1e-4, 200), Spread(0.99, 1, 20, 50))
     }
 
     def cases(self) -> Sequence[Window | Random | Spread]:
@@ -156,20 +193,13 @@ class InfluenceBalancing(Experiment):
     def measure(self, case: Any, seed: int, progress: Progress) -> Any:
         rng = np.random.default_rng(seed)
         if isinstance(case, Spread):
-            return derivatives(case, rng, progress)
-        system, theta = System(), []
+            return case.derivatives(rng, progress)
+        system, run = System(), Trained([], [])
         optimizer = SGD(system.parameters(), case.lr)
-        if isinstance(case, Window):
-            x = np.broadcast_to(SIGNS, (case.K * case.updates, N))
-            windows = Truncated(case.K).run(system, x, Tensor(np.ones(N)))
-        else:
-            x = np.broadcast_to(SIGNS, (case.steps, N))
-            windows = Randomized(case.pi, rng).run(system, x, Tensor(np.ones(N)))
-        for steps, s, _ in progress(windows, total=case.updates if isinstance(case, Window) else None):
-            error = (s[-1, 0] if isinstance(case, Window) else s[:, 0]) - 1
-            learn(optimizer, 0.5 * (error * error).sum())
-            theta.append(system.theta.item())
-            run = Trained(theta, steps.stop)
+        for s_1 in progress(case.counted(system, rng), total=case.updates):
+            learn(optimizer, 0.5 * ((s_1 - 1) ** 2).sum())
+            run.theta.append(system.theta.item())
+            run.sizes.append(case.K if isinstance(case, Window) else len(s_1))
             if run.diverged:
                 break
         return run
@@ -208,26 +238,12 @@ class InfluenceBalancing(Experiment):
         """θ over the time steps."""
         for case, found in results.items():
             if not isinstance(case, Spread):
-                run = found[0]
-                steps = np.linspace(run.steps / len(run.theta), run.steps, len(run.theta))
-                ax.plot(steps, run.theta, label=str(case), ls="-" if isinstance(case, Window) else ":")
+                style = "-" if isinstance(case, Window) else ":"
+                ax.plot(np.cumsum(found[0].sizes), found[0].theta, style, label=str(case))
         ax.axhline(BEST, color="#555555", ls="--", lw=1)
         ax.set_yscale("symlog", linthresh=0.1)
         ax.set(xscale="log", xlabel="time step", ylabel="θ (dashed: -1/6)")
         ax.legend(frameon=False, fontsize=8, ncols=2)
-
-
-def derivatives(case: Spread, rng: np.random.Generator, progress: Progress) -> np.ndarray:
-    """ds_1/dθ of as many independent chains, each with a θ and draws of its own, a batch of them on one tape."""
-    found, batch = [], min(500, case.samples)
-    for _ in progress(range(case.samples // batch)):
-        theta = Tensor(np.full((batch, 1), 0.5), requires_grad=True)
-        s: Any = theta * SIGNS
-        for _ in range(case.steps - 1):
-            xi = Randomized(case.pi, rng).draw(batch)[:, None]
-            s = scale_gradient(s, xi) @ A.T + theta * SIGNS
-        found.append(grad(s[:, 0].sum(), theta).data[:, 0])
-    return np.concatenate(found)
 
 
 KNOWN = {

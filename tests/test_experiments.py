@@ -290,11 +290,11 @@ def test_temporal_order_concludes_from_what_came_out():
     Case, Found = temporal_order.Case, temporal_order.Found
     yes, no = Found(250, [0.0]), Found(None, [0.5])
     text = concluded(TemporalOrder(), {Case(20, 0.1, None): [no, no], Case(20, 0.1, 1.0): [yes, yes]})
-    assert "helped: 0.1 (0 seeds, then 2); at which not: none" in text
+    assert "helped at rate 0.1 (solved: 0, then 2); it did not at none" in text
     assert "Without clipping, the longest L solved with every seed at some rate is none." in text
     assert "With clipping, the longest L solved with every seed at some rate is 20." in text
     text = concluded(TemporalOrder(), {Case(20, 0.1, None): [yes, yes], Case(20, 0.1, 1.0): [yes, no]})
-    assert "helped: none; at which not: 0.1 (2 seeds, then 1)" in text
+    assert "helped at rate none; it did not at 0.1 (solved: 2, then 1)" in text
 
 
 def test_the_cliff_is_where_it_was_found():

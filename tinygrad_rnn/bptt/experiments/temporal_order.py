@@ -94,9 +94,9 @@ class TemporalOrder(Experiment):
             plain = {case.lr: n for case, n in solved.items() if case.T == T and case.clip is None}
             clipped = {case.lr: n for case, n in solved.items() if case.T == T and case.clip is not None}
             both = [lr for lr in plain if lr in clipped]
-            more = [f"{lr:g} ({plain[lr]} seeds, then {clipped[lr]})" for lr in both if clipped[lr] > plain[lr]]
-            less = [f"{lr:g} ({plain[lr]} seeds, then {clipped[lr]})" for lr in both if clipped[lr] <= plain[lr]]
-            yield f"L={T}: rates at which clipping helped: {listed(more)}; at which not: {listed(less)}."
+            more = [f"{lr:g} (solved: {plain[lr]}, then {clipped[lr]})" for lr in both if clipped[lr] > plain[lr]]
+            less = [f"{lr:g} (solved: {plain[lr]}, then {clipped[lr]})" for lr in both if clipped[lr] <= plain[lr]]
+            yield f"L={T}: clipping helped at rate {listed(more)}; it did not at {listed(less)}."
         for how, clip in (("Without", None), ("With", 1.0)):
             lengths = [case.T for case, found in results.items() if case.clip == clip and solved[case] == len(found)]
             longest = max(lengths, default="none")

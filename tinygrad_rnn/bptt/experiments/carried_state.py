@@ -12,7 +12,8 @@ from ...data import last_sign
 from ...nn import RNN, cross_entropy
 from ...optim import Adam
 from ...tape import no_grad
-from ..truncation import Truncated
+from ...tensor import Tensor
+from ..truncation import detach, windows
 from .experiment import Experiment, Known, Progress, Results, Row, listed
 from .training import Reader, learn
 
@@ -43,40 +44,32 @@ class CarriedState(Experiment):
 
     def measure(self, case: str, seed: int, progress: Progress) -> dict[int, float]:
         """The part of right answers at each lag."""
-        rng = np.random.default_rng(seed)
+        carried, rng = case == "carried", np.random.default_rng(seed)
         model = Reader(RNN(1, self.hidden, rng=rng), 2, rng)
         optimizer = Adam(model.parameters(), lr=0.003)
         x, y = last_sign(self.K * self.chunks, 16, rng)
-        if case == "carried":
-            chunks = Truncated(self.K).run(model, x)
-            outputs = ((steps, scores) for steps, scores, _ in chunks)
-        else:
-            spans = Truncated(self.K).spans(len(x))
-            outputs = ((slice(s.start, s.stop), model(x[s.start : s.stop])[0]) for s in spans)
-        for steps, scores in progress(outputs, total=self.chunks):
-            learn(optimizer, cross_entropy(scores, y[steps]), clip=1.0)
-        x, y = last_sign(max(self.lags) + 1, 500, rng, p=0.0)
-        return self.answers(model, x, y, carried=case == "carried")
-
-    @no_grad()
-    def answers(self, model: Reader, x: np.ndarray, y: np.ndarray, carried: bool) -> dict[int, float]:
-        """As in training, the state is carried from chunk to chunk or not."""
-        scores = []
-        state = None
-        for span in Truncated(self.K).spans(len(x)):
-            out, state = model(x[span.start : span.stop], state if carried else None)
-            scores.append(out.data)
-        right = np.concatenate(scores).argmax(-1) == y
+        pairs = zip(self.read(model, x, carried), windows(y, self.K), strict=True)
+        for scores, expected in progress(pairs, total=self.chunks):
+            learn(optimizer, cross_entropy(scores, expected), clip=1.0)
+        with no_grad():
+            x, y = last_sign(max(self.lags) + 1, 500, rng, p=0.0)
+            right = np.concatenate([scores.data for scores in self.read(model, x, carried)]).argmax(-1) == y
         return {lag: float(right[lag].mean()) for lag in self.lags}
+
+    def read(self, model: Reader, x: np.ndarray, carried: bool) -> Iterator[Tensor]:
+        """The scores of each chunk, from the state of the one before, without its past, or from zero."""
+        state = None
+        for chunk in windows(x, self.K):
+            scores, state = model(chunk, state)
+            yield scores
+            state = detach(state) if carried else None
 
     def rows(self, case: str, found: Sequence[dict[int, float]]) -> Iterator[Row]:
         for lag in self.lags:
             parts = [run[lag] for run in found]
-            known = Known("1.0", "earlier") if case == "carried" else Known("0.5 if unseen", "exact")
-            yield Row(
-                [f"{case}, {lag}", f"{np.mean(parts):.4f}", f"{min(parts):.4f}"],
-                known if case == "carried" or lag >= self.K else None,
-            )
+            unseen = Known("0.5, nothing is seen", "exact") if lag >= self.K else None
+            known = Known("1.0", "earlier") if case == "carried" else unseen
+            yield Row([f"{case}, {lag}", f"{np.mean(parts):.4f}", f"{min(parts):.4f}"], known)
 
     def conclude(self, results: Results) -> Iterator[str]:
         for case, found in results.items():

@@ -494,11 +494,11 @@ def test_anbn_concludes_from_what_came_out():
 
 def test_min_char_rnn_concludes_from_what_came_out():
     levels = {"unigram": 3.0, "bigram": 2.0}
-    learned = min_char_rnn.Found([], [4.0, 2.5, 1.5], levels, "text")
+    learned = min_char_rnn.Found("a text", [], [4.0, 2.5, 1.5], levels, "text")
     text = concluded(MinCharRNN(), {"": [learned]})
     assert "below the unigram entropy at iteration 1." in text and "below the bigram entropy at iteration 2." in text
     assert "its state" in text and "It writes: 'text'" in text
-    text = concluded(MinCharRNN(), {"": [min_char_rnn.Found([], [4.0, 2.5], levels, "text")]})
+    text = concluded(MinCharRNN(), {"": [min_char_rnn.Found("a text", [], [4.0, 2.5], levels, "text")]})
     assert "stayed above the bigram entropy" in text and "its state" not in text
 
 
@@ -510,6 +510,7 @@ def test_the_smooth_loss_is_that_of_min_char_rnn():
         smooth = 0.999 * smooth + 0.001 * loss
         assert shown == pytest.approx(smooth)
     assert len(found.sample) == 200
+    assert f"{len(python_docs()):,} characters" in found.text and "SHA-256" in found.text
 
 
 @pytest.mark.oracle

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ CHUNK = 25
 
 
 class Found(NamedTuple):
+    text: str
+    """Which text it was: its size and hash."""
     losses: list[float]
     """Of each chunk, in nats a character."""
     smooth: list[float]
@@ -59,16 +62,16 @@ class MinCharRNN(Experiment):
         text = read_text(self.text) if self.text else python_docs()
         vocabulary = Vocabulary(text)
         ids, features = vocabulary.encode(text), np.eye(len(vocabulary))
-        levels = {
-            name: entropy(ids) * math.log(2)
-            for name, entropy in (("unigram", unigram_entropy), ("bigram", bigram_entropy))
-        }
+        entropies = {"unigram": unigram_entropy(ids), "bigram": bigram_entropy(ids)}
+        levels = {name: bits * math.log(2) for name, bits in entropies.items()}
         model = make_model(len(vocabulary), self.hidden, seed)
         losses, smooth = [], [math.log(len(vocabulary))]
         for loss in progress(train(model, Stream(ids, 1, CHUNK), features, self.iterations), total=self.iterations):
             losses.append(loss / CHUNK)
             smooth.append(0.999 * smooth[-1] + 0.001 * losses[-1])
-        return Found(losses, smooth, levels, vocabulary.decode(sample(model, features, ids[0], 200, seed)))
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        about = f"{case}, {len(text):,} characters, {len(vocabulary)} distinct, SHA-256 {digest[:16]}"
+        return Found(about, losses, smooth, levels, vocabulary.decode(sample(model, features, ids[0], 200, seed)))
 
     def rows(self, case: str, found: Sequence[Found]) -> Iterator[Row]:
         known = KNOWN if self.iterations >= 1000 else {}
@@ -80,6 +83,7 @@ class MinCharRNN(Experiment):
 
     def conclude(self, results: Results) -> Iterator[str]:
         for run in (found[0] for found in results.values()):
+            yield f"The text is {run.text}."
             for name, level in run.levels.items():
                 below = next((n for n, loss in enumerate(run.smooth) if loss < level), None)
                 if below is None:

@@ -9,7 +9,9 @@ from typing import Any
 
 def add_commands(parts: Any, **style: Any) -> None:
     """Add the command `experiment` to those of `bptt`; `style` goes to its parser."""
-    parser = parts.add_parser("experiment", help="experiments of the literature, or a list of them", **style)
+    text = "experiments of the literature, or a list of them"
+    usage = "%(prog)s [NAME] [--seeds N ...] [--only TEXT] [--quick] [--text FILE] [--out FILE]"  # NAME before --seeds
+    parser = parts.add_parser("experiment", help=text, description=text, usage=usage, **style)
     parser.set_defaults(command=command)
     parser.add_argument("name", nargs="?", metavar="NAME", help="which; without it they are listed")
     parser.add_argument(

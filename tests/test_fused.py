@@ -403,3 +403,32 @@ def test_nothing_is_recorded_under_no_grad_and_a_cut_stays_a_cut() -> None:
     assert not output.requires_grad and not state[0].requires_grad
     want, _ = layer(np.ones((5, 2, 3)))
     np.testing.assert_array_equal(output.data, want.data)
+
+
+# ---------------------------------------------------------------- checkpointing over time
+
+
+@pytest.mark.parametrize("fused_", [False, True])
+@pytest.mark.parametrize("lengths", [None, [10, 3, 0, 7]], ids=["whole", "lengths"])
+@pytest.mark.parametrize("n", [True, 3, 100])
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+def test_checkpointing_gives_the_same_gradients(kind: str, n: Any, lengths: Any, fused_: bool) -> None:
+    results = []
+    for checkpoint in (False, n):
+        options = {"num_layers": 2, "bidirectional": True, "fused": fused_, "checkpoint": checkpoint}
+        layer = getattr(nn, kind)(3, 4, rng=0, dtype=float, **options)
+        x = tg.tensor(RNG(1).standard_normal((10, 4, 3)), requires_grad=True)
+        loss = loss_of(*layer(x, lengths=lengths))
+        first = tg.grad(loss, [x, *layer.parameters()], create_graph=True)
+        second = tg.grad(sum((g**2).sum() for g in first), [x, *layer.parameters()])
+        results.append([loss, *first, *second])
+    for whole, pieces in zip(*results, strict=True):
+        close(whole.data, pieces.data)
+
+
+def test_checkpointing_records_the_square_root_of_the_steps() -> None:
+    layer = nn.GRU(3, 4, checkpoint=True, rng=0)
+    names = [record.op.name for record in tg.tape(layer(np.ones((100, 1, 3)))[0].sum())]
+    assert names.count("checkpoint") == 10 and "gru_step" not in names
+    with pytest.raises(ValueError, match="checkpoint must be 1 or more"):
+        nn.GRU(3, 4, checkpoint=0 - 1)

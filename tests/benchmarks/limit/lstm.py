@@ -81,7 +81,7 @@ class LSTM(Limit):
                 )
                 for t in reversed(range(steps.start, steps.stop))
             ]
-            self.backward_views.append((A[steps], tanh_c[steps], k, loop))
+            self.backward_views.append((self.factors(A[steps], tanh_c[steps], k), loop))
 
     def step(self, weights: dict[str, np.ndarray], x: np.ndarray, y: np.ndarray) -> tuple[float, Gradients]:
         H, V, p = self.shape.H, self.shape.V, weights
@@ -103,8 +103,8 @@ class LSTM(Limit):
         loss = self.head(W_o, y, self.D[1:, 2 * H : 2 * H + V])
 
         U = blocked(np.concatenate([W[:H, :H], W_o[:, :H], W[H:, :H]]).T, self.n_backward)
-        for A, tanh_c, K, loop in self.backward_views:
-            self.derivatives(A, tanh_c, K)
+        for factors, loop in self.backward_views:
+            self.derivatives(*factors)
             for d_next, K_co, e_o, e_new, e_next, K_ifg, ifg_e in loop:
                 matmul(U, d_next, dh_blocks)
                 multiply(K_co, dh, e_o)
@@ -112,17 +112,33 @@ class LSTM(Limit):
                 multiply(K_ifg, e, ifg_e)
         return loss, self.gradients()
 
-    def derivatives(self, A: np.ndarray, tanh_c: np.ndarray, K: np.ndarray) -> None:
+    def factors(self, A: np.ndarray, tanh_c: np.ndarray, K: np.ndarray) -> tuple[np.ndarray, ...]:
+        """The views that `derivatives` needs, of a chunk of time steps."""
+        of_A = (A[:, self.rows(*k)] for k in ((0,), (1,), (2,), (0, 2), (3,), (3, 4)))
+        of_K = (K[:, self.rows(*k)] for k in ((0,), (1,), (2, 3), (1, 3), (4,), (5,)))
+        return (*of_A, tanh_c, *of_K)
+
+    def derivatives(
+        self,
+        o: np.ndarray,
+        i: np.ndarray,
+        f: np.ndarray,
+        oif: np.ndarray,
+        g: np.ndarray,
+        gc: np.ndarray,
+        tanh_c: np.ndarray,
+        K_c: np.ndarray,
+        K_o: np.ndarray,
+        K_if: np.ndarray,
+        K_oif: np.ndarray,
+        K_g: np.ndarray,
+        half_f: np.ndarray,
+    ) -> None:
         """All K of the formulas above, for a chunk of time steps."""
-        rows, one, half = self.rows, self.one, self.half
-        multiply, subtract = np.multiply, np.subtract
-        o, i, f, g = (A[:, rows(k)] for k in range(4))
-        K_c, K_o, K_g, K_e = (K[:, rows(k)] for k in (0, 1, 4, 5))
-        oif, gates = A[:, rows(0, 2)], K[:, rows(1, 3)]  # K_o K_i K_f
-        subtract(self.two, oif, gates)
-        multiply(gates, oif, gates)
+        one, half, multiply, subtract = self.one, self.half, np.multiply, np.subtract
+        subtract(self.two, oif, K_oif)
+        multiply(K_oif, oif, K_oif)
         multiply(K_o, tanh_c, K_o)
-        K_if, gc = K[:, rows(2, 3)], A[:, rows(3, 4)]
         multiply(K_if, gc, K_if)
         multiply(g, g, K_g)
         subtract(one, K_g, K_g)
@@ -131,7 +147,7 @@ class LSTM(Limit):
         subtract(one, K_c, K_c)
         multiply(K_c, o, K_c)
         multiply(K_c, half, K_c)
-        multiply(f, half, K_e)
+        multiply(f, half, half_f)
 
     def scaled_weights(self, p: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """W of all gates and W_o of the head, each for a column [h̆; 1; x] or [h̆; 1]."""

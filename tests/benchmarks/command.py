@@ -67,7 +67,9 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--quick", action="store_true", help="a minute instead of several: smaller sizes, less certain")
     found.add_argument("--read", type=Path, metavar="FILE", help="measure nothing: take the results from this file")
     found.add_argument("--out", type=Path, metavar="FOLDER", help="write results.json and benchmarks.svg there")
-    found.add_argument("--write-docs", action="store_true", help="put results, picture and tables in their place in docs")
+    found.add_argument(
+        "--write-docs", action="store_true", help="put results, picture and tables in their place in docs"
+    )
     return found
 
 
@@ -128,5 +130,18 @@ def versions() -> dict[str, str]:
 
 def keep(results: Results, path: Path, drawing: Path) -> None:
     """Write the results and their picture."""
-    path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    picture.save(results, drawing)
+    path.write_text(as_json(results), "utf-8")
+    try:
+        picture.save(results, drawing)
+    except ImportError:
+        print(f"no {drawing.name}: it needs matplotlib; pip install -e '.[bench]'", file=sys.stderr)
+
+
+def as_json(results: Results) -> str:
+    """A line a record, so that two runs can be compared."""
+    parts = []
+    for name, value in results.items():
+        records = ",\n".join(f"  {json.dumps(record, ensure_ascii=False)}" for record in value)
+        whole = f"[\n{records}\n ]" if isinstance(value, list) else json.dumps(value, ensure_ascii=False)
+        parts.append(f" {json.dumps(name)}: {whole}")
+    return "{\n" + ",\n".join(parts) + "\n}\n"

@@ -62,7 +62,9 @@ def tape_bars(results: Results) -> list[Bar]:
         pairs = {op: (us.get((op, 1_000, "tinygrad_rnn")), us.get((op, 1_000, "torch"))) for op in ("mul", "tanh")}
         return {op: ours[way] / theirs[way] for op, (ours, theirs) in pairs.items() if ours and theirs}
 
-    long = {op: (us.get((op, 1_000_000, "tinygrad_rnn")), us.get((op, 1_000, "tinygrad_rnn"))) for op in ("mul", "tanh")}
+    long = {
+        op: (us.get((op, 1_000_000, "tinygrad_rnn")), us.get((op, 1_000, "tinygrad_rnn"))) for op in ("mul", "tanh")
+    }
     growth = {op: a["forward"] / b["forward"] for op, (a, b) in long.items() if a and b}
     return [
         Bar("an op forward / torch", against_torch("forward"), 0.7, 0.5),
@@ -75,10 +77,7 @@ def tape_bars(results: Results) -> list[Bar]:
 
 
 def layer_bars(results: Results) -> list[Bar]:
-    ms = {
-        (r["cell"], r["dtype"], ",".join(map(str, r["shape"]))): r["ms"]
-        for r in results.get("layers", ())
-    }
+    ms = {(r["cell"], r["dtype"], ",".join(map(str, r["shape"]))): r["ms"] for r in results.get("layers", ())}
 
     def ratios(
         ours: str, theirs: str, rows: list[str], cells: tuple[str, ...] = ("lstm",), dtype: str = "float32"
@@ -113,7 +112,9 @@ def layer_bars(results: Results) -> list[Bar]:
         Bar("fused GRU, RNN / nn.*, B=1", ratios("fused", "nn.*", ROWS[:1], both), 1 / 3),
         Bar("fused GRU, RNN / nn.*, B=16, 32, H to 128", ratios("fused", "nn.*", ROWS[1:5], both), 1.0),
         Bar("fused GRU, RNN / nn.*, geometric mean", mean(fused_both, 12), None, 1 / 1.8),
-        Bar("fused LSTM / nn.LSTM, float64, H to 128", ratios("fused", "nn.*", ROWS[:5], dtype="float64"), 1.0, 1 / 1.2),
+        Bar(
+            "fused LSTM / nn.LSTM, float64, H to 128", ratios("fused", "nn.*", ROWS[:5], dtype="float64"), 1.0, 1 / 1.2
+        ),
         Bar("fused / nn.*, geometric mean", mean(fused_all, 18), 1 / 1.2, 1 / 1.5),
         *(
             Bar(f"fused / {peer}, {where}", ratios("fused", peer, rows, CELLS), height)

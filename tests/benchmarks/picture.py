@@ -20,17 +20,15 @@ STYLES: dict[str, dict[str, Any]] = {
 }
 LABELS = {"fused": "ours, fused", "composed": "ours, composed", "nn.*": "torch layer", "cell": "torch cells",
           "ops": "torch ops", "jax": "jax scan"}  # fmt: skip
+CHECKPOINTED = "#882255"
 CELLS = {"lstm": "LSTM", "gru": "GRU", "rnn": "tanh RNN"}
 
 
 def save(results: Results, path: Path) -> None:
-    """Draw what the results hold; says so and draws nothing where matplotlib is missing."""
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-    except ImportError:
-        print("no picture: it needs matplotlib, which the extra 'bench' installs")
-        return
+    """Draw what the results hold. Raises ImportError where matplotlib is missing."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
     with matplotlib.rc_context({"font.size": 8, "svg.hashsalt": "tinygrad_rnn", "legend.frameon": False}):
         figure = Figure(figsize=(10, 6), layout="constrained")
         axes = figure.subplots(2, 3)
@@ -38,6 +36,9 @@ def save(results: Results, path: Path) -> None:
         overhead(results.get("ops", ()), axes[1][0])
         memory(results.get("memory", ()), axes[1][1])
         length(results.get("length", ()), axes[1][2])
+        handles, labels = axes[0][0].get_legend_handles_labels()
+        if handles:
+            figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
         for ax in axes.flat:
             ax.grid(alpha=0.25)
             ax.set_axisbelow(True)
@@ -57,8 +58,8 @@ def layers(records: Any, axes: Any) -> None:
         ax.set_xticks(range(len(rows)), [",".join(map(str, r["shape"])) for r in rows], rotation=20, ha="right")
         ax.set_yticks([1, 2, 5, 10, 20, 50], ["1", "2", "5", "10", "20", "50"])
         ax.minorticks_off()
-    if axes[0].lines[1:]:
-        axes[0].legend(ncols=2)
+    axes[0].sharey(axes[1])
+    axes[2].sharey(axes[1])
 
 
 def overhead(records: Any, ax: Any) -> None:
@@ -81,8 +82,8 @@ def memory(records: Any, ax: Any) -> None:
     """Peak memory of one step over many time steps."""
     records = sorted(records, key=lambda r: -r["mib"])
     names = [{**LABELS, "checkpointed": "ours, checkpointed"}.get(r["peer"], r["peer"]) for r in records]
-    colours = [STYLES.get(r["peer"], {"color": "#D55E00" if r["peer"] == "checkpointed" else "#AAAAAA"})["color"] for r in records]
-    bars = ax.barh(names, [r["mib"] for r in records], color=colours)
+    colours = {"limit": "#AAAAAA", "checkpointed": CHECKPOINTED} | {name: s["color"] for name, s in STYLES.items()}
+    bars = ax.barh(names, [r["mib"] for r in records], color=[colours[r["peer"]] for r in records])
     ax.bar_label(bars, [f"{r['mib']:.0f}" for r in records], padding=3)
     ax.margins(x=0.15)
     shape = ",".join(map(str, records[0]["shape"])) if records else ""
@@ -91,11 +92,13 @@ def memory(records: Any, ax: Any) -> None:
 
 def length(records: Any, ax: Any) -> None:
     """Time of a step over the number of steps: level, if it is linear."""
-    styles = {**STYLES, "checkpointed": {"color": "#882255", "marker": "v"}}
+    styles = {**STYLES, "checkpointed": {"color": CHECKPOINTED, "marker": "v"}}
     for mode in dict.fromkeys(r["mode"] for r in records):
         points = [(r["T"], r["us"]) for r in records if r["mode"] == mode and r["layers"] == 1]
         ax.plot(*zip(*points, strict=True), label=mode, **{"ms": 4, **styles[mode]})
-    ax.set(title="LSTM 1,T,16,16, ours: µs a time step", xscale="log", xlabel="T")
-    ax.set_ylim(bottom=0)
+    ax.set(title="LSTM 1,T,16,16, ours: µs a time step", xlabel="T")
     if records:
+        ax.set_xscale("log")
+    if records:
+        ax.set_ylim(0, 1.1 * max(r["us"] for r in records))
         ax.legend()

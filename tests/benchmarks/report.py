@@ -17,7 +17,9 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table with its columns aligned: text to the left, numbers to the right."""
     lines = [list(header), *map(list, rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    numeric = [all(cell[:1].isdigit() or cell in ("-", "") for cell in column[1:]) for column in zip(*lines, strict=True)]
+    numeric = [
+        all(cell[:1].isdigit() or cell in ("-", "") for cell in column[1:]) for column in zip(*lines, strict=True)
+    ]
     numeric[0] = False
 
     def line(cells: Sequence[str]) -> str:
@@ -36,7 +38,9 @@ def number(value: float | None) -> str:
 
 
 def goals_section(results: Results) -> str:
-    return table(("our time or memory / theirs", "at least", "better", "measured", "", "verdict"), map(judged, bars(results)))
+    return table(
+        ("our time or memory / theirs", "at least", "better", "measured", "", "verdict"), map(judged, bars(results))
+    )
 
 
 def judged(bar: Bar) -> tuple[str, ...]:

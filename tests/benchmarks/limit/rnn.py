@@ -1,7 +1,7 @@
 """The tanh RNN: h_t = tanh(W [h_{t-1}; 1; x_t]).
 
-    ∂L/∂h_t = U D[t] with U = [W_o; W_h]ᵀ     from the scores of step t and from the next step, in one product
-    ∂L/∂a_t = ∂L/∂h_t * (1 - h_t²)            which is part of D[t-1]
+∂L/∂h_t = U D[t] with U = [W_o; W_h]ᵀ     from the scores of step t and from the next step, in one product
+∂L/∂a_t = ∂L/∂h_t * (1 - h_t²)            which is part of D[t-1]
 """
 
 from __future__ import annotations

@@ -45,7 +45,10 @@ QUICK: dict[str, Part] = {
 
 
 def main(arguments: list[str] | None = None, cores: set[int] = frozenset()) -> None:
-    options = parser().parse_args(arguments)
+    reader = parser()
+    options = reader.parse_args(arguments)
+    if options.write_docs and (options.quick or options.only != list(FULL)):
+        reader.error("--write-docs needs a full run, without --quick and --only")
     if options.read:
         results = json.loads(options.read.read_text("utf-8"))
     else:
@@ -54,7 +57,7 @@ def main(arguments: list[str] | None = None, cores: set[int] = frozenset()) -> N
     if options.write_docs:
         keep(results, RESULTS, PICTURE)
         report.write_page(PAGE, results)
-        print(f"\n{PAGE.relative_to(ROOT)} is written anew")
+        print(f"{PAGE} is written anew", file=sys.stderr)
     elif options.out:
         options.out.mkdir(parents=True, exist_ok=True)
         keep(results, options.out / "results.json", options.out / "benchmarks.svg")
@@ -67,9 +70,7 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--quick", action="store_true", help="a minute instead of several: smaller sizes, less certain")
     found.add_argument("--read", type=Path, metavar="FILE", help="measure nothing: take the results from this file")
     found.add_argument("--out", type=Path, metavar="FOLDER", help="write results.json and benchmarks.svg there")
-    found.add_argument(
-        "--write-docs", action="store_true", help="put results, picture and tables in their place in docs"
-    )
+    found.add_argument("--write-docs", action="store_true", help="write the tables and the picture of docs anew")
     return found
 
 

@@ -56,20 +56,17 @@ def bars(results: Results) -> list[Bar]:
 
 
 def tape_bars(results: Results) -> list[Bar]:
-    us = {(r["op"], r["length"], r["library"]): r for r in results.get("ops", ())}
+    us = {(r["library"], r["length"], r["op"]): r for r in results.get("ops", ())}
 
-    def against_torch(way: str) -> dict[str, float]:
-        pairs = {op: (us.get((op, 1_000, "tinygrad_rnn")), us.get((op, 1_000, "torch"))) for op in ("mul", "tanh")}
-        return {op: ours[way] / theirs[way] for op, (ours, theirs) in pairs.items() if ours and theirs}
+    def over(library: str, n: int, way: str, ours: int = 1_000) -> dict[str, float]:
+        """Our time for an op of a chain, over the time of a library for one of a chain of n."""
+        pairs = {op: (us.get(("tinygrad_rnn", ours, op)), us.get((library, n, op))) for op in ("mul", "tanh")}
+        return {op: a[way] / b[way] for op, (a, b) in pairs.items() if a and b}
 
-    long = {
-        op: (us.get((op, 1_000_000, "tinygrad_rnn")), us.get((op, 1_000, "tinygrad_rnn"))) for op in ("mul", "tanh")
-    }
-    growth = {op: a["forward"] / b["forward"] for op, (a, b) in long.items() if a and b}
     return [
-        Bar("an op forward / torch", against_torch("forward"), 0.7, 0.5),
-        Bar("an op backward / torch", against_torch("backward"), 0.7, 0.5),
-        Bar("an op of a chain of 1e6 / of 1e3, forward", growth, 1.5, 1.2),
+        Bar("an op forward / torch", over("torch", 1_000, "forward"), 0.7, 0.5),
+        Bar("an op backward / torch", over("torch", 1_000, "backward"), 0.7, 0.5),
+        Bar("an op of 1e6 / of 1e3, forward", over("tinygrad_rnn", 1_000, "forward", ours=1_000_000), 1.5, 1.2),
     ]
 
 
@@ -99,6 +96,7 @@ def layer_bars(results: Results) -> list[Bar]:
     to_limit = [(2.6, 1.6), (2.0, 1.4), (1.5, 1.2), (1.35, 1.15), (1.4, 1.15), (1.15, 1.08)]
     both = ("gru", "rnn")
     fused_both, fused_all = (ratios("fused", "nn.*", ROWS, cells) for cells in (both, CELLS))
+    to_layer64 = ratios("fused", "nn.*", ROWS[:5], dtype="float64")
     return [
         Bar("composed LSTM / torch's ops, B=1", ratios("composed", "ops", ROWS[:1]), 1 / 1.5),
         Bar("composed LSTM / torch's ops, B=16", ratios("composed", "ops", ROWS[1:2]), 1.0),
@@ -112,9 +110,7 @@ def layer_bars(results: Results) -> list[Bar]:
         Bar("fused GRU, RNN / nn.*, B=1", ratios("fused", "nn.*", ROWS[:1], both), 1 / 3),
         Bar("fused GRU, RNN / nn.*, B=16, 32, H to 128", ratios("fused", "nn.*", ROWS[1:5], both), 1.0),
         Bar("fused GRU, RNN / nn.*, geometric mean", mean(fused_both, 12), None, 1 / 1.8),
-        Bar(
-            "fused LSTM / nn.LSTM, float64, H to 128", ratios("fused", "nn.*", ROWS[:5], dtype="float64"), 1.0, 1 / 1.2
-        ),
+        Bar("fused LSTM / nn.LSTM, float64, H to 128", to_layer64, 1.0, 1 / 1.2),
         Bar("fused / nn.*, geometric mean", mean(fused_all, 18), 1 / 1.2, 1 / 1.5),
         *(
             Bar(f"fused / {peer}, {where}", ratios("fused", peer, rows, CELLS), height)

@@ -1,4 +1,4 @@
-"""What `import` costs: the processor time of a new interpreter that imports a library, less that of one that does not."""
+"""What `import` costs: the processor time that a new interpreter spends on it."""
 
 from __future__ import annotations
 

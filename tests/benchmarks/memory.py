@@ -11,6 +11,7 @@ import inspect
 import re
 import statistics
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -71,10 +72,14 @@ def milliseconds(step: Any, repeats: int = 3) -> float:
     return statistics.median(times) * 1e3
 
 
-def measure(shape: Shape = Shape(32, 1000, 64, 128)) -> list[dict[str, Any]]:  # noqa: B008
+LONG = Shape(32, 1000, 64, 128)
+NAMES = (*PEERS, "checkpointed")
+
+
+def measure(shape: Shape = LONG, names: Sequence[str] = NAMES) -> list[dict[str, Any]]:
     """A record for each peer: what an LSTM's training step over many time steps takes."""
     records = []
-    for name in [*PEERS, "checkpointed"]:
+    for name in names:
         found = in_new_process(one_peer, name, shape)
         if found:
             records.append({"peer": name, "shape": list(shape), **found})

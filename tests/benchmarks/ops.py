@@ -3,7 +3,8 @@
     mul    y ← y * x       n times, from y = x: dL/dx = Σ y = (n + 1) a entry at x = 1
     tanh   y ← tanh(y)     n times
 
-Four entries of float32, so the arithmetic is nothing and the bookkeeping all. Backward includes letting go of the graph.
+Four entries of float32: little arithmetic, so what counts is the bookkeeping. Backward includes letting go of the
+graph.
 """
 
 from __future__ import annotations

@@ -35,12 +35,12 @@ LAYERS = {"rnn": tg.nn.RNN, "lstm": tg.nn.LSTM, "gru": tg.nn.GRU}
 
 def tinygrad_rnn(problem: Problem, **options: Any) -> Peer:
     """The layer with these options; ImportError where this version of the library has not got them."""
-    p, (B, T, I, H) = problem.weights, problem.shape  # noqa: E741
+    p, H = problem.weights, problem.shape.H
     kind = LAYERS[problem.cell]
     missing = options.keys() - inspect.signature(kind).parameters.keys()
     if missing:
         raise ImportError(f"{kind.__name__} has no option {', '.join(sorted(missing))}")
-    layer = kind(I, H, dtype=problem.x.dtype, **options)
+    layer = kind(problem.shape.I, H, dtype=problem.x.dtype, **options)
     head = tg.nn.Linear(H, problem.shape.V, dtype=problem.x.dtype)
     names = {"weight_ih_l0": "w_ih", "weight_hh_l0": "w_hh", "bias_ih_l0": "b_ih", "bias_hh_l0": "b_hh"}
     tg.io.from_torch(layer, {theirs: p[name] for theirs, name in names.items()})
@@ -64,8 +64,7 @@ def tinygrad_rnn(problem: Problem, **options: Any) -> Peer:
 
 
 def composed(problem: Problem) -> Peer:
-    can_fuse = "fused" in inspect.signature(LAYERS[problem.cell]).parameters
-    return tinygrad_rnn(problem, **({"fused": False} if can_fuse else {}))
+    return tinygrad_rnn(problem, fused=False)
 
 
 def fused(problem: Problem) -> Peer:
@@ -123,10 +122,10 @@ def cell_step(cell: str, lib: Library, a: Any, h: Any, c: Any, W_hh: Any, b_hh: 
 
 def unrolled(cell: str, lib: Library, p: dict[str, Any], x: Any, y: Any, zeros: Any) -> Any:
     """The loss of the whole model, by a loop over time."""
-    T, B, I = x.shape  # noqa: E741
+    T, B, _ = x.shape
     W_xh, W_hh = p["w_ih"].T, p["w_hh"].T
     b = p["b_ih"] if cell == "gru" else p["b_ih"] + p["b_hh"]
-    projected = lib.unbind((x.reshape(T * B, I) @ W_xh + b).reshape(T, B, -1)) if lib.unbind else None
+    projected = lib.unbind((x.reshape(T * B, -1) @ W_xh + b).reshape(T, B, -1)) if lib.unbind else None
     h = c = zeros
     outputs = []
     for t in range(T):
@@ -230,7 +229,7 @@ def jax_scan(problem: Problem) -> Peer:
     import jax.numpy as jnp
 
     jax.config.update("jax_enable_x64", problem.x.dtype == np.float64)
-    T, B, I, H = *problem.x.shape, problem.shape.H  # noqa: E741
+    B, T, _, H = problem.shape
     x, y, zeros = (jnp.asarray(a) for a in (problem.x, problem.y.reshape(-1), initial(problem)))
     weights = {name: jnp.asarray(array) for name, array in problem.weights.items()}
     cell, last = problem.cell, {}
@@ -247,7 +246,7 @@ def jax_scan(problem: Problem) -> Peer:
             h, c = cell_step(cell, lib, a, *state, W_hh, p["b_hh"])
             return (h, c if cell == "lstm" else state[1]), h
 
-        projected = (x.reshape(T * B, I) @ p["w_ih"].T + b).reshape(T, B, -1)
+        projected = (x.reshape(T * B, -1) @ p["w_ih"].T + b).reshape(T, B, -1)
         _, outputs = jax.lax.scan(body, (zeros, zeros), projected)
         return cross_entropy(outputs.reshape(T * B, H) @ p["w_o"].T + p["b_o"], y)
 
@@ -317,15 +316,17 @@ PEERS: dict[str, Callable[[Problem], Peer]] = {
 }
 
 
-def disagreement(problem: Problem, peer: Peer) -> float:
-    """The largest difference between the peer and the limit, in the loss and in every gradient, each relative."""
-    reference = limit(problem)
-    loss, expected = reference.step(), reference.gradients()
-    found_loss, found = peer.step(), peer.gradients()
-    differences = [abs(found_loss - loss) / abs(loss)]
-    for name, gradient in expected.items():
-        differences.append(float(np.abs(found[name] - gradient).max() / np.abs(gradient).max()))
-    return max(differences)
+def outcome(peer: Peer) -> tuple[float, Arrays]:
+    """The loss and the gradients of one step."""
+    loss = peer.step()
+    return loss, peer.gradients()
+
+
+def difference(found: tuple[float, Arrays], expected: tuple[float, Arrays]) -> float:
+    """The largest difference of the losses and of all gradients, each relative to its largest entry."""
+    pairs = [(np.asarray(found[0]), np.asarray(expected[0]))]
+    pairs += [(found[1][name], gradient) for name, gradient in expected[1].items()]
+    return max(float(np.abs(a - b).max() / (np.abs(b).max() or 1)) for a, b in pairs)
 
 
 def live(problem: Problem, names: Sequence[str], tolerance: float | None = None) -> dict[str, Peer]:
@@ -334,15 +335,15 @@ def live(problem: Problem, names: Sequence[str], tolerance: float | None = None)
     Raises AssertionError for one that computes something else: its time would mean nothing.
     """
     tolerance = tolerance or (2e-4 if problem.x.dtype == np.float32 else 1e-10)
-    found = {}
+    expected, found = outcome(limit(problem)), {}
     for name in names:
         try:
             peer = PEERS[name](problem)
         except ImportError:
             continue
-        difference = disagreement(problem, peer)
-        if not difference < tolerance:
+        off = difference(outcome(peer), expected)
+        if not off < tolerance:
             shape = f"{problem.cell} {problem.shape} {problem.x.dtype}"
-            raise AssertionError(f"{name} and the limit differ by {difference:.1e} in a step of {shape}")
+            raise AssertionError(f"{name} and the limit differ by {off:.1e} in a step of {shape}")
         found[name] = peer
     return found

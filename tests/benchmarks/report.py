@@ -17,10 +17,8 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table with its columns aligned: text to the left, numbers to the right."""
     lines = [list(header), *map(list, rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    numeric = [
-        all(cell[:1].isdigit() or cell in ("-", "") for cell in column[1:]) for column in zip(*lines, strict=True)
-    ]
-    numeric[0] = False
+    columns = list(zip(*lines[1:], strict=True))
+    numeric = [False, *(all(cell[:1].isdigit() or cell in ("-", "") for cell in column) for column in columns[1:])]
 
     def line(cells: Sequence[str]) -> str:
         padded = (c.rjust(w) if right else c.ljust(w) for c, w, right in zip(cells, widths, numeric, strict=True))
@@ -38,9 +36,8 @@ def number(value: float | None) -> str:
 
 
 def goals_section(results: Results) -> str:
-    return table(
-        ("our time or memory / theirs", "at least", "better", "measured", "", "verdict"), map(judged, bars(results))
-    )
+    header = ("our time or memory / theirs", "at least", "better", "measured", "", "verdict")
+    return table(header, map(judged, bars(results)))
 
 
 def judged(bar: Bar) -> tuple[str, ...]:
@@ -97,17 +94,16 @@ def import_section(results: Results) -> str:
 
 
 def train_section(results: Results) -> str:
-    steps = [r for r in results["train"] if "ms" in r]
-    names = list(steps[0]["ms"])
+    *steps, command = results["train"]
+    names = list(dict.fromkeys(name for r in steps for name in r["ms"]))
     rows = ((f"H={r['hidden']}", *(number(r["ms"].get(name)) for name in names)) for r in steps)
-    text = "A whole training step of the character model, milliseconds on the clock:\n\n" + table(("", *names), rows)
-    for r in results["train"]:
-        if "seconds" in r:
-            text += (
-                f"\n\n`tinygrad-rnn train --steps {r['steps']}`: {r['characters_per_second']:,.0f} characters a second; "
-                f"{r['seconds']:.1f} s\nfrom start to end, with reading, testing, writing and drawing."
-            )
-    return text
+    rate, seconds = f"{command['characters_per_second']:,.0f}", f"{command['seconds']:.1f}"
+    return (
+        "A whole training step of the character model, milliseconds on the clock:\n\n"
+        f"{table(('', *names), rows)}\n\n"
+        f"`tinygrad-rnn train --steps {command['steps']}`: {rate} characters a second while it trains;\n"
+        f"{seconds} s from start to end, with reading, testing, writing and drawing."
+    )
 
 
 SECTIONS: dict[str, tuple[str, Callable[[Results], str]]] = {
@@ -122,11 +118,11 @@ SECTIONS: dict[str, tuple[str, Callable[[Results], str]]] = {
 
 def about(results: Results) -> str:
     facts: dict[str, Any] = results["about"]
-    machine = facts["machine"]
+    machine, seconds = facts["machine"], sum(facts["seconds"].values())
     size = ", at the quick size" if facts["quick"] else ""
     cores = f"{machine['cores']} core{'s' * (machine['cores'] != 1)}"
     lines = [
-        f"Measured on {facts['date']} in {sum(facts['seconds'].values()):.0f} s{size}; load {facts['load']:.2f} before.",
+        f"Measured on {facts['date']} in {seconds:.0f} s{size}; load {facts['load']:.2f} before.",
         f"Machine: {machine['processor']}, {cores}, {machine['memory_gib']} GiB; {machine['system']}.",
         ", ".join(f"{name} {version}" for name, version in facts["versions"].items()) + ".",
     ]

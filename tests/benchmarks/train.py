@@ -102,12 +102,11 @@ def measure(
     steps: int = 200,
     seconds: float = 2.0,
     cores: set[int] = frozenset(),
-    text: str | None = None,
+    options: tuple[str, ...] = (),
 ) -> list[dict[str, Any]]:
     """A record for each number of hidden units, milliseconds a step; and one for the whole command."""
     records: list[dict[str, Any]] = []
     for units in hidden:
-        settings = Settings(text=text, hidden=units, dropout=0.0)
+        settings = Settings(hidden=units, dropout=0.0)
         records.append({"hidden": units, "ms": in_new_process(one_size, settings, set(cores), seconds)})
-    options = () if text is None else ("--text", text)
     return [*records, whole_command(steps, options)]

@@ -33,7 +33,7 @@ class GRU(Limit):
     delta_rows = 5
 
     def prepare(self) -> None:
-        B, T, I, H = self.shape  # noqa: E741
+        B, T, _, H = self.shape
         V, rows, HB = self.shape.V, self.rows, H * B
         A = self.A = np.empty((T, 3 * H, B), self.dtype)
         P = self.P = np.empty((T, 3 * H, B), self.dtype)

@@ -36,7 +36,7 @@ class LSTM(Limit):
     delta_rows = 6
 
     def prepare(self) -> None:
-        B, T, I, H = self.shape  # noqa: E741
+        B, T, _, H = self.shape
         V, rows, HB = self.shape.V, self.rows, H * B
         A = self.A = np.zeros((T + 1, 5 * H, B), self.dtype)
         tanh_c = self.tanh_c = np.empty((T, H, B), self.dtype)
@@ -44,7 +44,7 @@ class LSTM(Limit):
         products = np.empty((2 * H, B), self.dtype)  # ĭ g and f̆ c_{t-1}
         self.D_flat = np.empty((V + 4 * H, T + 1, B), self.dtype)
         self.e = np.empty(HB, self.dtype)
-        self.n_forward, self.n_backward = row_blocks(4 * H, H + 1 + I, B), row_blocks(H, V + 4 * H, B)
+        self.n_forward, self.n_backward = row_blocks(4 * H, H + 1 + self.shape.I, B), row_blocks(H, V + 4 * H, B)
         self.dh_blocks = self.dh.reshape(self.n_backward, -1, B)
         self.middle = slice(H, 5 * H + V)  # p_o ∂L/∂o p_i p_f p_g
 

@@ -15,11 +15,11 @@ class RNN(Limit):
     delta_rows = 1
 
     def prepare(self) -> None:
-        B, T, I, H = self.shape  # noqa: E741
+        B, T, _, H = self.shape
         V, Z, D = self.shape.V, self.Z, self.D
         self.slope = np.empty((T, H, B), self.dtype)  # 1 - h_t²
         self.D_flat = np.empty((V + H, T + 1, B), self.dtype)
-        self.n_forward, self.n_backward = row_blocks(H, H + 1 + I, B), row_blocks(H, V + H, B)
+        self.n_forward, self.n_backward = row_blocks(H, H + 1 + self.shape.I, B), row_blocks(H, V + H, B)
         self.dh_blocks = self.dh.reshape(self.n_backward, -1, B)
         self.forward_views = [(Z[t], Z[t + 1, :H].reshape(self.n_forward, -1, B)) for t in range(T)]
         self.backward_views = [(D[t + 1], self.slope[t], D[t, V:]) for t in reversed(range(T))]

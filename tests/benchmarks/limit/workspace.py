@@ -58,7 +58,7 @@ class Limit:
 
     def load(self, x: np.ndarray) -> None:
         """Put the data in its place, and h_0 = 0."""
-        B, T, I, H = self.shape  # noqa: E741
+        T, H = self.shape.T, self.shape.H
         self.Z[:T, H + 1 :] = x.transpose(0, 2, 1)
         self.Z[0, :H] = 0
 

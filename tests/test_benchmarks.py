@@ -247,7 +247,7 @@ def toys(monkeypatch, tmp_path):
         "layers": lambda cores: layers.measure([TOY], ["rnn"], ["float32"], seconds=0.0),
         "memory": lambda cores: memory.measure(TOY, ["limit"]),
         "length": lambda cores: memory.measure_sizes((10,), (1,)),
-        "import": lambda cores: imports.measure(1),
+        "import": lambda cores: imports.measure(1, ["numpy", "tinygrad_rnn"]),
         "train": lambda cores: train.measure((), 10, options=small),
     }
     monkeypatch.setattr(command, "FULL", sizes)

@@ -6,6 +6,7 @@ import importlib.util
 import statistics
 import subprocess
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 LIBRARIES = ("numpy", "tinygrad_rnn", "autograd", "mygrad", "jax", "torch")
@@ -19,9 +20,9 @@ print(middle - start, time.process_time() - middle)
 """
 
 
-def measure(repeats: int = 5) -> list[dict[str, Any]]:
+def measure(repeats: int = 5, libraries: Sequence[str] = LIBRARIES) -> list[dict[str, Any]]:
     """A record for each library: milliseconds to import it once NumPy is imported (and of NumPy itself)."""
-    installed = [name for name in LIBRARIES if importlib.util.find_spec(name)]
+    installed = [name for name in libraries if importlib.util.find_spec(name)]
     times: dict[str, list[float]] = {name: [] for name in installed}
     for _ in range(repeats):
         for name in installed:

@@ -20,6 +20,7 @@ from tinygrad_rnn.charlm import Run, Settings
 SHAPES = [Shape(1, 1, 3, 5), Shape(1, 7, 3, 5), Shape(3, 11, 4, 6), Shape(32, 3, 64, 64)]
 TOY = Shape(2, 3, 4, 5)
 
+linux = pytest.mark.skipif(not memory.CAN_TELL, reason="the memory of a process is read from Linux's /proc")
 every_cell = pytest.mark.parametrize("cell", GATES)
 every_shape = pytest.mark.parametrize("shape", SHAPES, ids=str)
 
@@ -134,7 +135,7 @@ def forty_mebibytes() -> float:
     return memory.growth(lambda: np.ones(5 << 20) is None)  # allocated, and gone again
 
 
-@pytest.mark.skipif(not memory.STATUS.exists(), reason="the memory of a process is read from Linux's /proc")
+@linux
 def test_memory_is_that_of_the_peak():
     assert timing.in_new_process(forty_mebibytes) == pytest.approx(40, abs=4)
 
@@ -254,6 +255,7 @@ def toys(monkeypatch, tmp_path):
     monkeypatch.setattr(command, "QUICK", sizes)
 
 
+@linux
 def test_every_part_runs_and_is_shown(toys, tmp_path, capsys):
     command.main(["--out", str(tmp_path / "run")])
     printed = capsys.readouterr().out

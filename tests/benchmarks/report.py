@@ -132,7 +132,7 @@ def about(results: Results) -> str:
 def markdown(results: Results) -> str:
     """All of it, as the part of a page."""
     parts = [about(results), "## Goals\n\n" + goals_section(results)]
-    parts += [f"## {title}\n\n{write(results)}" for part, (title, write) in SECTIONS.items() if part in results]
+    parts += [f"## {title}\n\n{write(results)}" for part, (title, write) in SECTIONS.items() if results.get(part)]
     return "\n\n".join(parts)
 
 

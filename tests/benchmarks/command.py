@@ -84,16 +84,17 @@ def parts(text: str) -> list[str]:
 
 def measured(names: list[str], sizes: dict[str, Part], cores: set[int], quick: bool = False) -> Results:
     """The results of these parts, with when and where they were found."""
-    facts: dict[str, Any] = {"date": date.today().isoformat(), "quick": quick, "load": round(os.getloadavg()[0], 2)}
+    facts: dict[str, Any] = {"date": date.today().isoformat(), "quick": quick, "load": [os.getloadavg()[0]]}
     facts |= {"machine": machine(cores), "versions": versions(), "seconds": {}}
     results: Results = {"about": facts}
     for name in names:
         print(f"{name} ...", end="", file=sys.stderr, flush=True)
         start = time.perf_counter()
-        results[name] = rounded(sizes[name](cores))
+        results[name] = sizes[name](cores)
         facts["seconds"][name] = round(time.perf_counter() - start, 1)
         print(f" {facts['seconds'][name]:.0f} s", file=sys.stderr)
-    return results
+    facts["load"].append(os.getloadavg()[0])
+    return rounded(results)
 
 
 def rounded(value: Any) -> Any:

@@ -7,6 +7,7 @@ Every goal is a ratio that should be small: our time or memory over another's, i
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from .problem import GRID
@@ -41,22 +42,11 @@ class Bar(NamedTuple):
         return "at least" if self.worst[1] <= self.at_least else "missed"
 
 
-def bars(results: Results) -> list[Bar]:
-    """All goals, with what these results have to say about them."""
-    return [
-        *tape_bars(results),
-        *layer_bars(results),
-        *memory_bars(results),
-        *size_bars(results),
-        *training_bars(results),
-    ]
-
-
 # ------------------------------------------------------------------ the tape
 
 
 def tape_bars(results: Results) -> list[Bar]:
-    us = {(r["library"], r["length"], r["op"]): r for r in results.get("ops", ())}
+    us = {(r["library"], r["length"], r["op"]): r for r in results["ops"]}
 
     def over(library: str, n: int, way: str, ours: int = 1_000) -> dict[str, float]:
         """Our time for an op of a chain, over the time of a library for one of a chain of n."""
@@ -74,7 +64,7 @@ def tape_bars(results: Results) -> list[Bar]:
 
 
 def layer_bars(results: Results) -> list[Bar]:
-    ms = {(r["cell"], r["dtype"], ",".join(map(str, r["shape"]))): r["ms"] for r in results.get("layers", ())}
+    ms = {(r["cell"], r["dtype"], ",".join(map(str, r["shape"]))): r["ms"] for r in results["layers"]}
 
     def ratios(
         ours: str, theirs: str, rows: list[str], cells: tuple[str, ...] = ("lstm",), dtype: str = "float32"
@@ -124,7 +114,7 @@ def layer_bars(results: Results) -> list[Bar]:
 
 
 def memory_bars(results: Results) -> list[Bar]:
-    peers = {r["peer"]: r for r in results.get("memory", ())}
+    peers = {r["peer"]: r for r in results["memory"]}
     fused, torchs, checkpointed = peers.get("fused"), peers.get("nn.*"), peers.get("checkpointed")
     return [
         Bar("memory of T=1000, fused / nn.LSTM", over(fused, torchs, "mib"), 1.3, 1.0),
@@ -138,7 +128,7 @@ def over(a: dict[str, float] | None, b: dict[str, float] | None, what: str) -> d
 
 
 def size_bars(results: Results) -> list[Bar]:
-    one_layer = {(r["mode"], r["T"]): r for r in results.get("length", ()) if r["layers"] == 1}
+    one_layer = {(r["mode"], r["T"]): r for r in results["length"] if r["layers"] == 1}
 
     def growth(what: str) -> dict[str, float]:
         pairs = {m: (one_layer.get((m, 100_000)), one_layer.get((m, 1_000))) for m in ("composed", "fused")}
@@ -152,7 +142,7 @@ def size_bars(results: Results) -> list[Bar]:
 
 def training_bars(results: Results) -> list[Bar]:
     ratios = {}
-    for record in results.get("train", ()):
+    for record in results["train"]:
         torchs = [ms for name, ms in record.get("ms", {}).items() if name.startswith("torch")]
         if torchs:
             ratios[record["hidden"]] = record["ms"]["tinygrad_rnn"] / min(torchs)
@@ -161,3 +151,17 @@ def training_bars(results: Results) -> list[Bar]:
         Bar("whole training step / torch, H to 64", small, 1.0),
         Bar("whole training step / torch, H=128", large, None, 1.0),
     ]
+
+
+JUDGES: dict[str, Callable[[Results], list[Bar]]] = {
+    "ops": tape_bars,
+    "layers": layer_bars,
+    "memory": memory_bars,
+    "length": size_bars,
+    "train": training_bars,
+}
+
+
+def bars(results: Results) -> list[Bar]:
+    """All goals for the parts that were measured."""
+    return [bar for part, judge in JUDGES.items() if part in results for bar in judge(results)]

@@ -17,7 +17,7 @@ def measure(
     grid: Sequence[Shape] = tuple(GRID),
     cells: Sequence[str] = CELLS,
     dtypes: Sequence[str] = DTYPES,
-    seconds: float = 0.35,
+    seconds: float = 0.2,
 ) -> list[dict[str, Any]]:
     """A record for each cell, dtype and shape: milliseconds of a training step by peer, once all of them agree."""
     records = []

@@ -21,6 +21,7 @@ STYLES: dict[str, dict[str, Any]] = {
 LABELS = {"fused": "ours, fused", "composed": "ours, composed", "nn.*": "torch layer", "cell": "torch cells",
           "ops": "torch ops", "jax": "jax scan"}  # fmt: skip
 CHECKPOINTED = "#882255"
+TICKS = (0.5, 1, 2, 5, 10, 20, 50)
 CELLS = {"lstm": "LSTM", "gru": "GRU", "rnn": "tanh RNN"}
 
 
@@ -29,7 +30,9 @@ def save(results: Results, path: Path) -> None:
     import matplotlib
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context({"font.size": 8, "svg.hashsalt": "tinygrad_rnn", "legend.frameon": False}):
+    with matplotlib.rc_context(
+        {"font.size": 8, "svg.hashsalt": "tinygrad_rnn", "svg.fonttype": "none", "legend.frameon": False}
+    ):
         figure = Figure(figsize=(10, 6), layout="constrained")
         axes = figure.subplots(2, 3)
         layers(results.get("layers", ()), axes[0])
@@ -54,10 +57,11 @@ def layers(records: Any, axes: Any) -> None:
             if points:
                 ax.plot(*zip(*points, strict=True), label=LABELS.get(name, name), **{"lw": 1, "ms": 4, **style})
         ax.axhline(1, color="#222222", lw=1, ls="--")
-        ax.set(title=f"{title}: time of a training step / limit", yscale="log", xlabel="B,T,I,H")
-        ax.set_xticks(range(len(rows)), [",".join(map(str, r["shape"])) for r in rows], rotation=20, ha="right")
-        ax.set_yticks([1, 2, 5, 10, 20, 50], ["1", "2", "5", "10", "20", "50"])
+        ax.set(title=title, yscale="log", xlabel="B,T,I,H")
+        ax.set_xticks(range(len(rows)), [",".join(map(str, r["shape"])) for r in rows], rotation=30, ha="right")
+        ax.set_yticks(TICKS, map(str, TICKS))
         ax.minorticks_off()
+    axes[0].set_ylabel("time of a training step / limit")
     axes[0].sharey(axes[1])
     axes[2].sharey(axes[1])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,9 @@ def number(value: float | None) -> str:
 
 def goals_section(results: Results) -> str:
     header = ("our time or memory / theirs", "at least", "better", "measured", "", "verdict")
-    return table(header, map(judged, bars(results)))
+    judgements = [judged(bar) for bar in bars(results)]
+    counts = Counter(verdict for *_, verdict in judgements)
+    return table(header, judgements) + "\n\n" + ", ".join(f"{n} {verdict}" for verdict, n in counts.items()) + "."
 
 
 def judged(bar: Bar) -> tuple[str, ...]:
@@ -119,10 +122,11 @@ SECTIONS: dict[str, tuple[str, Callable[[Results], str]]] = {
 def about(results: Results) -> str:
     facts: dict[str, Any] = results["about"]
     machine, seconds = facts["machine"], sum(facts["seconds"].values())
+    before, after = facts["load"]
     size = ", at the quick size" if facts["quick"] else ""
     cores = f"{machine['cores']} core{'s' * (machine['cores'] != 1)}"
     lines = [
-        f"Measured on {facts['date']} in {seconds:.0f} s{size}; load {facts['load']:.2f} before.",
+        f"Measured on {facts['date']} in {seconds:.0f} s{size}; load {before:.2f} before, {after:.2f} after.",
         f"Machine: {machine['processor']}, {cores}, {machine['memory_gib']} GiB; {machine['system']}.",
         ", ".join(f"{name} {version}" for name, version in facts["versions"].items()) + ".",
     ]
@@ -131,7 +135,8 @@ def about(results: Results) -> str:
 
 def markdown(results: Results) -> str:
     """All of it, as the part of a page."""
-    parts = [about(results), "## Goals\n\n" + goals_section(results)]
+    parts = [about(results)]
+    parts += ["## Goals\n\n" + goals_section(results)] if bars(results) else []
     parts += [f"## {title}\n\n{write(results)}" for part, (title, write) in SECTIONS.items() if results.get(part)]
     return "\n\n".join(parts)
 

@@ -10,7 +10,8 @@ from typing import Any
 def add_commands(parts: Any, **style: Any) -> None:
     """Add the command `experiment` to those of `bptt`; `style` goes to its parser."""
     text = "experiments of the literature, or a list of them"
-    usage = "%(prog)s [NAME] [--seeds N ...] [--only TEXT] [--quick]\n       [--text FILE] [--out FILE]"  # the name comes first
+    options = "[--seeds N ...] [--only TEXT] [--quick] [--text FILE] [--out FILE]"
+    usage = f"%(prog)s [NAME]\n       {options}"  # the name first: --seeds would take it for a seed
     parser = parts.add_parser("experiment", help=text, description=text, usage=usage, **style)
     parser.set_defaults(command=command)
     parser.add_argument("name", nargs="?", metavar="NAME", help="which; without it they are listed")

@@ -384,7 +384,9 @@ def test_when_to_speak_is_learned_first():
 def test_copy_concludes_from_what_came_out():
     experiment = CopyMemory(checks=(200,))
     baseline = data.copy_memory_baseline(20)
-    text = concluded(experiment, {"LSTM": [[0.8 * baseline] * 200], "GRU": [[9.0] * 100 + [baseline] * 100]})
+    text = concluded(
+        experiment, {"LSTM": [[9.0] * 100 + [0.8 * baseline] * 100], "GRU": [[9.0] * 100 + [baseline] * 100]}
+    )
     assert "below 0.95 of the baseline: LSTM." in text and "Not: GRU" in text
 
 
@@ -445,6 +447,11 @@ def test_the_models_of_the_embedded_grammar(case):
     assert biases == {"i": {-1}, "o": {-1}} | ({"f": {1}} if case.forget else {})
 
 
+def test_solved_means_every_string():
+    for _, (run,) in quick(EmbeddedReber):
+        assert (run.solved is not None) == (run.tests[-1] == 1) and len(run.tests) == 2
+
+
 def test_embedded_reber_concludes_from_what_came_out():
     Case, Found = embedded_reber.Case, embedded_reber.Found
     fast, slow, never = Found(1000, [1.0]), Found(9000, [1.0]), Found(None, [0.5])
@@ -486,7 +493,7 @@ def test_the_test_of_a_stream():
 def test_continual_reber_concludes_from_what_came_out():
     Found = continual_reber.Found
     text = concluded(ContinualReber(), {"without forget gate": [Found(0.5, [1.0, 2.0, 3.0, 4.0])]})
-    assert "|c| is 2.0 after half of the training and 4.0 at its end, so it still grows" in text
+    assert "|c| is 2.0 after half of the training and 4.0 at its end: it still grows" in text
     assert "0 of 1 seeds kept the symbol" in text
     text = concluded(ContinualReber(), {"with forget gate": [Found(1.0, [1.0, 2.0, 2.0, 2.0])]})
     assert "does not grow any more" in text and "1 of 1 seeds kept the symbol" in text

@@ -65,7 +65,7 @@ class Adding(Experiment):
 
     name: ClassVar[str] = "adding"
     proves: ClassVar[str] = "which cells learn a lag of 100 steps; the IRNN does"
-    takes: ClassVar[str] = "3 min"
+    takes: ClassVar[str] = "4 min"
     columns: ClassVar[dict[str, int]] = {"model": 21, "updates": 7, "test MSE": 8, "solved": 6}
     small: ClassVar[dict[str, Any]] = {
         "models": (Case("LSTM", 10, 8, 2e-3, 20), Case("IRNN", 10, 8, 1e-3, 20), Case("tanh RNN", 10, 8, 2e-3, 20)),

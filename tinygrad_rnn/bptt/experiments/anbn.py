@@ -40,7 +40,7 @@ class AnBn(Experiment):
 
     name: ClassVar[str] = "anbn"
     proves: ClassVar[str] = "an LSTM counts, and goes on beyond its training"
-    takes: ClassVar[str] = "4 min"
+    takes: ClassVar[str] = "3 min"
     seeds: ClassVar[tuple[int, ...]] = (0, 1, 2)
     columns: ClassVar[dict[str, int]] = {"cell": 15, "all n up to, a seed": 19, "largest": 7}
     small: ClassVar[dict[str, Any]] = {"trained": 3, "tested": 6, "updates": 20}

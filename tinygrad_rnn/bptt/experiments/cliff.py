@@ -49,7 +49,7 @@ class Cliff(Experiment):
 
     name: ClassVar[str] = "cliff"
     proves: ClassVar[str] = "why clipping helps: gradients of 1e5 beside 0.05"
-    takes: ClassVar[str] = "5 s"
+    takes: ClassVar[str] = "3 s"
     columns: ClassVar[dict[str, int]] = {"what": 21, "at (w, b)": 17, "figure": 10}
     small: ClassVar[dict[str, Any]] = {"grid": (41, 33), "updates": 20}
 

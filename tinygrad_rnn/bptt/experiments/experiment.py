@@ -17,6 +17,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 from ...draw.plots import new_axes
 from ...errors import DrawError
+from ..plots import COLOURS
 
 WIDTH = 80
 
@@ -176,7 +177,7 @@ def _axes_for(path: Path) -> Any:
         raise DrawError(f"{path}: expected a picture ending in {', '.join(sorted(formats))}")
     if not path.absolute().parent.is_dir():
         raise DrawError(f"{path}: there is no folder {path.parent} to put it in")
-    ax.set_prop_cycle(color=["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"])
+    ax.set_prop_cycle(color=COLOURS)
     return ax
 
 

@@ -51,7 +51,7 @@ class MinCharRNN(Experiment):
 
     name: ClassVar[str] = "min-char-rnn"
     proves: ClassVar[str] = "truncated BPTT on real text, with all its parts"
-    takes: ClassVar[str] = "20 s"
+    takes: ClassVar[str] = "10 s"
     columns: ClassVar[dict[str, int]] = {"iteration": 12, "smooth loss": 11, "a chunk": 8}
     small: ClassVar[dict[str, Any]] = {"hidden": 10, "iterations": 200}
 

@@ -51,7 +51,7 @@ class TemporalOrder(Experiment):
 
     name: ClassVar[str] = "temporal-order"
     proves: ClassVar[str] = "clipping makes a larger step usable"
-    takes: ClassVar[str] = "5 min"
+    takes: ClassVar[str] = "4 min"
     seeds: ClassVar[tuple[int, ...]] = (0, 1, 2, 3, 4)
     columns: ClassVar[dict[str, int]] = {"case": 22, "solved": 6, "updates": 7, "best error": 10}
     small: ClassVar[dict[str, Any]] = {

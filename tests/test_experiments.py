@@ -490,6 +490,12 @@ def test_the_test_of_a_stream():
     assert ContinualReber().test(Oracle(lambda x: -remembering(x)), None, stream) == 0
 
 
+def test_the_state_is_carried_from_chunk_to_chunk():
+    """Nothing is forgotten without a forget gate, so that many short chunks pile up."""
+    norms = measured(ContinualReber(chunks=60, strings=1, test_strings=2), "without").norms
+    assert norms[-1] > 10 * norms[0]
+
+
 def test_continual_reber_concludes_from_what_came_out():
     Found = continual_reber.Found
     text = concluded(ContinualReber(), {"without forget gate": [Found(0.5, [1.0, 2.0, 3.0, 4.0])]})
@@ -530,6 +536,12 @@ def test_min_char_rnn_concludes_from_what_came_out():
     assert "its state" in text and "It writes: 'text'" in text
     text = concluded(MinCharRNN(), {"": [min_char_rnn.Found("a text", [], [4.0, 2.5], levels, "text")]})
     assert "stayed above the bigram entropy" in text and "its state" not in text
+
+
+def test_the_initial_values_of_min_char_rnn():
+    for name, parameter in min_char_rnn.make_model(60, 80, 0).named_parameters():
+        deviation = 0.01 if parameter.ndim == 2 else 0
+        assert parameter.dtype == np.float64 and np.std(parameter.data) == pytest.approx(deviation, rel=0.05), name
 
 
 def test_the_smooth_loss_is_that_of_min_char_rnn():

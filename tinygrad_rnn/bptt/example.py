@@ -187,8 +187,8 @@ def report() -> list[str]:
     inherited = sum(text == "inherited" for text in verdicts.values())
     rows += [
         "",
-        f"{len(LINES) - len(slips) - inherited} figures are right up to rounding. {len(slips)} lines were worked wrongly:",
-        f"{', '.join(slips)}. The other {inherited} are worked rightly from wrong figures (inherited).",
+        f"{len(LINES) - len(slips) - inherited} figures are right up to rounding. {len(slips)} lines were worked",
+        f"wrongly: {', '.join(slips)}. {inherited} {inherited} are worked rightly from wrong figures.",
         "",
         *decompositions(),
     ]

@@ -33,7 +33,10 @@ class Example:
 
     def __init__(self, x: Sequence[float] = X, y: Sequence[float] = Y, cuts: Sequence[int] = ()) -> None:
         self.W_xh, self.W_hh, self.W_hy = (Tensor(w, requires_grad=True, name=name) for name, w in WEIGHTS.items())
-        self.z, self.h, self.o, self.losses = [], [], [], []
+        self.z: list[Tensor] = []
+        self.h: list[Tensor] = []
+        self.o: list[Tensor] = []
+        self.losses: list[Tensor] = []
         h: Tensor = Tensor(0.0, name="h_0")
         with scope("rnn") as at:
             for t, (x_t, y_t) in enumerate(zip(x, y, strict=True), 1):

@@ -72,10 +72,10 @@ def E9() -> Values:
 @erratum(
     "S1, step 5: δz_1, δz_2, δz_3",
     "{printed[0]}, {printed[1]}, {printed[2]}",
-    "{right[0]:.15f}, {right[1]:.15f}, {right[2]:.15f}",
+    "{right[0]:.15f}, {right[1]:.15f}, {right[2]:.15f}; 0.2256 · 0.7720 = {product:.4f}",
 )
 def E10() -> Values:
-    """E14; and 0.2256 · 0.7720 is 0.1742"""
+    """E14; in the third also arithmetic"""
     return {
         "printed": (0.0454, 0.2008, 0.1743),
         "right": tuple(exact()[f"δz_{t}"] for t in (1, 2, 3)),

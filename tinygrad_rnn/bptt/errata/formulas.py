@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ...functional import grad
+from ...nn.cells import LSTMCell
+from ...ops.elementwise import tanh
 from ...ops.reduction import log_softmax, softmax
 from ...tensor import Tensor
 from ..example import Example, exact
@@ -70,8 +74,8 @@ def E16() -> Values:
     """one convention: the printed gradient is the transpose"""
     rng = np.random.default_rng(0)
     x, W_xh = rng.normal(size=(5, 1, 2)), Tensor(rng.normal(size=(2, 3)), requires_grad=True)
-    hs = [np.tanh(x_t @ W_xh) for x_t in x]
-    loss = sum((h * h).sum() for h in hs)
+    hs = [tanh(x_t @ W_xh) for x_t in x]
+    loss = sum(((h * h).sum() for h in hs[1:]), (hs[0] * hs[0]).sum())
     d_z = [2 * h.data * (1 - h.data**2) for h in hs]
     printed = sum(d.T @ x_t for d, x_t in zip(d_z, x, strict=True))
     return {"printed": printed, "right": grad(loss, W_xh).data}
@@ -274,8 +278,11 @@ def E29() -> Values:
     return {"printed": spectral_radius(W), "right": spectral_norm(W), "norm": norm}
 
 
-def random_lstm(H: int = 3, T: int = 5) -> tuple:
-    """An LSTM with weights N(0, 1), its inputs, and the C and o it starts from."""
+Scene = tuple[LSTMCell, np.ndarray, np.ndarray, np.ndarray]  # a cell, its inputs, and the C and o it starts from
+
+
+def random_lstm(H: int = 3, T: int = 5) -> Scene:
+    """An LSTM with weights and inputs N(0, 1)."""
     rng = np.random.default_rng(0)
     cell = lstm_cell(rng.normal(size=(2, 4 * H)), rng.normal(size=(H, 4 * H)))
     return cell, rng.normal(size=(T, 2)), rng.normal(size=H), rng.uniform(0.2, 0.8, H)
@@ -301,7 +308,7 @@ def E30() -> Values:
     }
 
 
-def scalar_lstm() -> tuple:
+def scalar_lstm() -> Scene:
     """One cell: W_hi = W_hf = W_hC = 1, W_ho = 2, x = (0.2, -0.1) into every gate, C_0 = 0.5, o_0 = 0.5."""
     cell = lstm_cell([[1.0, 1.0, 1.0, 1.0]], [[1.0, 1.0, 1.0, 2.0]])
     return cell, np.array([[0.2], [-0.1]]), np.array([0.5]), np.array([0.5])
@@ -339,7 +346,7 @@ def four_terms_off(k: int) -> float:
 CHAIN_W, CHAIN_X = 0.9, (0.5, -0.3, 0.8, 0.1, -0.6, 0.4)
 
 
-def chain_gradient(xis: list[float] | None = None) -> float:
+def chain_gradient(xis: Sequence[float] | None = None) -> float:
     """dh_6/dw of the chain h_t = tanh(x_t + w h_{t-1}), with ξ_t on the way back from step t."""
     w = Tensor(CHAIN_W, requires_grad=True)
     return grad(chain(w, CHAIN_X, xis), w).item()

@@ -6,6 +6,7 @@ Every Jacobian here is J[i, j] = dh_t[i] / dh_k[j], found on the tape.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -54,7 +55,7 @@ def free(W: Any, h: Tensor, steps: int, phi: Any = tanh) -> Tensor:
     return h
 
 
-def linear(matrices: Iterable[Any], h: Tensor) -> Tensor:
+def linear(matrices: Iterable[Any], h: Any) -> Any:
     """h after one linear step for each matrix."""
     for W in matrices:
         h = np.asarray(W, float) @ h
@@ -78,11 +79,11 @@ def enumerated(gradient: Callable[[Sequence[float]], float], T: int, pi: float) 
     """Mean and variance of gradient(ξ_1 ... ξ_T) over all 2^T draws; ξ = 0 with probability 1 - π, else 1 / π."""
     mean = square = 0.0
     for kept in itertools.product((False, True), repeat=T):
-        probability = np.prod([pi if keep else 1 - pi for keep in kept])
+        probability = math.prod(pi if keep else 1 - pi for keep in kept)
         g = gradient([1 / pi if keep else 0.0 for keep in kept])
         mean += probability * g
         square += probability * g**2
-    return float(mean), float(square - mean**2)
+    return mean, square - mean**2
 
 
 # ------------------------------------------------------------------ a network with inputs, outputs and a loss

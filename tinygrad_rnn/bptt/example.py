@@ -17,6 +17,7 @@ from ..functional import grad
 from ..ops.elementwise import tanh
 from ..tape import scope
 from ..tensor import Tensor
+from .decomposition import decompose
 
 X, Y = (0.5, 0.1, 0.4), (0.4, 0.2, 0.1)
 WEIGHTS = {"W_xh": 0.6, "W_hh": 0.9, "W_hy": 0.8}
@@ -46,7 +47,7 @@ class Example:
                 o = self.W_hy * h
                 loss = (o - y_t) ** 2 / 2
                 for name, result in {"z": z, "h": h, "o": o, "L": loss}.items():
-                    result.name = f"{name}_{t}"
+                    result.name = name
                 for kept, result in ((self.z, z), (self.h, h), (self.o, o), (self.losses, loss)):
                     kept.append(result)
                 if t in cuts:
@@ -201,11 +202,10 @@ def report() -> list[str]:
 def decompositions() -> list[str]:
     """dL/dW_hh by the step where W_hh was used and by the loss it came from; then with the state cut every K steps."""
     run = Example()
-    by_step = [dz * h for dz, h in zip(run.d(run.loss, run.z), [0.0, *(h.item() for h in run.h[:-1])], strict=True)]
-    by_loss = [run.d(loss, run.W_hh) for loss in run.losses]
+    parts = decompose(run.loss, run.W_hh)
     rows = [_columns("dL/dW_hh taken apart", ["t = 1", "t = 2", "t = 3", "sum"])]
-    rows += [_columns("by the step where W_hh was used", [*by_step, sum(by_step)])]
-    rows += [_columns("by the loss it came from", [*by_loss, sum(by_loss)]), ""]
+    rows += [_columns("by the step where W_hh was used", [*parts.by_step, parts.by_step.sum()])]
+    rows += [_columns("by the loss it came from", [*parts.by_loss, parts.by_loss.sum()]), ""]
     rows += [_columns("the state detached every K steps", ["K = 1", "K = 2", "K = 3"])]
     return rows + [_columns(f"dL/d{name}", [truncated(name, K) for K in (1, 2, 3)]) for name in ("W_hh", "W_xh")]
 

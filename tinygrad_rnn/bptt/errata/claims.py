@@ -11,7 +11,9 @@ from ...listing import tape
 from ...ops.elementwise import relu, sigmoid, tanh
 from ...optim import clip_grad_norm_
 from ...recompute import checkpoint
+from ...tape import scope
 from ...tensor import Tensor
+from ..decomposition import decompose
 from .entry import Values, erratum
 from .figures import scalar_factor
 from .networks import free, gates, held_at, linear, lstm_cell, memory_after, spectral_norm, spectral_radius, through
@@ -183,16 +185,17 @@ def E44() -> Values:
 
 
 def reached(T: int, K: int) -> set[tuple[int, int]]:
-    """The pairs (t, k) for which the gradient of h_t reaches the weight as used in step k; detached every K steps."""
-    copies = [Tensor(0.9, requires_grad=True) for _ in range(T)]
-    h, pairs = Tensor(0.0), set()
-    for t, w in enumerate(copies, 1):
-        h = tanh(0.1 + w * h)
-        gradients = grad(h, copies[:t], retain_graph=True, allow_unused=True)
-        pairs |= {(t, k) for k, g in enumerate(gradients, 1) if g is not None}
-        if t % K == 0:
-            h = h.detach()
-    return pairs
+    """The pairs (t, k) for which the loss of step t reaches the weight as used in step k; a detach every K steps."""
+    w, h, loss = Tensor(0.9, requires_grad=True), Tensor(0.0), Tensor(0.0)
+    with scope("rnn") as at:
+        for t in range(1, T + 1):
+            at(t)
+            h = tanh(0.1 + w * h)
+            loss = loss + h
+            if t % K == 0:
+                h = h.detach()
+    parts = decompose(loss, w)
+    return {(parts.terms[i], parts.steps[j]) for i, j in np.argwhere(~np.isnan(parts.norms))}
 
 
 @erratum(

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..functional import grad
+from ..nn.cells import label
 from ..ops.elementwise import tanh
 from ..tape import scope
 from ..tensor import Tensor
@@ -42,12 +43,11 @@ class Example:
         with scope("rnn") as at:
             for t, (x_t, y_t) in enumerate(zip(x, y, strict=True), 1):
                 at(t)
-                z = self.W_xh * x_t + self.W_hh * h
+                z = self.W_xh * Tensor(x_t, name="x") + self.W_hh * h
                 h = tanh(z)
                 o = self.W_hy * h
-                loss = (o - y_t) ** 2 / 2
-                for name, result in {"z": z, "h": h, "o": o, "L": loss}.items():
-                    result.name = name
+                loss = (o - Tensor(y_t, name="y")) ** 2 / 2
+                label(z=z, h=h, o=o)
                 for kept, result in ((self.z, z), (self.h, h), (self.o, o), (self.losses, loss)):
                     kept.append(result)
                 if t in cuts:
@@ -192,7 +192,7 @@ def report() -> list[str]:
     rows += [
         "",
         f"{len(LINES) - len(slips) - inherited} figures are right up to rounding. {len(slips)} lines were worked",
-        f"wrongly: {', '.join(slips)}. {inherited} {inherited} are worked rightly from wrong figures.",
+        f"wrongly: {', '.join(slips)}. {inherited} are worked rightly from wrong figures.",
         "",
         *decompositions(),
     ]

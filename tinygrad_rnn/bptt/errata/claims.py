@@ -16,7 +16,18 @@ from ...tensor import Tensor
 from ..decomposition import decompose
 from .entry import Values, erratum
 from .figures import scalar_factor
-from .networks import free, gates, held_at, linear, lstm_cell, memory_after, spectral_norm, spectral_radius, through
+from .networks import (
+    aligned,
+    free,
+    gates,
+    held_at,
+    linear,
+    lstm_cell,
+    memory_after,
+    spectral_norm,
+    spectral_radius,
+    through,
+)
 
 
 def one(W: float) -> np.ndarray:
@@ -218,13 +229,6 @@ def E45() -> Values:
         "lag19": sum(reach == 19 for reach in last),
         "reach": float(np.mean(last)),
     }
-
-
-def aligned(matrix: np.ndarray, x: np.ndarray, k: int, v: np.ndarray) -> float:
-    """The cosine between v and the gradient of v'h_k sent back k steps through h_t = Mᵀ h_{t-1}: Mᵏ x."""
-    h = Tensor(np.zeros(len(x)), requires_grad=True)
-    g = grad(linear([matrix.T] * k, h), h, x).data
-    return float(g @ v / np.linalg.norm(g))
 
 
 @erratum(

@@ -62,6 +62,13 @@ def linear(matrices: Iterable[Any], h: Any) -> Any:
     return h
 
 
+def aligned(matrix: np.ndarray, x: np.ndarray, k: int, v: np.ndarray) -> float:
+    """The cosine between v and the gradient of v'h_k sent back k steps through h_t = Mᵀ h_{t-1}: Mᵏ x."""
+    h = Tensor(np.zeros(len(x)), requires_grad=True)
+    g = grad(linear([matrix.T] * k, h), h, x).data
+    return float(g @ v / np.linalg.norm(g))
+
+
 def chain(w: Tensor, xs: Sequence[float], xis: Sequence[float] | None = None) -> Tensor:
     """The last h of h_t = tanh(x_t + w h_{t-1}), h_0 = 0; what passes back from t to t - 1 is multiplied by ξ_t."""
     h = Tensor(0.0)

@@ -54,7 +54,7 @@ def last_sign(x: np.ndarray) -> np.ndarray:
 @erratum(
     "S3, limits of vanilla RNNs",
     "cannot learn from events more than 10-20 steps in the past",
-    "the first of {T} numbers, to be named at the end: mean square error {irnn:.4f} with ReLU and the identity "
+    "a number shown at the first of {T} steps, to be named at the last: mean square error {irnn:.4f} with ReLU and the identity "
     "to start from, {tanh:.4f} with tanh (a guess: {guess:.4f})",
 )
 def E47() -> Values:
@@ -64,8 +64,8 @@ def E47() -> Values:
     return {"T": T, "guess": 1 / 12, **errors}
 
 
-def remembering(T: int, kind: str, updates: int = 300) -> float:
-    """The mean square error, after training, of an RNN that is to name the first of T numbers in [0, 1] at the end."""
+def remembering(T: int, kind: str, updates: int = 150) -> float:
+    """The mean square error, after training, of an RNN that is to name, after T steps, the number of the first."""
     rng = np.random.default_rng(0)
     rnn = RNN(1, 16, nonlinearity="relu" if kind == "irnn" else "tanh", rng=0)
     if kind == "irnn":

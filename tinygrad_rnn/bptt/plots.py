@@ -53,7 +53,8 @@ def heat_map(
     scale = LogNorm(bottom, max(top, bottom * 10), clip=True)
     image = ax.imshow(np.where(cells > 0, cells, np.nan), cmap="viridis", norm=scale, **where)
     ax.figure.colorbar(image, ax=ax, label=label)
-    _whole_numbers(ax.xaxis), _whole_numbers(ax.yaxis)
+    _whole_numbers(ax.xaxis)
+    _whole_numbers(ax.yaxis)
     ax.set(xlabel=xlabel, ylabel=ylabel)
     return ax
 

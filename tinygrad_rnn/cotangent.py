@@ -15,20 +15,43 @@ import numpy as np
 from .tape import Op, Record
 
 
-class Indexed:
+class Lazy:
+    """A gradient that is not an array yet."""
+
+    __slots__ = ("dtype", "shape")
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    def join(self, other: Any) -> bool:
+        """Take in another contribution to the same gradient; False where that cannot be done here."""
+        return False
+
+    def value(self) -> np.ndarray:
+        """The gradient as an array."""
+        raise NotImplementedError
+
+    def add_to(self, buffer: np.ndarray) -> None:
+        """``buffer += value``."""
+        buffer += self.value()
+
+
+class Indexed(Lazy):
     """A lazy gradient: that of ``x`` where only ``x[index]`` was used, and `part` arrived for it.
 
     Written out it would be zeros of the shape of ``x``. A sequence of T steps is T such indexings of one array, so
     writing each out would make BPTT quadratic in T; instead each part is added to its place.
     """
 
-    __slots__ = ("dtype", "index", "part", "shape")
+    __slots__ = ("index", "part")
 
     def __init__(self, index: Any, part: Any, x: Any) -> None:
         self.index = index
         self.part = part
-        self.shape: tuple[int, ...] = x.shape
-        self.dtype: np.dtype[Any] = x.dtype
+        self.shape = x.shape
+        self.dtype = x.dtype
+
+    def value(self) -> Any:
+        return Scatter((self.index,), self.shape, self.dtype)(self.part)
 
     def add_to(self, buffer: np.ndarray) -> None:
         add_at(buffer, self.index, self.part)
@@ -39,10 +62,10 @@ def add_at(buffer: np.ndarray, index: Any, part: Any) -> None:
     if isinstance(index, np.ndarray) and index.dtype != bool and index.size:
         # rows with equal numbers are brought together and added up: the gradient of an embedding
         flat = index.reshape(-1).astype(np.intp) % len(buffer)
-        order = np.argsort(flat, kind="stable")
+        order = np.argsort(flat.astype(np.min_scalar_type(len(buffer))), kind="stable")  # short integers sort faster
         rows, starts = np.unique(flat[order], return_index=True)
         part = np.reshape(part, (flat.size, *buffer.shape[1:]))
-        buffer[rows] += np.add.reduceat(part[order], starts, axis=0)
+        buffer[rows] += np.add.reduceat(part.take(order, 0), starts, axis=0)
     elif isinstance(index, tuple) and any(isinstance(i, np.ndarray) for i in index):
         np.add.at(buffer, index, part)
     else:
@@ -68,8 +91,8 @@ class Scatter(Op):
         return tuple(g[index] for index in self.indices)
 
 
-class ArraySum:
-    """The sum of several contributions to one gradient, in a buffer of its own.
+class ArraySum(Lazy):
+    """The sum of two or more contributions to one gradient, in a buffer of its own.
 
     Contributions may be shared (`add` hands the same g to both of its inputs) or read-only views, so none of
     them is ever written to.
@@ -77,46 +100,55 @@ class ArraySum:
 
     __slots__ = ("total",)
 
-    def __init__(self, first: Any) -> None:
-        if type(first) is Indexed:
+    def __init__(self, first: Any, second: Any) -> None:
+        if isinstance(first, Lazy) or isinstance(second, Lazy):
             self.total = np.zeros(first.shape, first.dtype)
-            first.add_to(self.total)
+            self.join(first)
+            self.join(second)
         else:
-            self.total = np.array(first)
+            self.total = np.asarray(first + second)
 
-    def add(self, g: Any) -> None:
-        if type(g) is Indexed:
-            g.add_to(self.total)
+    def join(self, other: Any) -> bool:
+        if isinstance(other, Lazy):
+            other.add_to(self.total)
         else:
-            self.total += g
+            self.total += other
+        return True
 
-    def value(self) -> Any:
+    def value(self) -> np.ndarray:
         return self.total
 
 
-class RecordedSum:
+class RecordedSum(Lazy):
     """The same sum with Tensors (`create_graph=True`): nothing in place, all indexed parts in one `Scatter`."""
 
     __slots__ = ("parts", "total")
 
-    def __init__(self, first: Any) -> None:
+    def __init__(self, first: Any, second: Any) -> None:
         self.total: Any = None
         self.parts: list[Indexed] = []
-        self.add(first)
+        self.join(first)
+        self.join(second)
 
-    def add(self, g: Any) -> None:
-        if type(g) is Indexed:
-            self.parts.append(g)
+    def join(self, other: Any) -> bool:
+        if type(other) is Indexed:
+            self.parts.append(other)
         else:
-            self.total = g if self.total is None else self.total + g
+            self.total = other if self.total is None else self.total + other
+        return True
 
     def value(self) -> Any:
         if self.parts:
             indices = tuple(part.index for part in self.parts)
             scatter = Scatter(indices, self.parts[0].shape, self.parts[0].dtype)
-            self.add(scatter(*[part.part for part in self.parts]))
+            self.join(scatter(*[part.part for part in self.parts]))
             self.parts = []
         return self.total
+
+
+def written(g: Any) -> Any:
+    """A gradient, lazy or not, as an array (or as a Tensor, with `create_graph=True`)."""
+    return g.value() if isinstance(g, Lazy) else g
 
 
 class Waiting:
@@ -138,27 +170,22 @@ class Waiting:
             place, key = place.setdefault(key, {}), x.output
         have = place.get(key)
         if have is None:
-            place[key] = self.sum(g) if type(g) is Indexed else g
-        else:
-            if type(have) is not self.sum:
-                place[key] = have = self.sum(have)
-            have.add(g)
+            place[key] = g
+        elif not (isinstance(have, Lazy) and have.join(g)):
+            place[key] = self.sum(have, g)
 
     def take(self, record: Record) -> Any:
-        """The complete gradient of a record (a tuple for several outputs, zeros for an unused one), or None."""
+        """The complete gradient of a record, or None; for several outputs a tuple, with None for an unused one."""
         g = self.places.pop(record, None)
         if g is None or record.op.outputs == 1:
-            return self._complete(g)
-        return tuple(self._complete(g[k]) if k in g else np.zeros_like(y) for k, y in enumerate(record.value))
+            return written(g)
+        return tuple([written(g.get(k)) for k in range(record.op.outputs)])
 
     def at(self, x: Any) -> Any:
         """What has arrived for the tensor x, a leaf or a result that was not walked past; None where nothing has."""
         g = self.places.get(x.record or x)
-        return self._complete(g.get(x.output) if isinstance(g, dict) else g)
+        return written(g.get(x.output) if isinstance(g, dict) else g)
 
     def leaves(self) -> dict[Any, Any]:
         """The gradients of the leaves."""
-        return {x: self._complete(g) for x, g in self.places.items() if type(x) is not Record}
-
-    def _complete(self, g: Any) -> Any:
-        return g.value() if type(g) is self.sum else g
+        return {x: written(g) for x, g in self.places.items() if type(x) is not Record}

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..backward import leading_to, pull
-from ..cotangent import Waiting
+from ..cotangent import Lazy, Waiting
 from ..errors import GraphError
 from ..listing import Tape
 from ..tape import Record
@@ -35,7 +35,7 @@ class Decomposition:
     rest     W.shape: what belongs to no loss term or no step, as from a penalty on W itself. With it both add up to
              dL/dW: ``by_step.sum(0) + rest`` and ``by_loss.sum(0) + rest``
     norms    (terms, steps): the norm of each T(t, k); nan where there is no such term, since the loss came before the
-             use of W or lies behind a cut
+             use of W or lies behind a cut. A step at which no gradient of the loss arrives (it is exactly 0) is no row
     blocks   (terms, steps, *W.shape): all T(t, k), or None unless asked for
     """
 
@@ -179,7 +179,7 @@ class Paths:
             label: Label = None
             if x.record is not None:
                 place = (x.record, x.output)
-                label = gates.get(place) if gates or place in sums else _time(x.record)
+                label = gates.get(place) if gates or place in sums or _masks(x.record) else _time(x.record)
             if label is None:
                 waiting.add(x, part)
             else:
@@ -192,6 +192,7 @@ class Paths:
                 for x, part in pull(record, g, self.useful):
                     hand(x, part)
         rest = waiting.at(self.W)
+        seeds = {label: parts for label, parts in seeds.items() if any(_written(part).any() for _, part in parts)}
         return seeds, np.zeros_like(self.W.array) if rest is None else rest
 
     def to_steps(self, seeds: list[tuple[Tensor, Any]]) -> dict[Label, Any]:
@@ -215,6 +216,15 @@ class Paths:
                 for x, part in pull(record, g, self.useful):
                     hand(x, part, label)
         return {label: part for label, table in apart.items() if (part := table.at(self.W)) is not None}
+
+
+def _masks(record: Record) -> bool:
+    """Whether a record only sets entries to a constant, as the outputs beyond the end of a sequence are set to 0."""
+    return record.op.name == "where" and sum(x is not None and x.requires_grad for x in record.inputs or ()) == 1
+
+
+def _written(part: Any) -> np.ndarray:
+    return part.value() if isinstance(part, Lazy) else part
 
 
 def _time(record: Record) -> int | None:

@@ -67,6 +67,7 @@ def flow(loss: Tensor, per_unit: bool = False) -> Flow:
 
     The gradient at a state is complete: it holds all paths from it to the loss, that of c_t also the one through h_t.
     The norm is over the units and the sequences of the batch; with ``per_unit=True`` there is one for each unit too.
+    Beyond its end a sequence keeps its state, and the gradient passes by.
     No ``.grad`` changes, no hook is called, and the graph stays: call it before ``loss.backward()``.
 
     Any unrolled network will do: layers, a cell of your own in `tg.nn.unroll`, a loop with steps marked by `tg.scope`.

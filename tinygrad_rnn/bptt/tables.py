@@ -20,6 +20,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Any]], shown: int = SHO
         rows = [*rows[: shown // 2], *rows[-(shown - shown // 2) :]]
     cells = [list(header), *([figure(x) for x in row] for row in rows)]
     widths = [max(len(row[k]) for row in cells) for k in range(len(header))]
+    texts = {k for k in range(len(header)) if rows and all(isinstance(row[k], str) for row in rows)}
     tables: list[str] = []
     start = 1
     while start < len(header) or not tables:
@@ -28,12 +29,16 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Any]], shown: int = SHO
             width += 2 + widths[stop]
             stop += 1
         columns = [0, *range(start, stop)]
-        lines = ["  ".join(row[k].rjust(widths[k]) for k in columns).rstrip() for row in cells]
+        lines = ["  ".join(_aligned(row[k], widths[k], k in texts) for k in columns).rstrip() for row in cells]
         if left_out > 0:
             lines.insert(1 + shown // 2, f"... {left_out} more ...")
         tables.append("\n".join(lines))
         start = max(stop, start + 1)
     return "\n\n".join(tables)
+
+
+def _aligned(cell: str, width: int, text: bool) -> str:
+    return cell.ljust(width) if text else cell.rjust(width)
 
 
 def figure(x: Any) -> str:

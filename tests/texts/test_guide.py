@@ -9,7 +9,7 @@ from pytest import approx
 import tinygrad_rnn as tg
 from tinygrad_rnn.bptt.errata import ERRATA
 from tinygrad_rnn.bptt.errata.formulas import CHAIN_W, CHAIN_X, chain_gradient
-from tinygrad_rnn.bptt.errata.networks import ColumnRNN, aligned, enumerated, linear, passing, spectral_norm, through
+from tinygrad_rnn.bptt.errata.networks import ColumnRNN, aligned, chain, last_gradient, linear, spectral_norm, through
 
 nn = tg.nn
 
@@ -56,7 +56,9 @@ def test_S2_2_forward_mode_equals_reverse_mode():
     z = 0.0
     for by_w, by_h in steps():
         z = by_w + by_h * z
-    assert z == approx(chain_gradient(), abs=1e-15)
+    w = tg.tensor(CHAIN_W, requires_grad=True)
+    forward = tg.bptt.rtrl(chain(w), CHAIN_X, tg.tensor(0.0), lambda h, t: h if t == 5 else None, w)
+    assert [z, forward.item()] == approx([chain_gradient()] * 2, abs=1e-15)
 
 
 def test_S2_3_the_sum_of_products():
@@ -88,22 +90,22 @@ TAU = [0.4004621546, 0.4931098797, 0.6459641418, 0.7151360620, 0.7677115269, 0.7
 ADDED = np.diff([0.0, *TAU])[::-1]
 
 
-def tau_chain(xis=None, w=None):
-    """A chain h_t = a_t w + h_{t-1} whose terms are these: dh_6/dw, with ξ_t on the way back from step t."""
+def tau_chain(xi=None):
+    """A chain h_t = a_t w + h_{t-1} whose terms are these: dh_6/dw, randomly truncated by ξ."""
     w = tg.tensor(1.0, requires_grad=True)
-    h = tg.tensor(0.0)
-    for a, xi in zip(ADDED, [1.0] * 6 if xis is None else xis, strict=True):
-        h = a * w + passing(h, xi)
-    return tg.grad(h, w).item()
+
+    def cell(a_t, h):
+        return (h := a_t * w + h), h
+
+    return last_gradient(cell, ADDED, w, xi)
 
 
 def test_S2_5_strategy_2_after_tau_steps():
     """Detached before the last tau steps, the gradient is the sum of the last tau terms; tau = T is all of it."""
-    found = [tau_chain([0.0 if t == 6 - tau else 1.0 for t in range(6)]) for tau in range(1, 7)]
-    assert found == approx(TAU, abs=5e-11)
-    own = [chain_gradient([0.0 if t == 6 - tau else 1.0 for t in range(6)]) for tau in range(1, 7)]
+    cuts = [np.array([0.0 if t == 5 - tau else 1.0 for t in range(5)]) for tau in range(1, 7)]
+    assert [tau_chain(cut) for cut in cuts] == approx(TAU, abs=5e-11)
     terms = [by_w * np.prod([by_h for _, by_h in steps()[i + 1 :]]) for i, (by_w, _) in enumerate(steps())]
-    assert own == approx(np.cumsum(terms[::-1]), abs=1e-15) and own[-1] == approx(chain_gradient(), abs=1e-15)
+    assert [chain_gradient(cut) for cut in cuts] == approx(np.cumsum(terms[::-1]), abs=1e-15)
 
 
 @pytest.mark.parametrize(
@@ -111,28 +113,36 @@ def test_S2_5_strategy_2_after_tau_steps():
     [(0.9, 0.026749738923, 4.68559), (0.5, 0.36708737010, 1.96875), (0.25, 2.5516879854, 1.333008)],
 )
 def test_S2_6_strategy_3_is_unbiased(pi, variance, kept):
-    """Over all 2^6 draws of ξ: the mean is exact, the variance as computed, and (1 - π^T)/(1 - π) terms are kept."""
-    mean, spread = enumerated(tau_chain, 6, pi)
+    """Over all draws of ξ: the mean is exact, the variance as computed, and (1 - π^T)/(1 - π) terms are kept."""
+    draws = tg.bptt.Randomized(pi)
+    mean, spread = draws.expectation(tau_chain, 5)
     assert mean == approx(0.7677115269, abs=5e-11) and spread == approx(variance, rel=2e-9)
-    unit = enumerated(lambda xis: xis[0], 1, pi)
-    assert unit == approx((1, 1 / pi - 1))
-    alive = enumerated(lambda xis: sum(np.prod([xi > 0 for xi in xis[:n]]) for n in range(6)), 6, pi)[0]
+    assert draws.expectation(lambda xi: xi[0], 1) == (approx(1), approx(1 / pi - 1))
+    alive = draws.expectation(lambda xi: sum(np.all(xi[:n] > 0) for n in range(6)), 5).mean
     assert alive == approx((1 - pi**6) / (1 - pi)) == approx(kept, abs=5e-6)
-    mean, spread = enumerated(chain_gradient, 6, pi)
+    mean, spread = draws.expectation(chain_gradient, 5)
     assert mean == approx(chain_gradient(), abs=1e-12) and spread > 0
 
 
 def test_S2_6_as_it_is_printed():
     """With dh_{t-1}/dw on the right only the last ξ counts: unbiased too, with another variance (E32)."""
-    mean, spread = enumerated(lambda xis: tau_chain([1.0] * 5 + [xis[0]]), 1, 0.5)
-    assert (mean, spread) == (approx(0.7677115269, abs=5e-11), approx(0.13487210, abs=5e-9))
+    w = tg.tensor(1.0, requires_grad=True)
+
+    def cell(a_t, h):
+        return (h := a_t * w + h), h
+
+    def printed(xi):
+        return tg.bptt.rtrl(cell, ADDED, tg.tensor(0.0), lambda h, t: h if t == 5 else None, w, xi, as_printed=True)
+
+    mean, spread = tg.bptt.Randomized(0.5).expectation(printed, 5)
+    assert mean == approx(0.7677115269, abs=5e-11) and spread == approx(0.13487210, abs=5e-9)
 
 
 def test_S2_7_more_variance():
     """The price of being unbiased grows as π falls; a fixed truncation has none, and a bias."""
-    spreads = [enumerated(chain_gradient, 6, pi)[1] for pi in (1.0, 0.9, 0.5, 0.25)]
+    spreads = [tg.bptt.Randomized(pi).expectation(chain_gradient, 5).variance for pi in (1.0, 0.9, 0.5, 0.25)]
     assert spreads[0] == approx(0, abs=1e-15) and spreads == sorted(spreads)
-    assert abs(chain_gradient([1, 1, 1, 0, 1, 1]) - chain_gradient()) > 0.01
+    assert abs(chain_gradient(np.array([1, 1, 0, 1, 1])) - chain_gradient()) > 0.01
 
 
 # ------------------------------------------------------------------ the linear network
@@ -213,17 +223,13 @@ def test_S2_14_orthogonal_initialisation():
     assert norms["identity"] == approx(1, abs=1e-12) and norms["tanh"] < 1e-2
 
 
-def omega(W, g):
-    """(|g J| / |g| - 1)² of one linear step h → W h, J from the tape, g held constant."""
-    gJ = g @ through(lambda h: W @ h, np.zeros(len(W)))
-    return (np.linalg.norm(gJ) / np.linalg.norm(g) - 1) ** 2
-
-
 def test_S2_15_a_penalty_on_the_gradient_s_norm():
     """Ω_k (Pascanu et al. 2013): 0 where J is orthogonal, 0.01 for the unit W = 0.9."""
-    g = np.random.default_rng(0).normal(size=4)
-    assert omega(symmetric([1, 1, -1, -1])[0], g) == approx(0, abs=1e-24)
-    assert omega(np.array([[0.9]]), g[:1]) == approx(0.01, abs=1e-15)
+    for W, expected in ((symmetric([1, 1, -1, -1])[0], 0), (np.array([[0.9]]), 0.01)):
+        rnn = nn.RNN(1, len(W), nonlinearity="identity", dtype=float, rng=0)
+        rnn.W_hh.data = W
+        output, _ = rnn(np.ones((2, 1, 1)))  # two steps: one k
+        assert tg.bptt.omega(output[-1].sum()).item() == approx(expected, abs=1e-15)
 
 
 def test_S2_16_layer_normalisation():

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..functional import grad
-from ..nn.cells import label
+from ..nn.state import label
 from ..ops.elementwise import tanh
 from ..tape import scope
 from ..tensor import Tensor

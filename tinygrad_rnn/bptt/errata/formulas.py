@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from ...functional import grad
@@ -12,16 +10,18 @@ from ...ops.elementwise import tanh
 from ...ops.reduction import log_softmax, softmax
 from ...tensor import Tensor
 from ..example import Example, exact
+from ..forward_mode import rtrl
+from ..memory_terms import memory_terms
+from ..randomized import Randomized
 from .entry import Values, erratum
 from .figures import lecture_recursion
 from .networks import (
     ColumnRNN,
     chain,
-    enumerated,
     four_term_product,
-    four_terms,
     held_at,
     joint_product,
+    last_gradient,
     lstm_cell,
     memory_after,
     spectral_norm,
@@ -296,16 +296,19 @@ def random_lstm(H: int = 3, T: int = 5) -> Scene:
 def E30() -> Values:
     """matrices; R = diag(o tanh'(C)), s the slopes of the gates, and W_C is the recurrent W_hC"""
     cell, xs, C, o = random_lstm()
-    tape = through(lambda C: memory_after(cell, xs[:1], C, o), C)
-    right = four_terms(cell, xs[0], C, o)
-    printed = four_terms(cell, xs[0], C, o, entrywise=True)
-    one, x, C_1, o_1 = scalar_lstm()
-    alone = through(lambda C: memory_after(one, x[:1], C, o_1), C_1)
+    terms, (one, x, C_1, o_1) = memory_terms(cell, xs[0], C, o), scalar_lstm()
+    everywhere = terms.total[0] - terms.direct[0] + np.diag(terms.direct[0])  # a vector added to a matrix
+    tape, alone = one_step(cell, xs, C, o), one_step(one, x, C_1, o_1)
     return {
-        "printed": difference(printed, tape),
-        "right": difference(right, tape),
-        "scalar": difference(four_terms(one, x[0], C_1, o_1), alone),
+        "printed": difference(everywhere, tape),
+        "right": difference(terms.total[0], tape),
+        "scalar": difference(memory_terms(one, x[0], C_1, o_1).total[0], alone),
     }
+
+
+def one_step(cell: LSTMCell, xs: np.ndarray, C: np.ndarray, o: np.ndarray) -> np.ndarray:
+    """dC_1/dC_0 from the tape, h_0 = o tanh(C_0)."""
+    return through(lambda C: memory_after(cell, xs[:1], C, o), C)
 
 
 def scalar_lstm() -> Scene:
@@ -343,13 +346,21 @@ def four_terms_off(k: int) -> float:
     return spectral_norm(four_term_product(cell, xs[:k], C, o) - truth) / spectral_norm(truth)
 
 
-CHAIN_W, CHAIN_X = 0.9, (0.5, -0.3, 0.8, 0.1, -0.6, 0.4)
+CHAIN_W, CHAIN_X = 0.9, np.array([0.5, -0.3, 0.8, 0.1, -0.6, 0.4])
 
 
-def chain_gradient(xis: Sequence[float] | None = None) -> float:
-    """dh_6/dw of the chain h_t = tanh(x_t + w h_{t-1}), with ξ_t on the way back from step t."""
+def chain_gradient(xi: np.ndarray | None = None) -> float:
+    """dh_6/dw of the chain h_t = tanh(x_t + w h_{t-1}), randomly truncated by these factors."""
     w = Tensor(CHAIN_W, requires_grad=True)
-    return grad(chain(w, CHAIN_X, xis), w).item()
+    return last_gradient(chain(w), CHAIN_X, w, xi)
+
+
+def chain_gradient_as_printed(xi: np.ndarray) -> float:
+    """The same with the exact dh_{t-1}/dw on the right of the recursion."""
+    w = Tensor(CHAIN_W, requires_grad=True)
+    return rtrl(
+        chain(w), CHAIN_X, Tensor(0.0), lambda y, t: y if t == len(CHAIN_X) - 1 else None, w, xi, as_printed=True
+    ).item()
 
 
 @erratum(
@@ -359,6 +370,12 @@ def chain_gradient(xis: Sequence[float] | None = None) -> float:
 )
 def E32() -> Values:
     """with the exact dh_(t-1)/dw nothing is truncated but the last step; still unbiased"""
-    mean, right = enumerated(chain_gradient, 6, 0.5)
-    mean_printed, printed = enumerated(lambda xis: chain_gradient([1.0] * 5 + [xis[-1]]), 6, 0.5)
-    return {"mean": mean, "right": right, "mean_printed": mean_printed, "printed": printed, "exact": chain_gradient()}
+    draws = Randomized(0.5)
+    right, printed = (draws.expectation(f, len(CHAIN_X) - 1) for f in (chain_gradient, chain_gradient_as_printed))
+    return {
+        "exact": chain_gradient(),
+        "mean": right.mean.item(),
+        "right": right.variance.item(),
+        "mean_printed": printed.mean.item(),
+        "printed": printed.variance.item(),
+    }

@@ -54,8 +54,8 @@ def last_sign(x: np.ndarray) -> np.ndarray:
 @erratum(
     "S3, limits of vanilla RNNs",
     "cannot learn from events more than 10-20 steps in the past",
-    "a number shown at the first of {T} steps, to be named at the last: mean square error {irnn:.4f} with ReLU and the identity "
-    "to start from, {tanh:.4f} with tanh (a guess: {guess:.4f})",
+    "a number shown at the first of {T} steps, to be named at the last: mean square error {irnn:.4f} with ReLU and "
+    "the identity to start from, {tanh:.4f} with tanh (a guess: {guess:.4f})",
 )
 def E47() -> Values:
     """the start decides: the identity carries the gradient unchanged (Le et al. 2015)"""

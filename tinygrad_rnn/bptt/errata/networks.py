@@ -5,9 +5,7 @@ Every Jacobian here is J[i, j] = dh_t[i] / dh_k[j], found on the tape.
 
 from __future__ import annotations
 
-import itertools
-import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +13,11 @@ import numpy as np
 
 from ...functional import grad, jacobian
 from ...nn.cells import LSTMCell
+from ...nn.recurrent import unroll
 from ...ops.elementwise import tanh
 from ...tensor import Tensor
+from ..memory_terms import memory_terms
+from ..randomized import Randomized
 
 
 def through(step: Callable[..., Tensor], h: Any) -> np.ndarray:
@@ -69,28 +70,21 @@ def aligned(matrix: np.ndarray, x: np.ndarray, k: int, v: np.ndarray) -> float:
     return float(g @ v / np.linalg.norm(g))
 
 
-def chain(w: Tensor, xs: Sequence[float], xis: Sequence[float] | None = None) -> Tensor:
-    """The last h of h_t = tanh(x_t + w h_{t-1}), h_0 = 0; what passes back from t to t - 1 is multiplied by ξ_t."""
-    h = Tensor(0.0)
-    for x_t, xi in zip(xs, [1.0] * len(xs) if xis is None else xis, strict=True):
-        h = tanh(x_t + w * passing(h, xi))
-    return h
+def chain(w: Tensor) -> Any:
+    """The cell h_t = tanh(x_t + w h_{t-1})."""
+
+    def cell(x_t: Any, h: Tensor) -> tuple[Tensor, Tensor]:
+        h = tanh(x_t + w * h)
+        return h, h
+
+    return cell
 
 
-def passing(h: Tensor, xi: float) -> Tensor:
-    """h, but the gradient on its way back through it is multiplied by ξ."""
-    return h.detach() + xi * (h - h.detach())
-
-
-def enumerated(gradient: Callable[[Sequence[float]], float], T: int, pi: float) -> tuple[float, float]:
-    """Mean and variance of gradient(ξ_1 ... ξ_T) over all 2^T draws; ξ = 0 with probability 1 - π, else 1 / π."""
-    mean = square = 0.0
-    for kept in itertools.product((False, True), repeat=T):
-        probability = math.prod(pi if keep else 1 - pi for keep in kept)
-        g = gradient([1 / pi if keep else 0.0 for keep in kept])
-        mean += probability * g
-        square += probability * g**2
-    return mean, square - mean**2
+def last_gradient(cell: Any, x: Any, w: Tensor, xi: Any = None) -> float:
+    """dh_T/dw by the reverse sweep, from h_0 = 0; xi are the T - 1 factors of random truncation."""
+    windows = Randomized(1.0).run(lambda x, h: unroll(cell, x, h), x, Tensor(0.0), xi)
+    _, output, _ = list(windows)[-1]
+    return grad(output[-1], w).item()
 
 
 # ------------------------------------------------------------------ a network with inputs, outputs and a loss
@@ -173,21 +167,6 @@ def gates(cell: LSTMCell, x: Any, h: np.ndarray) -> dict[str, np.ndarray]:
     return {k: np.tanh(a[cell.gate(k)]) if k == "g" else 1 / (1 + np.exp(-a[cell.gate(k)])) for k in cell.gates}
 
 
-def four_terms(cell: LSTMCell, x: Any, C: np.ndarray, o: np.ndarray, entrywise: bool = False) -> np.ndarray:
-    """dC_t / dC_{t-1} as a matrix: diag(C s_f) W_hf R + diag(g s_i) W_hi R + diag(i s_g) W_hg R + diag(f).
-
-    C and o are those of step t - 1, s the slopes of the gates, R = diag(o tanh'(C)), and W maps columns. `entrywise`
-    takes every product and sum entry by entry instead, as they are sometimes printed.
-    """
-    v = gates(cell, x, o * np.tanh(C))
-    R = o * slope(np.tanh(C))
-    parts = {"f": C * v["f"] * (1 - v["f"]), "i": v["g"] * v["i"] * (1 - v["i"]), "g": v["i"] * slope(v["g"])}
-    weights = {k: cell.W_hh.data[:, cell.gate(k)].T for k in parts}
-    if entrywise:
-        return sum((part * weights[k] * R for k, part in parts.items()), v["f"])
-    return sum((np.diag(part) @ weights[k] @ np.diag(R) for k, part in parts.items()), np.diag(v["f"]))
-
-
 def trajectory(cell: LSTMCell, xs: Any, C: Any, o: Any) -> list[tuple[np.ndarray, np.ndarray]]:
     """(C, o) before each step and after the last."""
     C, o = np.asarray(C, float), np.asarray(o, float)
@@ -204,23 +183,16 @@ def four_term_product(cell: LSTMCell, xs: Any, C: Any, o: Any) -> np.ndarray:
     """The four-term matrices of successive steps, multiplied: the text's dC_k / dC_0."""
     product = np.eye(len(cell.W_hh))
     for x, (C_t, o_t) in zip(xs, trajectory(cell, xs, C, o), strict=False):
-        product = four_terms(cell, x, C_t, o_t) @ product
+        product = memory_terms(cell, x, C_t, o_t).total[0] @ product
     return product
 
 
-def joint_product(cell: LSTMCell, xs: Any, C: Any, o: Any) -> np.ndarray:
-    """dC_k / dC_0 by the Jacobians of the whole state: those of (h, C) → (h, C), multiplied, then the part for C."""
-    H = len(cell.W_hh)
-    C, o = np.asarray(C, float), np.asarray(o, float)
-    h = o * np.tanh(C)
+def joint_product(cell: LSTMCell, xs: Any, C: np.ndarray, o: np.ndarray) -> np.ndarray:
+    """dC_k / dC_0 by the Jacobians of the whole state, (h, C) → (h, C): their product, then the part for C."""
+    h, H = o * np.tanh(C), len(C)
     product = np.vstack([np.diag(o * slope(np.tanh(C))), np.eye(H)])  # d(h_0, C_0) / dC_0
     for x in xs:
-        product = joint_jacobian(cell, x, h, C) @ product
+        blocks = jacobian(lambda h, C, x=x: cell(x, (h, C)), (h, C))
+        product = np.block([[block.data for block in row] for row in blocks]) @ product
         h, C = (part.data for part in cell(x, (h, C)))
     return product[H:]
-
-
-def joint_jacobian(cell: LSTMCell, x: Any, h: Any, C: Any) -> np.ndarray:
-    """d(h_t, C_t) / d(h_{t-1}, C_{t-1}), (2H, 2H), from the tape."""
-    blocks = jacobian(lambda h, C: cell(x, (h, C)), (h, C))
-    return np.block([[block.data for block in row] for row in blocks])

@@ -187,7 +187,7 @@ class Paths:
 
         hand(self.tape.root, start)
         for record in self.records:
-            g = waiting.take(record)
+            g = _taken(waiting, record)
             if g is not None:
                 for x, part in pull(record, g, self.useful):
                     hand(x, part)
@@ -208,9 +208,9 @@ class Paths:
             hand(x, part, None)
         for record in self.records:
             if record in self.before:
-                arrived = [(label, g) for label, table in apart.items() if (g := table.take(record)) is not None]
+                arrived = [(label, g) for label, table in apart.items() if (g := _taken(table, record)) is not None]
             else:
-                g = waiting.take(record)
+                g = _taken(waiting, record)
                 arrived = [] if g is None else [(_time(record), g)]
             for label, g in arrived:
                 for x, part in pull(record, g, self.useful):
@@ -225,6 +225,14 @@ def _masks(record: Record) -> bool:
 
 def _written(part: Any) -> np.ndarray:
     return part.value() if isinstance(part, Lazy) else part
+
+
+def _taken(waiting: Waiting, record: Record) -> Any:
+    """The gradient of a record that has arrived, zeros for an output at which none has; None where none has at all."""
+    g = waiting.take(record)
+    if g is None or record.op.outputs == 1:
+        return g
+    return tuple(np.zeros_like(y) if part is None else part for y, part in zip(record.value, g, strict=True))
 
 
 def _time(record: Record) -> int | None:

@@ -33,7 +33,7 @@ class Example:
     0.055010259821
     """
 
-    def __init__(self, x: Sequence[float] = X, y: Sequence[float] = Y, cuts: Sequence[int] = ()) -> None:
+    def __init__(self, cuts: Sequence[int] = ()) -> None:
         self.W_xh, self.W_hh, self.W_hy = (Tensor(w, requires_grad=True, name=name) for name, w in WEIGHTS.items())
         self.z: list[Tensor] = []
         self.h: list[Tensor] = []
@@ -41,7 +41,7 @@ class Example:
         self.losses: list[Tensor] = []
         h: Tensor = Tensor(0.0, name="h_0")
         with scope("rnn") as at:
-            for t, (x_t, y_t) in enumerate(zip(x, y, strict=True), 1):
+            for t, (x_t, y_t) in enumerate(zip(X, Y, strict=True), 1):
                 at(t)
                 z = self.W_xh * Tensor(x_t, name="x") + self.W_hh * h
                 h = tanh(z)

@@ -297,7 +297,7 @@ def E30() -> Values:
     """matrices; R = diag(o tanh'(C)), s the slopes of the gates, and W_C is the recurrent W_hC"""
     cell, xs, C, o = random_lstm()
     terms, (one, x, C_1, o_1) = memory_terms(cell, xs[0], C, o), scalar_lstm()
-    everywhere = terms.total[0] - terms.direct[0] + np.diag(terms.direct[0])  # a vector added to a matrix
+    everywhere = terms.total[0] - terms.direct[0] + np.diag(terms.direct[0])  # f, a vector, added to a matrix
     tape, alone = one_step(cell, xs, C, o), one_step(one, x, C_1, o_1)
     return {
         "printed": difference(everywhere, tape),

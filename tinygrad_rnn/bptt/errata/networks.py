@@ -41,11 +41,11 @@ def slope(h: Any) -> np.ndarray:
 # ------------------------------------------------------------------ networks of one equation
 
 
-def held_at(W: Any, z: Any, h: Tensor, steps: int, phi: Any = tanh) -> Tensor:
-    """h after some steps of φ(W h + u), where each u is chosen so that the pre-activation W h + u is z."""
+def held_at(W: Any, z: Any, h: Tensor, steps: int) -> Tensor:
+    """h after some steps of tanh(W h + u), where each u is chosen so that the pre-activation W h + u is z."""
     for _ in range(steps):
         u = z - W @ h.data
-        h = phi(W @ h + u)
+        h = tanh(W @ h + u)
     return h
 
 
@@ -167,22 +167,20 @@ def gates(cell: LSTMCell, x: Any, h: np.ndarray) -> dict[str, np.ndarray]:
     return {k: np.tanh(a[cell.gate(k)]) if k == "g" else 1 / (1 + np.exp(-a[cell.gate(k)])) for k in cell.gates}
 
 
-def trajectory(cell: LSTMCell, xs: Any, C: Any, o: Any) -> list[tuple[np.ndarray, np.ndarray]]:
-    """(C, o) before each step and after the last."""
-    C, o = np.asarray(C, float), np.asarray(o, float)
-    found = [(C, o)]
+def trajectory(cell: LSTMCell, xs: Any, C: np.ndarray, o: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(C, o) before each step."""
+    found = []
     for x in xs:
-        h = o * np.tanh(C)
-        o = gates(cell, x, h)["o"]
-        C = cell(x, (h, C))[1].data
         found.append((C, o))
+        h = o * np.tanh(C)
+        o, C = gates(cell, x, h)["o"], cell(x, (h, C))[1].data
     return found
 
 
-def four_term_product(cell: LSTMCell, xs: Any, C: Any, o: Any) -> np.ndarray:
+def four_term_product(cell: LSTMCell, xs: Any, C: np.ndarray, o: np.ndarray) -> np.ndarray:
     """The four-term matrices of successive steps, multiplied: the text's dC_k / dC_0."""
     product = np.eye(len(cell.W_hh))
-    for x, (C_t, o_t) in zip(xs, trajectory(cell, xs, C, o), strict=False):
+    for x, (C_t, o_t) in zip(xs, trajectory(cell, xs, C, o), strict=True):
         product = memory_terms(cell, x, C_t, o_t).total[0] @ product
     return product
 

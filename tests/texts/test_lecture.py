@@ -159,6 +159,9 @@ def test_S1_8_the_command(capsys):
     assert {name: float(row[4]) for name, row in rows.items()} == approx(
         {name: printed - EXACT[name] for name, printed in example.PRINTED.items()}, abs=5e-3
     )
+    steps = {"z": "1", "h": "1", "o": "1", "L": "2", "δo": "3", "δh": "4", "δz": "5"}
+    steps |= {"dL/dW_hy": "3", "dL/dW_hh": "5", "dL/dW_xh": "5"}
+    assert all(row[0] == steps.get(name, steps.get(name[:-2])) for name, row in rows.items())
     assert rows["h_3"][5] == "tanh(0.5203)" and rows["δz_3"][5:] == [] and rows["o_3"][5:] == ["inherited"]
 
 

@@ -152,7 +152,7 @@ class Run(Workspace):
         raise NotImplementedError
 
     def derivatives(self, first: int, last: int, d: np.ndarray) -> Iterator[Any]:
-        """For each step of first .. last - 1 what `backward` needs: factors K, and its part of d, of those steps alone."""
+        """For each step of first .. last - 1 what `backward` needs: factors K, and its part of d (of those steps)."""
         raise NotImplementedError
 
     def backward(self, known: Any, W_back: np.ndarray, *states: np.ndarray) -> None:

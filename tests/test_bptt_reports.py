@@ -602,6 +602,19 @@ def test_a_loss_that_is_added_up_in_the_loop_falls_into_its_terms(inside: bool) 
     close(given.by_loss, parts.by_loss)
 
 
+def test_a_log_likelihood_that_is_subtracted_in_the_loop_is_no_state() -> None:
+    W, h, total = tg.tensor(0.4 * data(H, H), requires_grad=True), tg.tensor(data(B, H)), 0.0
+    with tg.scope("mine") as at:
+        for t in range(1, 4):
+            at(t)
+            h = np.tanh(h @ W)
+            total = total - tg.log_softmax(h)[:, 0].sum()
+        at(None)
+        loss = total / 3
+    assert list(flow(loss)["mine"].norms) == ["h"]
+    assert decompose(loss, W).count == 6
+
+
 def test_losses_that_look_at_several_steps_are_given() -> None:
     """L_t = |h_t - h_{t-1}|²: by the last step it passes, the part of h_{t-1} would count as a term of t - 1."""
     W = tg.tensor(0.4 * data(H, H), requires_grad=True, name="W")

@@ -710,8 +710,8 @@ def test_a_state_that_is_a_running_sum_is_told_from_a_loss_that_is_added_up() ->
     w = tg.tensor(2.0, requires_grad=True)
     states = running_sum(None, w)  # used by the next step and by the loss
     close(flow(sum(states[1:], states[0]))["sum"].norms["h"], [4, 3, 2, 1])
-    states = running_sum("h", w)  # used by the next step alone, but named
-    close(flow(states[-1] * 3.0)["sum"].norms["h"], [3, 3, 3, 3])
+    states = running_sum("level", w)  # used by the next step alone, but named
+    close(flow(states[-1] * 3.0)["sum"].norms["level"], [3, 3, 3, 3])
 
 
 def test_a_first_step_of_constants_need_not_be_like_the_others() -> None:

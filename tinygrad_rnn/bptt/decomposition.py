@@ -167,7 +167,8 @@ class Paths:
                 self.before.add(record)
 
     def is_W(self, x: Tensor) -> bool:
-        return x is self.W or (x.record is not None and x.record is self.W.record and x.output == self.W.output)
+        """Whether x is W, or made together with it (`Waiting.at` tells them apart)."""
+        return (x.record or x) is (self.W.record or self.W)
 
     def to_terms(self, start: Any, gates: dict[Place, int]) -> tuple[dict[int, list[tuple[Tensor, Any]]], np.ndarray]:
         """What reaches the last step of each path, or a given loss, by its label; and what reaches W past them."""

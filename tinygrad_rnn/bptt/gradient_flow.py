@@ -117,7 +117,8 @@ def gradients_at(states: list[Tensor], loss: Tensor) -> dict[Any, Any]:
         if record in wanted:
             found.update({(record, k): part for k, part in enumerate(g if record.op.outputs > 1 else (g,))})
 
-    waiting = sweep([loss], [np.ones_like(loss.array)], retain_graph=True, visit=keep, hooks=False)
+    only, start = [*states, *masked.values()], [np.ones_like(loss.array)]
+    waiting = sweep([loss], start, only=only, retain_graph=True, visit=keep, hooks=False)
     found |= {x: waiting.at(x) for x in states if x.record is None}  # initial states
     for at, new in masked.items():
         alive = at[0].arrays[0]

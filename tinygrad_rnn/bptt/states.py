@@ -128,11 +128,11 @@ def _find_states(run: Run, tape: Tape, sums: set[Record]) -> None:
                 op, nth = roles[t][record]
                 fed.setdefault(place, set()).add((op, nth, i))
 
-    # name by name, or, where there is no name, by the place of what makes it within its step
+    # name by name, or, where there is no name, by what uses it in the next step
     keys: dict[Any, dict[int, Place]] = {}
     for t, places in crossing.items():
         for place in sorted(places, key=lambda place: place[0].seq):
-            key = tape.names.get(place) or (*roles[t][place[0]], place[1])
+            key = tape.names.get(place) or min(fed[place])
             keys.setdefault(key, {})[t] = place
     if not keys:
         named = {tape.names.get((record, k)) for record in made for k in range(record.op.outputs)}

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..backward import leading_to, pull
-from ..cotangent import Waiting
+from ..cotangent import Lazy, Waiting
 from ..errors import GraphError
 from ..listing import Tape
 from ..tape import Record
@@ -35,7 +35,7 @@ class Decomposition:
     rest     W.shape: what belongs to no loss term or no step, as from a penalty on W itself. With it both add up to
              dL/dW: ``by_step.sum(0) + rest`` and ``by_loss.sum(0) + rest``
     norms    (terms, steps): the norm of each T(t, k); nan where there is no such term, since the loss came before the
-             use of W or lies behind a cut
+             use of W or lies behind a cut. A step at which no gradient of the loss arrives (it is exactly 0) is no row
     blocks   (terms, steps, *W.shape): all T(t, k), or None unless asked for
     """
 
@@ -167,7 +167,8 @@ class Paths:
                 self.before.add(record)
 
     def is_W(self, x: Tensor) -> bool:
-        return x is self.W or (x.record is not None and x.record is self.W.record and x.output == self.W.output)
+        """Whether x is W, or made together with it (`Waiting.at` tells them apart)."""
+        return (x.record or x) is (self.W.record or self.W)
 
     def to_terms(self, start: Any, gates: dict[Place, int]) -> tuple[dict[int, list[tuple[Tensor, Any]]], np.ndarray]:
         """What reaches the last step of each path, or a given loss, by its label; and what reaches W past them."""
@@ -179,7 +180,7 @@ class Paths:
             label: Label = None
             if x.record is not None:
                 place = (x.record, x.output)
-                label = gates.get(place) if gates or place in sums else _time(x.record)
+                label = gates.get(place) if gates or place in sums or _masks(x.record) else _time(x.record)
             if label is None:
                 waiting.add(x, part)
             else:
@@ -187,11 +188,12 @@ class Paths:
 
         hand(self.tape.root, start)
         for record in self.records:
-            g = waiting.take(record)
+            g = _taken(waiting, record)
             if g is not None:
                 for x, part in pull(record, g, self.useful):
                     hand(x, part)
         rest = waiting.at(self.W)
+        seeds = {label: parts for label, parts in seeds.items() if any(_written(part).any() for _, part in parts)}
         return seeds, np.zeros_like(self.W.array) if rest is None else rest
 
     def to_steps(self, seeds: list[tuple[Tensor, Any]]) -> dict[Label, Any]:
@@ -207,14 +209,31 @@ class Paths:
             hand(x, part, None)
         for record in self.records:
             if record in self.before:
-                arrived = [(label, g) for label, table in apart.items() if (g := table.take(record)) is not None]
+                arrived = [(label, g) for label, table in apart.items() if (g := _taken(table, record)) is not None]
             else:
-                g = waiting.take(record)
+                g = _taken(waiting, record)
                 arrived = [] if g is None else [(_time(record), g)]
             for label, g in arrived:
                 for x, part in pull(record, g, self.useful):
                     hand(x, part, label)
         return {label: part for label, table in apart.items() if (part := table.at(self.W)) is not None}
+
+
+def _masks(record: Record) -> bool:
+    """Whether a record only sets entries to a constant, as the outputs beyond the end of a sequence are set to 0."""
+    return record.op.name == "where" and sum(x is not None and x.requires_grad for x in record.inputs or ()) == 1
+
+
+def _written(part: Any) -> np.ndarray:
+    return part.value() if isinstance(part, Lazy) else part
+
+
+def _taken(waiting: Waiting, record: Record) -> Any:
+    """The gradient of a record that has arrived, zeros for an output at which none has; None where none has at all."""
+    g = waiting.take(record)
+    if g is None or record.op.outputs == 1:
+        return g
+    return tuple(np.zeros_like(y) if part is None else part for y, part in zip(record.value, g, strict=True))
 
 
 def _time(record: Record) -> int | None:

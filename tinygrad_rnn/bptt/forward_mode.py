@@ -53,9 +53,9 @@ def rtrl(
         raise ValueError(f"xi needs one factor between any two of the {len(x)} steps, not shape {xi.shape}")
     if not tensors_in(state):
         raise TypeError(f"rtrl() needs a state of Tensors to start from, not {type(state).__name__}: give zeros")
-    total: Any = 0.0
-    true: Any = 0.0  # ds/dw
-    z: Any = 0.0  # the estimate of it
+    size = sum(w.size for w in ws)
+    total = np.zeros(size)
+    true = z = np.zeros((sum(part.size for part in tensors_in(state)), size))  # ds/dw, and the estimate of it
     for t in range(len(x)):
         leaves = [Tensor(part.array, requires_grad=True) for part in tensors_in(state)]
         with enable_grad():
@@ -65,14 +65,12 @@ def rtrl(
         before = factor * (true if as_printed else z)
         if L is not None:
             by_state, by_weights = _rows([L], leaves, ws)
-            total = total + by_weights + by_state @ before if t else total + by_weights
+            total += (by_weights + by_state @ before)[0]
         by_state, by_weights = _rows(tensors_in(new), leaves, ws)
-        z = by_weights + by_state @ before if t else by_weights
-        true = by_weights + by_state @ true if t else by_weights
+        z, true = by_weights + by_state @ before, by_weights + by_state @ true
         state = replaced(new, [Tensor(part.array) for part in tensors_in(new)])
-    flat = np.reshape(total, -1) if np.size(total) > 1 or ws else total
-    cuts = np.cumsum([w.size for w in ws])[:-1]
-    gradients = [part.reshape(w.shape).astype(w.dtype) for part, w in zip(np.split(flat, cuts), ws, strict=True)]
+    parts = np.split(total, np.cumsum([w.size for w in ws])[:-1])
+    gradients = [part.reshape(w.shape).astype(w.dtype) for part, w in zip(parts, ws, strict=True)]
     return gradients[0] if isinstance(parameters, Tensor) else tuple(gradients)
 
 

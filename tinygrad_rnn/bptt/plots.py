@@ -27,33 +27,37 @@ def log_curves(curves: Mapping[str, tuple[Any, Any]], xlabel: str, ylabel: str, 
                 zero, np.zeros(len(zero)), "x", color=colour, ms=5, transform=ax.get_xaxis_transform(), clip_on=False
             )
     ax.set_yscale("log")
+    _whole_numbers(ax.xaxis)
     ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.grid(alpha=0.25)
     ax.legend(frameon=False)
     return ax
 
 
-def heat_map(norms: np.ndarray, columns: Any, rows: Any, xlabel: str, ylabel: str, label: str, ax: Any = None) -> Any:
+def heat_map(
+    norms: np.ndarray, columns: list[int], rows: list[int], xlabel: str, ylabel: str, label: str, ax: Any = None
+) -> Any:
     """A table of norms on a logarithmic colour scale; what is missing (nan) stays grey, what is exactly 0 white."""
+    ax = ax or new_axes(figsize=(6, 5))
     from matplotlib.colors import LogNorm
 
-    ax = ax or new_axes(figsize=(6, 5))
+    cells = np.full((rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1), np.nan)
+    cells[np.ix_(np.array(rows) - rows[0], np.array(columns) - columns[0])] = norms
+    positive = cells[cells > 0]
+    top = positive.max() if positive.size else 1.0
+    bottom = max(positive.min(), top * 1e-12) if positive.size else 0.1
+    where: dict[str, Any] = {"extent": (columns[0] - 0.5, columns[-1] + 0.5, rows[-1] + 0.5, rows[0] - 0.5)}
+    where |= {"aspect": "auto", "interpolation": "nearest"}
     ax.set_facecolor("#DDDDDD")
-    positive = norms[norms > 0]
-    top = positive.max(initial=1e-300)
-    bottom = max(positive.min(initial=top), top * 1e-12)
-    extent = (columns[0] - 0.5, columns[-1] + 0.5, rows[-1] + 0.5, rows[0] - 0.5)
-    zero = np.where(norms == 0, 0.0, np.nan)
-    ax.imshow(zero, cmap="gray", vmin=-1, vmax=0, extent=extent, aspect="auto", interpolation="nearest")
-    shown = np.where(norms > 0, np.maximum(norms, bottom), np.nan)
-    image = ax.imshow(
-        shown,
-        cmap="viridis",
-        norm=LogNorm(bottom, top if top > bottom else bottom * 10),
-        extent=extent,
-        aspect="auto",
-        interpolation="nearest",
-    )
+    ax.imshow(np.where(cells == 0, 0.0, np.nan), cmap="gray", vmin=-1, vmax=0, **where)
+    scale = LogNorm(bottom, max(top, bottom * 10), clip=True)
+    image = ax.imshow(np.where(cells > 0, cells, np.nan), cmap="viridis", norm=scale, **where)
     ax.figure.colorbar(image, ax=ax, label=label)
+    _whole_numbers(ax.xaxis)
+    _whole_numbers(ax.yaxis)
     ax.set(xlabel=xlabel, ylabel=ylabel)
     return ax
+
+
+def _whole_numbers(axis: Any) -> None:
+    axis.get_major_locator().set_params(integer=True)

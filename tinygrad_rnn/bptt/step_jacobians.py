@@ -161,21 +161,27 @@ def jacobians(loss: Tensor, layer: str | None = None, batch_axis: int | None = 0
     slices, n = {}, 0
     for name, layout in layouts.items():
         slices[name], n = slice(n, n + layout.size), n + layout.size
-    batch = next(iter(layouts.values())).batch
+    sizes = {layout.batch for layout in layouts.values()}
+    if len(sizes) > 1:
+        shapes = ", ".join(f"{name} {layout.shape}" for name, layout in layouts.items())
+        raise ValueError(f"jacobians(): the parts of the state have several batch sizes on axis {batch_axis}: {shapes}")
+    batch = sizes.pop()
     matrices = np.zeros((len(known) - 1, batch, n, n))
-    for matrix, before, after in zip(matrices, known, known[1:], strict=False):
-        inputs = {name: x for name, tensors in run.states.items() if (x := tensors[before]) is not None}
-        for name, tensors in run.states.items():
-            y, layout = tensors[after], layouts[name]
-            if y is None:
-                continue
-            if before == known[0]:
-                _check_apart(y, inputs, layouts, layout)
-            for i in range(layout.size):
-                rows = np.zeros((layout.batch, layout.size))
-                rows[:, i] = 1
-                for other, g in _back_one_step(y, layout.array(rows), inputs).items():
+    befores = [{name: x for name, tensors in run.states.items() if (x := tensors[k]) is not None} for k in known]
+    for name, layout in layouts.items():
+        ys = [run.states[name][k] for k in known[1:]]
+        steps = [(matrix, before, y) for matrix, before, y in zip(matrices, befores, ys, strict=False) if y is not None]
+        steps.reverse()
+        if steps:
+            _check_apart(steps[0][2], steps[0][1], layouts, layout)
+        for i in range(layout.size):
+            rows = np.zeros((layout.batch, layout.size))
+            rows[:, i] = 1
+            start = layout.array(rows)
+            for matrix, before, y in steps:  # from the last to the first, as a backward pass goes
+                for other, g in _back_one_step(y, start, before).items():
                     matrix[:, slices[name].start + i, slices[other]] = layouts[other].rows(g)
+    for matrix, after in zip(matrices, known[1:], strict=True):
         ended = run.unused(after)
         if ended is not None and len(ended) == batch:
             matrix[ended] = np.eye(n)

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from ..nn.module import Module
     from .parts import Cell, Edge, Node
     from .picture import Picture
+    from .ribbon import Ribbon
     from .tile import Drawn
+
+STRIP_WIDTH = 1044.0  # a thousand columns and the numbers at their left
 
 
 class Drawing:
@@ -34,11 +37,16 @@ class Drawing:
     """
 
     def __init__(self, picture: Picture, theme: str = "light", grads: bool = False, values: bool = False) -> None:
+        from .flow import Flow
+        from .overlay import Overlay
         from .theme import check
 
         self.picture = picture
         self.theme = check(theme)
         self._grads, self._values = grads, values
+        self.flow = Flow(picture.reading) if grads else None
+        self.overlay = Overlay(picture, self.flow) if self.flow is not None else None
+        _ = self.figures  # now: a backward pass will free the records they are read from
 
     @property
     def level(self) -> str:
@@ -63,7 +71,7 @@ class Drawing:
     @cached_property
     def edges(self) -> list[Edge]:
         """Every edge that is drawn, as ids of nodes."""
-        return list(self.picture.edges())
+        return list(self.picture.edges(self.overlay))
 
     @cached_property
     def figures(self) -> dict[str, tuple[str, ...]]:
@@ -84,6 +92,8 @@ class Drawing:
                     lines.append("∇ none" if g is None else "∇ " + figure(g) if record.op.outputs == 1 else "")
                 found[cell.id_of(k)] = tuple(lines)
             found.update(self._source_figures(cell, gradients))
+            if cell.column.hidden is not None and self.overlay is not None:
+                found[cell.id_of(0)] = self.overlay.range_of(cell)
         return found
 
     def _source_figures(self, cell: Cell, gradients: dict[Any, Any]) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -107,11 +117,23 @@ class Drawing:
 
         return draw(self.picture)
 
+    @cached_property
+    def ribbon(self) -> Ribbon | None:
+        """The gradient of every step, where not every step is drawn with its own."""
+        from .overlay import FULL
+        from .ribbon import Ribbon
+
+        if self.overlay is None or not (self.hidden or len(self.steps) > FULL or self.level == "strip"):
+            return None
+        alone = self.level == "strip"
+        width = STRIP_WIDTH if alone else max(self.drawn.width, 430.0)
+        return Ribbon(self.picture.reading, self.overlay, self.steps, width, 90.0 if alone else 34.0)
+
     def svg(self) -> str:
         """The picture as the text of an SVG file; needs no other program."""
         from .svg import write
 
-        return write(self.drawn, self.theme, self.figures)
+        return write(self.drawn, self.theme, self.figures, self.overlay, self.ribbon)
 
     def dot(self) -> str:
         """The picture as text for Graphviz: ``dot -Tpdf``. One cluster a time step, time to the right."""
@@ -193,11 +215,9 @@ def draw(
         ) from error
     if grads and not root.requires_grad:
         raise GraphError("draw(grads=True) of a tensor that needs no gradient: there are none to show")
-    picture = Picture(Reading(tape, names), level, steps, extra=bool(grads) + bool(values))
+    picture = Picture(Reading(tape, names), level, steps, bool(values), bool(grads))
     if values:
         picture.notes.append("a number is the value of a result, ‖·‖ its norm")
     if grads:
         picture.notes.append("∇ is the gradient of the root with respect to a result, ‖·‖ its norm")
-    drawing = Drawing(picture, theme, grads, values)
-    _ = drawing.figures  # now: a backward pass will free the records they are read from
-    return drawing
+    return Drawing(picture, theme, grads, values)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from .overlay import Overlay
 from .picture import Picture
 from .reading import MARK
+from .strokes import scale_legend
 from .template import ROUND, layer_title, shape_text
 from .text import escape, line_width, pieces
 
@@ -29,8 +31,8 @@ WORDS = {
 class Legend:
     """The words that go with a picture."""
 
-    def __init__(self, picture: Picture) -> None:
-        self.picture = picture
+    def __init__(self, picture: Picture, overlay: Overlay | None = None) -> None:
+        self.picture, self.overlay = picture, overlay
         kinds = {box.kind for cell in picture.cells.values() for box in cell.template.boxes}
         self.kinds = [kind for kind in WORDS if kind in kinds]
         if "ref" in kinds and not picture.rows:
@@ -69,6 +71,10 @@ class Legend:
         if not picture.rows and len(picture.reading.tape) > MANY:
             facts.append("no time steps are tagged: tg.nn.unroll and tg.scope tag them, and time then goes right")
         facts += picture.notes
+        if self.overlay is not None and self.overlay.largest is not None:
+            layer, t, a = self.overlay.largest
+            at = f"at t = {t}" + (f" of {layer_title(layer)}" if len(picture.reading.layers) > 1 else "")
+            facts.append(f"largest gradient of a state: {a} {at}")
         return facts
 
     def _rows(self) -> list[str]:
@@ -120,6 +126,10 @@ class Legend:
             out.append(_sample(p, kind, x, y) + _text(p, words, x + 34, y + 4))
             x += need
         y += LINE if items else 0
+        if self.overlay is not None:
+            scale, height = scale_legend(p, self.overlay.scale, self.overlay.kinds, width)
+            out.append(f'<g transform="translate(0 {y:.0f})">{scale}</g>')
+            y += height
         for text in self.texts:
             for line in wrap(text, width):
                 out.append(_text(p, line, 0.0, y + 4))

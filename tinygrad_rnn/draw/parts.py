@@ -6,13 +6,18 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ..tape import Record, Step
+from .flow import Amount
 from .reading import MARK
 from .template import Template
 
 
+Use = tuple[Record, int]
+"""One input of one record: where a result is used."""
+
+
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A node of the picture: `kind` is op, state, cell, ref, leaf, entry, input, loss, cut or fold."""
+    """A node of the picture: `kind` is op, state, cell, ref, leaf, entry, input, loss, cut, past, loop or fold."""
 
     id: str
     kind: str
@@ -27,12 +32,16 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """An edge: `kind` is forward, state (from step to step), gather (a step into an output sequence) or cut."""
+    """An edge: `kind` is forward, state (from step to step), gather (a step into an output sequence) or cut.
+
+    gradient  with ``grads=True`` how much gradient goes back along it; None where nothing needs any
+    """
 
     source: str
     target: str
     kind: str = "forward"
     name: str = ""
+    gradient: Amount | None = None
 
 
 class Column(NamedTuple):
@@ -45,7 +54,11 @@ class Column(NamedTuple):
 
 @dataclass(eq=False, slots=True)
 class Cell:
-    """A template at a place, with its step number. `row` is None where a cell spans all rows."""
+    """A template at a place, with its step number. `row` is None where a cell spans all rows.
+
+    records  what the first boxes stand for, one each
+    members  what the template was made of, and its links speak of by number
+    """
 
     template: Template
     column: Column
@@ -55,6 +68,7 @@ class Cell:
     layer: str | None = None
     back: bool = False  # time runs to the left
     records: list[Record] = field(default_factory=list)
+    members: list[Record] = field(default_factory=list)
 
     def id_of(self, box: int) -> str:
         return f"{self.prefix}_{self.template.boxes[box].key}"
@@ -64,7 +78,7 @@ class Cell:
 
 
 class Join(NamedTuple):
-    """An edge between two cells: from a port of a box to an entry of a template."""
+    """An edge between two cells: from a port of a box to an entry of a template; the inputs of records it stands for."""
 
     source: Cell
     box: int
@@ -73,3 +87,4 @@ class Join(NamedTuple):
     entry: tuple[int, int]
     kind: str
     name: str
+    uses: list[Use]

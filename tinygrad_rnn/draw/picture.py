@@ -7,13 +7,13 @@ there are columns for initial states, for cuts, for folded steps, and for what w
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import DrawError
 from ..tape import Record, Step
 from ..tensor import Tensor
 from .fold import choose, default_level
-from .parts import Cell, Column, Edge, Join, Node
+from .parts import Cell, Column, Edge, Join, Node, Use
 from .reading import Reading, whole
 from .sources import Origin, Sources
 from .template import (
@@ -27,6 +27,9 @@ from .template import (
     shape_text,
 )
 
+if TYPE_CHECKING:
+    from .overlay import Overlay
+
 PHASES = {"cut": -3, "setup": -2, "init": -1, "step": 0, "fold": 0, "init_back": 1, "cut_back": 2, "head": 3}
 """Where a column stands among those of one time step: a cut before it, the loss after it."""
 
@@ -38,7 +41,9 @@ MANY = 1000  # an output of a step drawn as one box is port record * MANY + outp
 class Picture:
     """What is to be drawn of a tape."""
 
-    def __init__(self, reading: Reading, level: str | None = None, steps: Any = None, extra: int = 0) -> None:
+    def __init__(
+        self, reading: Reading, level: str | None = None, steps: Any = None, values: bool = False, grads: bool = False
+    ) -> None:
         self.reading = reading
         self.level = level or (default_level(reading) if reading.times else "op")
         if self.level not in ("op", "cell"):
@@ -46,9 +51,10 @@ class Picture:
         self.steps, self.notes = choose(reading, self.level, steps) if reading.times else ([], [])
         self.rows = list(reading.layers)
         self.cells: dict[tuple[Any, ...], Cell] = {}
-        self.joins: dict[tuple[Any, ...], Join] = {}
+        self.joins: dict[Any, Join] = {}
         self.sources = Sources(reading)
-        self._extra = extra
+        self._extra = values + grads  # lines of a box
+        self._grads = grads
         self._templates: dict[Any, Template] = {}
         self._losses = reading.losses()
         self._details: dict[Any, str] = {}
@@ -70,21 +76,23 @@ class Picture:
                 lines = tuple(map(cell.text, box.lines))
                 yield Node(cell.id_of(k), box.kind, lines, cell.step, cell.text(box.title))
 
-    def edges(self) -> Iterator[Edge]:
+    def edges(self, overlay: Overlay | None = None) -> Iterator[Edge]:
         """Every edge, first those inside cells."""
         for cell in self.cells.values():
             boxes = cell.template.boxes
             for link in cell.template.links:
                 kind = "cut" if boxes[link.target].kind == "cut" else "forward"
-                yield Edge(cell.id_of(link.source), cell.id_of(link.target), kind)
+                a = None if overlay is None else overlay.on_link(cell, link)
+                yield Edge(cell.id_of(link.source), cell.id_of(link.target), kind, gradient=a)
         for join in self.joins.values():
             target = join.target.template.entries[join.entry]
-            yield Edge(join.source.id_of(join.box), join.target.id_of(target), join.kind, join.name)
+            a = None if overlay is None else overlay.on_join(join)
+            yield Edge(join.source.id_of(join.box), join.target.id_of(target), join.kind, join.name, a)
 
     # ---------------------------------------------------------------- cells
 
     def _build(self) -> None:
-        waiting: list[tuple[Cell, tuple[int, int], Origin]] = []
+        waiting: list[tuple[Cell, tuple[int, int], Origin, Use]] = []
         for step, records in self.reading.steps.items():
             assert step.t is not None
             if step.t not in self._folds:
@@ -94,8 +102,8 @@ class Picture:
         waiting += self._add_loose(waiting)
         if not self.cells:
             self._add_leaf(self.reading.tape.root)
-        for cell, entry, origin in waiting:
-            self._connect(cell, entry, origin)
+        for item in waiting:
+            self._connect(*item)
 
     def _find_folds(self) -> dict[int, tuple[int, int]]:
         """For each hidden step, the range of hidden steps that it lies in."""
@@ -111,7 +119,7 @@ class Picture:
         return folds
 
     def _add_step(self, step: Step, records: list[Record]) -> list[Any]:
-        rows, outside = self._described([self.sources.of_step(step, k, r) for k, r in enumerate(records)])
+        rows, outside = self._described(records, [self.sources.of_step(step, k, r) for k, r in enumerate(records)])
         key = (step.layer, tuple(map(self._signature, records)), rows)
         template = self._templates.get(key)
         if template is None:
@@ -122,6 +130,7 @@ class Picture:
         column, prefix = Column("step", step.t or 0), self._prefix(f"t{step.t}", step.layer)
         cell = Cell(template, column, self._row(step.layer), prefix)
         cell.step, cell.layer, cell.back, cell.records = step, step.layer, self.reading.reverse[step.layer], records
+        cell.members = records
         self.cells["step", step] = cell
         return [(cell, *rest) for rest in outside]
 
@@ -129,14 +138,16 @@ class Picture:
         """The folded steps of a layer as one box; what enters it is what enters the first of them."""
         assert step.t is not None
         first, last = self._folds[step.t]
-        _, outside = self._described([self.sources.of_step(step, k, r) for k, r in enumerate(records)])
+        _, outside = self._described(records, [self.sources.of_step(step, k, r) for k, r in enumerate(records)])
         count = sum(Step(step.layer, t) in self.reading.steps for t in range(first, last + 1))
         span = f"t = {first} … {last}" if first != last else f"t = {first}"
+        ops = sum(len(self.reading.steps.get(Step(step.layer, t), ())) for t in range(first, last + 1))
         template = Template(folded=True)
         cuts = sum(first <= t <= last for _, t in self.reading.cuts)
         inside = [f"{cuts} cut{'s' * (cuts != 1)} inside"] if cuts else []
-        lines = ("· · ·", f"{count} step{'s' * (count != 1)}", "not shown", span, *inside)
-        template.add("fold", "fold", lines, f"{count} steps of {step.layer} are not shown: {span}")
+        lines = (f"{count} step{'s' * (count != 1)}", "not shown", span, f"{ops} ops", *inside)
+        words = f"{count} steps of {step.layer} are not shown: {span}"
+        template.add("fold", "fold", lines, words, 2 * self._grads)
         column = Column("fold", first, (first, last))
         cell = Cell(template, column, self._row(step.layer), self._prefix(f"t{first}to{last}", step.layer))
         cell.layer, cell.back = step.layer, self.reading.reverse[step.layer]
@@ -164,14 +175,14 @@ class Picture:
             self._details[op] = op.name if taken else repr(op)
         return self._details[op], names, tuple(v.shape for v in values), record in self._losses
 
-    def _described(self, found: list[Any]) -> tuple[Rows, list[tuple[tuple[int, int], Origin]]]:
-        """The sources of each record, and what enters from outside at which place."""
+    def _described(self, records: list[Record], found: list[Any]) -> tuple[Rows, list[tuple[Any, Origin, Use]]]:
+        """The sources of each record; and what enters from outside, at which place, and for which input of which."""
         outside = []
         for k, row in enumerate(found):
             for i, (source, origin) in enumerate(row):
                 if origin is not None:
                     entry = (-1, source.number) if source.kind == "cut" else (k, 0 if origin.kind == "gather" else i)
-                    outside.append((entry, origin))
+                    outside.append((entry, origin, (records[k], i)))
         return tuple(tuple(source for source, _ in row) for row in found), outside
 
     def _add_loose(self, waiting: list[Any]) -> list[Any]:
@@ -183,7 +194,9 @@ class Picture:
                 groups.setdefault(column, []).append(record)
             else:
                 hidden.append(record)
-        outside = [(self._fold_of(r), (-4, 0), Origin("forward", x)) for r in hidden for x in self._loose_inputs(r)]
+        inside = [(r, i, x) for r in hidden for i, x in enumerate(r.inputs or ()) if x is not None]
+        loose = [(r, i, x) for r, i, x in inside if x.record in self.reading.after]
+        outside = [(self._fold_of(r), (-4, 0), Origin("forward", x), (r, i)) for r, i, x in loose]
         early = any(column.kind == "head" and column.t < self.reading.times[-1] for column in groups)
         if early:  # losses of windows or of steps stand above their step, so that they are not in the way of the states
             self.rows.append("loss")
@@ -195,7 +208,7 @@ class Picture:
                     "picture can fold it; the layers of tg.nn do this. Or draw a smaller part of the graph"
                 )
             places = {record: k for k, record in enumerate(records)}
-            rows, entering = self._described([self.sources.of_loose(record, places) for record in records])
+            rows, entering = self._described(records, [self.sources.of_loose(record, places) for record in records])
             if self.level == "cell" and column.kind != "plain":
                 ends = [k for record, k in places.items() if record in self._ends]
                 template = group_template(self.reading, records, rows, self._losses, self._extra, ends)
@@ -203,16 +216,13 @@ class Picture:
             else:
                 template = op_template(self.reading, records, rows, self._losses, self._extra)
             names = {"setup": f"before{column.t}", "head": f"after{column.t}", "plain": "n"}
-            cell = Cell(template, column, None, names[column.kind], records=list(places))
+            cell = Cell(template, column, None, names[column.kind], records=list(places), members=records)
             if early and column.kind == "head":
                 cell.column, cell.row = Column("step", column.t), len(self.rows) - 1
             self.cells[tuple(column)] = cell
             self._places.update((record, (cell, k)) for record, k in places.items())
             outside += [(cell, *rest) for rest in entering]
         return outside
-
-    def _loose_inputs(self, record: Record) -> list[Tensor]:
-        return [x for x in record.inputs or () if x is not None and x.record in self.reading.after]
 
     def _fold_of(self, record: Record) -> Cell:
         """The folded steps in which a loose record is hidden."""
@@ -223,7 +233,7 @@ class Picture:
         """Which loose records have to be drawn, and in which column."""
         reading = self.reading
         wanted: dict[Record, int] = {}  # the earliest step that needs it
-        requests = [(cell.column.t, origin.x.record) for cell, _, origin in waiting] + self.sources.wanted
+        requests = [(cell.column.t, origin.x.record) for cell, _, origin, _ in waiting] + self.sources.wanted
         for t, record in requests:
             if record is not None and record in reading.after:
                 wanted[record] = min(t, wanted.get(record, t))
@@ -262,19 +272,19 @@ class Picture:
 
     # ---------------------------------------------------------------- edges between cells
 
-    def _connect(self, cell: Cell, entry: tuple[int, int], origin: Origin) -> None:
+    def _connect(self, cell: Cell, entry: tuple[int, int], origin: Origin, use: Use) -> None:
         kind, x, role = origin
         if kind in ("init", "cut") or (x.record is None and kind != "past"):
-            start = self._constant(cell, kind, x, role or "x", entry)
-            self._join(start, cell, entry, "cut" if kind == "cut" else "state", role)
+            start = self._constant(cell, kind, x, role or "x", entry, use)
+            self._join(start, cell, entry, "cut" if kind == "cut" else "state", role, use)
         elif kind == "past":
             assert x.cut is not None
-            self._join(self._made_by(x.cut.record(), x.cut.output), cell, entry, "cut", "")
+            self._join(self._made_by(x.cut.record(), x.cut.output), cell, entry, "cut", "", use)
         else:
             name = self.reading.output_name(x.record, x.output) or ""  # type: ignore[arg-type]
-            self._join(self._made_by(x.record, x.output), cell, entry, kind, name)
+            self._join(self._made_by(x.record, x.output), cell, entry, kind, name, use)
 
-    def _join(self, start: Any, cell: Cell, entry: tuple[int, int], kind: str, name: str) -> None:
+    def _join(self, start: Any, cell: Cell, entry: tuple[int, int], kind: str, name: str, use: Use) -> None:
         if start is None or start[0] is cell:
             return
         if cell.template.folded and cell.layer is not None:
@@ -283,7 +293,8 @@ class Picture:
             entry = (-2, sign * (feed[0] * MANY + feed[1])) if feed else entry
             cell.template.entries.setdefault(entry, 0)
         source, box, port = start
-        self.joins.setdefault((source, box, port, cell, entry), Join(source, box, port, cell, entry, kind, name))
+        key = (source, box, port, cell, entry)
+        self.joins.setdefault(key, Join(*key, kind, name, [])).uses.append(use)
 
     def _made_by(self, record: Record | None, output: int) -> tuple[Cell, int, int] | None:
         """The cell, box and port where an output is drawn; None where it is not."""
@@ -301,7 +312,9 @@ class Picture:
             return self._fold_of(record), 0, -1
         return None
 
-    def _constant(self, cell: Cell, kind: str, x: Tensor, role: str, entry: tuple[int, int]) -> tuple[Cell, int, int]:
+    def _constant(
+        self, cell: Cell, kind: str, x: Tensor, role: str, entry: tuple[int, int], use: Use
+    ) -> tuple[Cell, int, int]:
         """An initial or severed state, in a column before the step that takes it; after it, where time runs left."""
         t = cell.column.t
         back = "_back" if cell.back else ""
@@ -334,7 +347,7 @@ class Picture:
         box, out = (0, port) if self.level == "cell" else (port, 0)
         if kind == "cut":
             found.template.entries[0, port] = box
-            self._join(self._past_of(x, cell, entry, role), found, (0, port), "cut", role)
+            self._join(self._past_of(x, cell, entry, role), found, (0, port), "cut", role, use)
         return found, box, out
 
     def _past_of(self, x: Tensor, cell: Cell, entry: tuple[int, int], role: str) -> tuple[Cell, int, int] | None:

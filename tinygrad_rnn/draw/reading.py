@@ -39,6 +39,11 @@ class Series(NamedTuple):
     sources: tuple[Any, ...]
     shared: tuple[Tensor, ...]
 
+    @property
+    def drawn(self) -> tuple[Any, ...]:
+        """What an entry of it is drawn as made of, in this order."""
+        return (*self.sources, *self.shared)
+
 
 class Reading:
     """A tape sorted into time steps."""
@@ -115,6 +120,22 @@ class Reading:
                                 self.taken_apart[key] = x
                         if x.cut is not None and x.cut.step is not None and x.cut.step.t is not None:
                             self.cuts.add((x.cut.step.t, step.t))  # type: ignore[arg-type]
+
+    @cached_property
+    def results(self) -> dict[Step, tuple[Record, int]]:
+        """What each step is for, as a record and its output: the last one called h, else its last state, else its end."""
+        named: dict[Step, tuple[Record, int]] = {}
+        for (record, output), name in self.tape.names.items():
+            if name == "h" and record in self.where:
+                step = self.where[record][0]
+                if step not in named or named[step][0].seq < record.seq:
+                    named[step] = record, output
+        for step, records in self.steps.items():
+            if step not in named:
+                last = (len(records) - 1, 0)
+                k, output = max((slot for slot in self.states[step.layer] if slot[0] < len(records)), default=last)
+                named[step] = records[k], output
+        return named
 
     # ---------------------------------------------------------------- names
 
@@ -215,14 +236,14 @@ class Reading:
         key = x.record or x
         if key not in self._all_series:
             found: dict[Any, Series] = {}
-            for record in self._chain(x, x.shape[0]):
+            for record in self.chain(x):
                 found[record] = self._combined(record, found, x.shape[0])
             self._all_series[key] = found.get(x.record) or self._source(x)
         return self._all_series[key]
 
-    def _chain(self, x: Tensor, T: int) -> list[Record]:
-        """The records behind x that work entry by entry, oldest first."""
-        chain, stack = set(), [x]
+    def chain(self, x: Tensor) -> list[Record]:
+        """The records behind the sequence x that work entry by entry, oldest first."""
+        chain, stack, T = set(), [x], x.shape[0]
         while stack:
             made = stack.pop().record
             if made is not None and made not in chain and made not in self.where and entrywise(made, T):

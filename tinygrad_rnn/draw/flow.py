@@ -72,6 +72,14 @@ class Axis:
         self.top = math.ceil(math.log10(max(norms)) - 1e-9)
         self.low = max(min(math.floor(math.log10(min(norms))), self.top - 1), self.top - DECADES)
 
+    @classmethod
+    def around(cls, axes: Sequence[Axis]) -> Axis:
+        """One axis that holds several, as far as twelve decades reach."""
+        axis = cls(())
+        axis.top = max(a.top for a in axes)
+        axis.low = max(min(a.low for a in axes), axis.top - DECADES)
+        return axis
+
     def height(self, a: Amount) -> float:
         """The place on the axis: 1 at its top, 0 at its foot."""
         return max(0.0, min(1.0, (math.log10(a.norm) - self.low) / (self.top - self.low)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .flow import DECADES
 from .overlay import Overlay
 from .picture import Picture
 from .reading import MARK
@@ -24,6 +25,7 @@ WORDS = {
     "entry": "entry of a sequence computed elsewhere",
     "loss": "loss or output",
     "cut": "detached: no gradient passes",
+    "loop": "the state of the step before",
     "fold": "steps not shown",
 }
 
@@ -39,7 +41,7 @@ class Legend:
             self.words = {**WORDS, "ref": "parameter"}
         else:
             self.words = WORDS
-        self.title = self._title()
+        self.title = f"{picture.title}: {self._title()}" if picture.title else self._title()
         self.facts = self._facts()
 
     def _title(self) -> str:
@@ -112,6 +114,16 @@ class Legend:
         """The lines below the samples: the weights, and what else is to be said."""
         texts = [f"Weights: {'   '.join(self.shared)}"] if self.shared else []
         return texts + [fact[:1].upper() + fact[1:] for fact in self.facts]
+
+    @property
+    def all_texts(self) -> list[str]:
+        """The same where no samples are drawn: with the scale of gradients in words."""
+        if self.overlay is None:
+            return self.texts
+        top = self.overlay.scale.top
+        scale = f"1e{top} (wide) to 1e{top - DECADES} (thin; dotted below)"
+        marks = "an open circle is exactly 0, a bar not reached, a diamond nan or inf"
+        return [*self.texts, f"Beside an edge: the gradient that goes back along it, its norm from {scale}; {marks}"]
 
     def write(self, p: str, width: float) -> tuple[str, float]:
         """The legend as SVG, and its height."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-from .flow import DECADES, Amount, Axis, Flow, Scale
+from .flow import Amount, Axis, Flow, Scale
 from .layout import Point
 from .parts import Cell, Join
 from .picture import Picture
@@ -32,7 +32,7 @@ class Overlay:
         self.largest = flow.largest
         self._links: dict[tuple[Cell, Link], Amount | None] = {}
         self._joins: dict[Any, Amount | None] = {}
-        if len(picture.steps) <= FULL:
+        if len(picture.steps) <= FULL and picture.level != "layer":
             for cell in picture.cells.values():
                 for link in cell.template.links:
                     self._links[cell, link] = flow.along(uses_of(cell, link))
@@ -62,12 +62,11 @@ class Overlay:
         low, high = (choose(amounts, key=lambda a: a.norm) for choose in (min, max))
         return f"∇ min {low:.2g}", f"∇ max {high:.2g}"
 
-    def share_scale(self, other: Overlay) -> None:
-        """Put both pictures on the scale of the one with the larger gradient."""
-        self.scale = other.scale = max(self.scale, other.scale, key=lambda scale: scale.top)
-        low, top = min(self.axis.low, other.axis.low), max(self.axis.top, other.axis.top)
-        for axis in (self.axis, other.axis):
-            axis.low, axis.top = max(low, top - DECADES), top
+    def share_scale(self, overlays: list[Overlay]) -> None:
+        """Put this picture on the scale that holds the largest gradient of all of them."""
+        self.scale = max((o.scale for o in overlays), key=lambda scale: scale.top)
+        self.axis = Axis.around([o.axis for o in overlays])
+        self.kinds = set().union(*(o.kinds for o in overlays))
 
 
 def uses_of(cell: Cell, link: Link) -> list[tuple[Any, int]]:

@@ -10,7 +10,6 @@ from .flow import Amount
 from .reading import MARK
 from .template import Template
 
-
 Use = tuple[Record, int]
 """One input of one record: where a result is used."""
 
@@ -51,6 +50,11 @@ class Column(NamedTuple):
     t: int
     hidden: tuple[int, int] | None = None
 
+    @property
+    def heading(self) -> str:
+        first, last = self.hidden or (self.t, self.t)
+        return f"t = {first}" if first == last else f"t = {first} … {last}"
+
 
 @dataclass(eq=False, slots=True)
 class Cell:
@@ -69,16 +73,17 @@ class Cell:
     back: bool = False  # time runs to the left
     records: list[Record] = field(default_factory=list)
     members: list[Record] = field(default_factory=list)
+    mark: str = ""  # what stands for the step number, where there is none
 
     def id_of(self, box: int) -> str:
         return f"{self.prefix}_{self.template.boxes[box].key}"
 
     def text(self, line: str) -> str:
-        return line.replace(MARK, str(self.step.t)) if self.step is not None else line
+        return line.replace(MARK, str(self.step.t) if self.step is not None else self.mark)
 
 
 class Join(NamedTuple):
-    """An edge between two cells: from a port of a box to an entry of a template; the inputs of records it stands for."""
+    """An edge between two cells: from a port of a box to an entry of a template, with the inputs that it feeds."""
 
     source: Cell
     box: int

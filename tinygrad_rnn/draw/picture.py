@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import DrawError
 from ..tape import Record, Step
 from ..tensor import Tensor
-from .fold import choose, default_level
+from .fold import LIMIT, choose
 from .parts import Cell, Column, Edge, Join, Node, Use
 from .reading import Reading, whole
 from .sources import Origin, Sources
@@ -28,9 +28,20 @@ from .template import (
 )
 
 if TYPE_CHECKING:
+    from .flow import Flow
     from .overlay import Overlay
 
-PHASES = {"cut": -3, "setup": -2, "init": -1, "step": 0, "fold": 0, "init_back": 1, "cut_back": 2, "head": 3}
+PHASES = {
+    "cut": -3,
+    "setup": -2,
+    "init": -1,
+    "step": 0,
+    "fold": 0,
+    "layer": 0,
+    "init_back": 1,
+    "cut_back": 2,
+    "head": 3,
+}
 """Where a column stands among those of one time step: a cut before it, the loss after it."""
 
 GUARD = 500  # boxes of one cell; beyond that a plain layout is neither fast nor readable
@@ -42,32 +53,39 @@ class Picture:
     """What is to be drawn of a tape."""
 
     def __init__(
-        self, reading: Reading, level: str | None = None, steps: Any = None, values: bool = False, grads: bool = False
+        self, reading: Reading, level: str, steps: Any, values: bool, flow: Flow | None, room: int = LIMIT
     ) -> None:
-        self.reading = reading
-        self.level = level or (default_level(reading) if reading.times else "op")
-        if self.level not in ("op", "cell"):
-            raise DrawError(f'level must be "op" (a node an op) or "cell" (a node a time step), not {level!r}')
-        self.steps, self.notes = choose(reading, self.level, steps) if reading.times else ([], [])
+        self.reading, self.level = reading, level
+        largest = flow.largest[1] if flow is not None and flow.largest is not None else None
+        if level in ("layer", "strip"):
+            self.steps, self.notes = reading.times, list[str]()
+        else:
+            self.steps, self.notes = choose(reading, steps, room, largest) if reading.times else ([], [])
+        self.title = ""
         self.rows = list(reading.layers)
         self.cells: dict[tuple[Any, ...], Cell] = {}
         self.joins: dict[Any, Join] = {}
         self.sources = Sources(reading)
-        self._extra = values + grads  # lines of a box
-        self._grads = grads
+        self._grads = flow is not None
+        self._extra = values + self._grads  # lines of a box
         self._templates: dict[Any, Template] = {}
         self._losses = reading.losses()
         self._details: dict[Any, str] = {}
         self._constants: dict[tuple[Any, ...], list[str]] = {}
         self._folds = self._find_folds()
         self._places: dict[Record, tuple[Cell, int]] = {}  # of the loose records that are drawn
-        self._build()
+        if level == "strip":
+            pass  # the ribbon is all
+        elif level == "layer":
+            self._build_layers()
+        else:
+            self._build()
         self.columns = sorted({c.column for c in self.cells.values()}, key=lambda c: (c.t, PHASES.get(c.kind, 0)))
 
     @property
     def hidden(self) -> list[tuple[int, int]]:
         """The ranges of time steps that are folded, first and last."""
-        return sorted(set(self._folds.values()))
+        return sorted(set(self._folds.values())) if self.level != "layer" else []
 
     def nodes(self) -> Iterator[Node]:
         """Every node, in the order of recording."""
@@ -105,6 +123,30 @@ class Picture:
         for item in waiting:
             self._connect(*item)
 
+    def _build_layers(self) -> None:
+        """One cell a layer: a step that stands for all, its state handed on to itself, and what the first starts from."""
+        times, loops = self.reading.times, []
+        waiting: list[tuple[Cell, tuple[int, int], Origin, Use]] = []
+        self._folds = dict.fromkeys(times[:-1], (times[0], times[-1]))
+        for layer in self.reading.layers:
+            steps = [step for step in self.reading.steps if step.layer == layer]  # in the order of recording
+            first, typical = steps[0], steps[min(1, len(steps) - 1)]
+            entering = self._add_layer(typical, self.reading.steps[typical])
+            cell = self.cells["step", layer]
+            waiting += entering
+            if typical is not first:
+                records = self.reading.steps[first]
+                _, outside = self._described(
+                    records, [self.sources.of_step(first, k, r) for k, r in enumerate(records)]
+                )
+                waiting += [(cell, *rest) for rest in outside if rest[1].kind in ("init", "forward")]
+                loops.append((cell, [rest for _, *rest in entering if rest[1].kind == "state"], len(steps) - 1))
+        waiting += self._add_loose(waiting)
+        for item in waiting:
+            self._connect(*item)
+        for loop in loops:
+            self._add_loop(*loop)
+
     def _find_folds(self) -> dict[int, tuple[int, int]]:
         """For each hidden step, the range of hidden steps that it lies in."""
         folds: dict[int, tuple[int, int]] = {}
@@ -127,12 +169,42 @@ class Picture:
                 raise DrawError(f'{step} has {len(records)} ops, too many to read: draw(root, level="cell") folds them')
             build = op_template if self.level == "op" else cell_template
             template = self._templates[key] = build(self.reading, records, rows, self._losses, self._extra)
-        column, prefix = Column("step", step.t or 0), self._prefix(f"t{step.t}", step.layer)
-        cell = Cell(template, column, self._row(step.layer), prefix)
-        cell.step, cell.layer, cell.back, cell.records = step, step.layer, self.reading.reverse[step.layer], records
-        cell.members = records
+        cell = Cell(
+            template, Column("step", step.t or 0), self._row(step.layer), self._prefix(f"t{step.t}", step.layer)
+        )
+        cell.step, cell.layer, cell.back = step, step.layer, self.reading.reverse[step.layer]
+        cell.records = cell.members = records
         self.cells["step", step] = cell
         return [(cell, *rest) for rest in outside]
+
+    def _add_layer(self, step: Step, records: list[Record]) -> list[Any]:
+        """All steps of a layer as one box, which looks like this one of them."""
+        rows, outside = self._described(records, [self.sources.of_step(step, k, r) for k, r in enumerate(records)])
+        template = cell_template(self.reading, records, rows, self._losses, 0)
+        template.boxes[0].extra = 2 * self._grads
+        times = self.reading.times
+        column = Column("layer", times[0], (times[0], times[-1]))
+        cell = Cell(template, column, self._row(step.layer), self._prefix("all", step.layer), mark="t")
+        cell.layer, cell.back = step.layer, self.reading.reverse[step.layer]
+        self.cells["step", step.layer] = cell
+        return [(cell, *rest) for rest in outside]
+
+    def _add_loop(self, cell: Cell, states: list[Any], times: int) -> None:
+        """The state of the step before as a box of its own, into which the state of the cell goes back."""
+        before = self._beside(cell, "init")
+        box = len(before.template.boxes)
+        names = dict.fromkeys(self.reading.output_name(x.record, x.output) or "s" for _, (_, x, _), _ in states)
+        cuts = [str(t) for _, t in sorted(self.reading.cuts)]
+        places = f"✂ detach before t = {', '.join(cuts)}" if len(cuts) < 4 else f"✂ {len(cuts)} times detached"
+        lines = (f"× {times}", f"{' '.join(names)} of t {'+' if cell.back else '−'} 1", *([places] if cuts else []))
+        before.template.add("loop", "loop", lines, f"{', '.join(names)}, handed on {times} times")
+        for entry, (_, x, _), use in states:
+            name = self.reading.output_name(x.record, x.output) or "s"
+            port = MANY + list(names).index(name)
+            before.template.entries[0, port] = box
+            made = self.reading.where[x.record][1] * MANY + x.output
+            self._join((cell, 0, made), before, (0, port), "state", name, use)
+            self._join((before, box, port), cell, entry, "state", name, use)
 
     def _add_fold(self, step: Step, records: list[Record]) -> list[Any]:
         """The folded steps of a layer as one box; what enters it is what enters the first of them."""
@@ -190,7 +262,7 @@ class Picture:
         groups: dict[Column, list[Record]] = {}
         hidden: list[Record] = []
         for record, column in sorted(self._loose_columns(waiting).items(), key=lambda item: item[0].seq):
-            if column.t not in self._folds:
+            if column.t not in self._folds or (self.level == "layer" and column.kind == "setup"):
                 groups.setdefault(column, []).append(record)
             else:
                 hidden.append(record)
@@ -209,7 +281,7 @@ class Picture:
                 )
             places = {record: k for k, record in enumerate(records)}
             rows, entering = self._described(records, [self.sources.of_loose(record, places) for record in records])
-            if self.level == "cell" and column.kind != "plain":
+            if self.level != "op" and column.kind != "plain":
                 ends = [k for record, k in places.items() if record in self._ends]
                 template = group_template(self.reading, records, rows, self._losses, self._extra, ends)
                 places = {records[end]: box for box, end in enumerate(ends)}
@@ -226,6 +298,8 @@ class Picture:
 
     def _fold_of(self, record: Record) -> Cell:
         """The folded steps in which a loose record is hidden."""
+        if self.level == "layer":
+            return self.cells["step", self.reading.layers[-1]]
         first = self._folds[self.reading.after[record] or 0][0]
         return next(self.cells["fold", layer, first] for layer in self.rows if ("fold", layer, first) in self.cells)
 
@@ -302,6 +376,8 @@ class Picture:
             return None
         if record in self.reading.where:
             step, k = self.reading.where[record]
+            if self.level == "layer":
+                return self.cells["step", step.layer], 0, k * MANY + output
             if step.t in self._folds:
                 return self.cells["fold", step.layer, self._folds[step.t][0]], 0, k * MANY + output
             cell = self.cells["step", step]
@@ -316,39 +392,47 @@ class Picture:
         self, cell: Cell, kind: str, x: Tensor, role: str, entry: tuple[int, int], use: Use
     ) -> tuple[Cell, int, int]:
         """An initial or severed state, in a column before the step that takes it; after it, where time runs left."""
-        t = cell.column.t
-        back = "_back" if cell.back else ""
-        column = Column(("cut" if kind == "cut" else "init") + back, t)
-        layer = cell.layer or self.reading.layers[0]
-        before = t + 1 if cell.back else t - 1
-        key = (*column, layer)
-        if key not in self.cells:
-            start = f"cut{t}" if kind == "cut" else f"init{t}" if before in self.reading.times else f"t{before}"
-            prefix = self._prefix(start, layer)
-            self.cells[key] = Cell(Template(), column, self._row(layer), prefix, layer=layer, back=cell.back)
-        found = self.cells[key]
+        found = self._beside(cell, "cut" if kind == "cut" else "init")
+        key, before = (*found.column, found.layer), self._before(cell)
         given = x.name if x.name and "_" in x.name else None
         name = self.reading.given.get(x) or given or f"{role}_{before}"
         names = self._constants.setdefault(key, [])
         if name in names:
             port = names.index(name)
-            return (found, 0, port) if self.level == "cell" else (found, port, 0)
+            return (found, port, 0) if self.level == "op" else (found, 0, port)
         port = len(names)
         names.append(name)
         shape = shape_text(x.shape)
         words = "detached: no gradient passes" if kind == "cut" else "initial state"
         mark = "cut" if kind == "cut" else "leaf" if x.requires_grad else "input"
         boxes = found.template.boxes
-        if self.level == "cell" and boxes:  # all states of a layer in one box
+        if self.level != "op" and boxes:  # all states of a layer in one box
             boxes[0] = Box(boxes[0].key, mark, (" ".join(names), shape), f"{', '.join(names)} {shape}: {words}")
         else:
-            label = "state" if self.level == "cell" else role
+            label = role if self.level == "op" else "state"
             found.template.add(label, mark, (name, shape), f"{name} {shape}: {words}")
-        box, out = (0, port) if self.level == "cell" else (port, 0)
+        box, out = (port, 0) if self.level == "op" else (0, port)
         if kind == "cut":
             found.template.entries[0, port] = box
             self._join(self._past_of(x, cell, entry, role), found, (0, port), "cut", role, use)
         return found, box, out
+
+    def _beside(self, cell: Cell, kind: str) -> Cell:
+        """The cell for what a layer starts from, in a column of its own."""
+        t, layer = cell.column.t, cell.layer or self.reading.layers[0]
+        column = Column(kind + "_back" * cell.back, t)
+        key = (*column, layer)
+        if key not in self.cells:
+            before = self._before(cell)
+            start = f"cut{t}" if kind == "cut" else f"init{t}" if before in self.reading.times else f"t{before}"
+            prefix = self._prefix(start, layer)
+            self.cells[key] = Cell(Template(), column, self._row(layer), prefix, layer=layer, back=cell.back)
+        return self.cells[key]
+
+    def _before(self, cell: Cell) -> int:
+        """The step whose state enters a cell."""
+        first, last = cell.column.hidden or (cell.column.t, cell.column.t)
+        return last + 1 if cell.back else first - 1
 
     def _past_of(self, x: Tensor, cell: Cell, entry: tuple[int, int], role: str) -> tuple[Cell, int, int] | None:
         """What a severed state was computed by, if that is part of this graph.

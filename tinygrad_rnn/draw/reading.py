@@ -123,7 +123,7 @@ class Reading:
 
     @cached_property
     def results(self) -> dict[Step, tuple[Record, int]]:
-        """What each step is for, as a record and its output: the last one called h, else its last state, else its end."""
+        """What each step is for, a record and its output: the last one called h, else its last state, else its end."""
         named: dict[Step, tuple[Record, int]] = {}
         for (record, output), name in self.tape.names.items():
             if name == "h" and record in self.where:

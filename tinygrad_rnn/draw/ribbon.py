@@ -102,6 +102,16 @@ class Ribbon:
         between = [t for t in self.times if t % step == 0 and close < t - first and close < last - t]
         return [(self.x(t) + self.px / 2, t) for t in dict.fromkeys((first, *between, last))]
 
+    def words(self, row: Row, title: str) -> str:
+        """What a row shows, and where it is largest."""
+        text = f"‖∂L/∂h‖ of {title} at each of {len(self.times)} steps"
+        if self.per > 1:
+            text += f", the largest of {self.per} in a column"
+        if row.layer in self.tops:
+            _, t, a = self.tops[row.layer]
+            text += f"; ▾ the largest, {a}, at t = {t}"
+        return text
+
     def levels(self) -> list[tuple[float, str]]:
         """(height, number) for the scale at the left."""
         low, top = self.axis.low, self.axis.top

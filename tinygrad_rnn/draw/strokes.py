@@ -107,15 +107,9 @@ def _window(p: str, r: Ribbon) -> str:
 
 def _row(p: str, r: Ribbon, row: Row, title: str) -> str:
     base, left = row.base, r.width - r.px * r.columns
-    name = f"‖∂L/∂h‖ of {title} at each of {len(r.times)} steps"
-    if r.per > 1:
-        name += f", the largest of {r.per} in a column"
-    if row.layer in r.tops:
-        x, t, a = r.tops[row.layer]
-        name += f"; ▾ the largest, {a}, at t = {t}"
     out = [
         f'<g role="img" aria-label="gradient of {title}">',
-        f'<text class="{p}l {p}q" x="{number(left)}" y="{number(base - r.tall - 8)}">{name}</text>',
+        f'<text class="{p}l {p}q" x="{number(left)}" y="{number(base - r.tall - 8)}">{r.words(row, title)}</text>',
         f'<path class="{p}hl" d="M{number(left)} {number(base)}H{number(r.width)}"/>',
     ]
     for height, words in r.levels():

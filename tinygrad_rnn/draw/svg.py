@@ -44,15 +44,17 @@ class Writer:
         self.out: list[str] = []
         self.height = drawn.height
         self.full = len(self.picture.steps) <= FULL
+        self.width = max(drawn.width + 2 * PANEL, 430.0, ribbon.width if ribbon is not None else 0.0)
 
     def flip(self, y: float) -> float:
         """From y upwards to y downwards."""
         return self.height - y
 
-    def text(self) -> str:
+    def text(self, salt: str = "", y: float = 0.0) -> str:
+        """The figure; as one of several, with something that makes its ids its own, and with its place."""
         notes = legend.Legend(self.picture, self.overlay)
         strip = self.ribbon.height + RIBBON_GAP if self.ribbon is not None else 0.0
-        width = max(self.drawn.width + 2 * PANEL, 430.0, self.ribbon.width if self.ribbon is not None else 0.0)
+        width = self.width
         below, bottom = notes.write(self.p, width)
         head = HEAD if self.drawn.tiles else HEAD_ALONE
         foot = MARGIN + head + self.height + PANEL
@@ -76,10 +78,12 @@ class Writer:
             f"{self.strip(width, foot)}"
             f'<g transform="translate({number(MARGIN)} {number(foot + strip + 16)})">{below}</g>'
         )
-        prefix = f"g{zlib.crc32(body.encode()):08x}-"
+        prefix = f"g{zlib.crc32((body + salt).encode()):08x}-"
+        place = f'y="{number(y)}" ' if salt else ""
         size = f'width="{number(total_width)}" height="{number(total_height)}"'
         box = f'viewBox="0 0 {number(total_width)} {number(total_height)}"'
-        start = f'<svg xmlns="http://www.w3.org/2000/svg" {size} {box} role="img" class="{p}fig" '
+        self.size = total_width, total_height
+        start = f'<svg xmlns="http://www.w3.org/2000/svg" {place}{size} {box} role="img" class="{p}fig" '
         return (start + f'aria-labelledby="{p}title {p}desc">' + body + "</svg>\n").replace(p, prefix)
 
     def markers(self) -> str:
@@ -104,15 +108,15 @@ class Writer:
     def panels(self) -> None:
         p = self.p
         for column, x, width in self.drawn.columns:
-            if column.kind == "step":
+            if column.kind in ("step", "layer"):
                 corner = f'x="{number(x - PANEL)}" y="{number(-PANEL)}"'
                 size = f'width="{number(width + 2 * PANEL)}" height="{number(self.height + 2 * PANEL)}"'
                 self.out.append(f'<rect class="{p}panel" {corner} {size} rx="6"/>')
-                self.heading(f"t = {column.t}", x + width / 2)
+                self.heading(column.heading, x + width / 2)
                 if self.overlay is not None and self.overlay.largest_at == column.t:
                     at = f'x="{number(x + width / 2)}" y="{number(-PANEL - 20)}"'
                     self.out.append(f'<text class="{p}s" {at}>largest ∇ ▾</text>')
-        if len(self.drawn.rows) > 1:
+        if len(self.drawn.rows) > 1 and self.drawn.tiles:
             for name, floor, height in self.drawn.rows:
                 y = self.flip(floor + height / 2)
                 turned = f'transform="translate({number(-PANEL - 4)} {number(y)}) rotate(-90)"'
@@ -266,12 +270,14 @@ def _unit(ax: float, ay: float, bx: float, by: float) -> tuple[float, float]:
     return (bx > ax) - (bx < ax), (by > ay) - (by < ay)
 
 
-def write(
-    drawn: Drawn,
-    look: str = "light",
-    extra: dict[str, tuple[str, ...]] | None = None,
-    overlay: Overlay | None = None,
-    ribbon: Ribbon | None = None,
-) -> str:
-    """The SVG of a picture."""
-    return Writer(drawn, theme.check(look), extra or {}, overlay, ribbon).text()
+def beneath(writers: list[Writer]) -> str:
+    """Several figures one below the other, as one."""
+    inner, y, wide = [], 0.0, max(writer.width for writer in writers)
+    for k, writer in enumerate(writers, 1):
+        writer.width = wide
+        inner.append(writer.text(f"figure {k}", y))
+        y += writer.size[1]
+    wide += 2 * MARGIN
+    size = f'width="{number(wide)}" height="{number(y)}"'
+    box = f'viewBox="0 0 {number(wide)} {number(y)}"'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {size} {box} role="group">\n{"".join(inner)}</svg>\n'

@@ -380,7 +380,7 @@ def test_folding_shows_the_ends_and_says_what_it_hides():
     states = {(edge.source, edge.target) for edge in picture.edges if edge.kind == "state"}
     assert {("t4_cell", "t5to97_fold"), ("t5to97_fold", "t98_cell")} <= states
     assert tg.draw(network("LSTM", T=100), level="op").steps == [1, 2, 100]
-    assert tg.draw(network("RNN", T=100), level="op").steps == [1, 2, 99, 100]
+    assert tg.draw(network("RNN", T=100), level="op").steps == [1, 2, 100]
 
 
 def test_few_steps_are_shown_op_by_op():
@@ -675,7 +675,7 @@ def test_a_freed_graph_says_so():
 
 
 def test_wrong_arguments():
-    with pytest.raises(TypeError, match="needs a Tensor, not ndarray"):
+    with pytest.raises(TypeError, match="needs a Tensor.* not ndarray"):
         tg.draw(np.ones(3))
     with pytest.raises(DrawError, match='"op"'):
         tg.draw(network("RNN"), level="loop")

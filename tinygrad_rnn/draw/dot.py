@@ -98,10 +98,26 @@ class _Writer:
         severed = {line.join.target for line in self.drawn.lines if line.join.kind == "cut"}
         for line in self.drawn.lines:
             self.join(line, severed)
+        if not self.pinned:
+            self.in_order([by_column[column] for column in self.picture.columns])
         lowest = self.floor
         if self.pinned and self.drawing.ribbon is not None:
             lowest = self.ribbon(self.drawing.ribbon, self.floor - 24)
         self.lowest = self.footer(lowest)
+
+    def in_order(self, columns: list[list[Cell]]) -> None:
+        """Keep the columns in the order of time: the data of each on one level, joined by edges that are not seen."""
+        firsts = []
+        for cells in columns:
+            boxes = cells[0].template.boxes
+            data = (k for k, box in enumerate(boxes) if box.kind in ROUND)
+            firsts.append(self.p + cells[0].id_of(next(data, 0)))
+        with self.graph.subgraph() as level:
+            level.attr(rank="same")
+            for name in firsts:
+                level.node(name)
+        for a, b in pairwise(firsts):
+            self.graph.edge(a, b, style="invis")
 
     def panel(self, cluster: Any, column: Column, x: float, width: float) -> None:
         """The frame and the heading of a time step."""
@@ -109,7 +125,11 @@ class _Writer:
         if self.overlay is not None and self.overlay.largest_at == column.t and column.kind == "step":
             words += ": largest ∇"
         cluster.attr(
-            label=words, labelloc="t", style="rounded", color=self.colours["line"], bgcolor=self.colours["panel"]
+            label=words,
+            labelloc="t" if self.pinned else "b",
+            style="rounded",
+            color=self.colours["line"],
+            bgcolor=self.colours["panel"],
         )
         if self.pinned:
             low, high = (x - 8, -8.0), (x + width + 8, self.drawn.height + 22)

@@ -123,9 +123,10 @@ class Drawing(Output):
 
         if self.overlay is None or not (self.hidden or len(self.steps) > FULL or self.level in ("layer", "strip")):
             return None
-        alone = self.level == "strip"
-        width = STRIP_WIDTH if alone else max(self.drawn.width, 430.0)
-        return Ribbon(self.picture.reading, self.overlay, self.steps, width, 90.0 if alone else 34.0)
+        reading, overlay = self.picture.reading, self.overlay
+        if self.level == "strip":
+            return Ribbon(reading, overlay, self.steps, STRIP_WIDTH, tall=90.0, widest=4)
+        return Ribbon(reading, overlay, self.steps, max(self.drawn.width, 430.0), tall=34.0, widest=10)
 
     def writer(self) -> Writer:
         """What writes the picture as SVG."""

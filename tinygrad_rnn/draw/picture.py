@@ -124,7 +124,7 @@ class Picture:
             self._connect(*item)
 
     def _build_layers(self) -> None:
-        """One cell a layer: a step that stands for all, its state handed on to itself, and what the first starts from."""
+        """One cell a layer: a step that stands for all, its state handed on to itself, what the first starts from."""
         times, loops = self.reading.times, []
         waiting: list[tuple[Cell, tuple[int, int], Origin, Use]] = []
         self._folds = dict.fromkeys(times[:-1], (times[0], times[-1]))

@@ -13,7 +13,6 @@ from .flow import Amount
 from .overlay import Overlay
 from .reading import Reading
 
-WIDEST = 4  # px of a column, at most
 LABELS = 44.0  # px at the left, for the numbers of the scale
 ROOM = 22.0  # above a row, for its name and what is pointed at
 TICKS = 16.0  # below the rows, for the numbers of steps
@@ -46,12 +45,14 @@ class Ribbon:
     tops   for each layer where the gradient is largest
     """
 
-    def __init__(self, reading: Reading, overlay: Overlay, shown: list[int], width: float, tall: float) -> None:
+    def __init__(
+        self, reading: Reading, overlay: Overlay, shown: list[int], width: float, tall: float, widest: int
+    ) -> None:
         self.times, self.tall, self.scale, self.axis = reading.times, tall, overlay.scale, overlay.axis
         room = max(width - LABELS, 200.0)
         self.per = -(-len(self.times) // int(room))  # steps in a column
         self.columns = -(-len(self.times) // self.per)
-        self.px = min(WIDEST, int(room // self.columns))
+        self.px = min(widest, int(room // self.columns))
         self.place = {t: k // self.per for k, t in enumerate(self.times)}
         self.width = LABELS + self.px * self.columns
         self.rows: list[Row] = []

@@ -24,6 +24,7 @@ MARGIN = 16.0
 HEAD = 62.0  # title, and the headings of columns
 HEAD_ALONE = 30.0  # the title, where there are no columns
 RIBBON_GAP = 10.0
+LEFT = 12.0  # before the pictures of a comparison, for the names of rows
 PANEL = 8.0  # around the cells of a column
 
 CLASSES = {"forward": "e", "state": "es", "gather": "eg", "cut": "ec"}
@@ -59,7 +60,7 @@ class Writer:
         head = HEAD if self.drawn.tiles else HEAD_ALONE
         foot = MARGIN + head + self.height + PANEL
         total_width, total_height = width + 2 * MARGIN, foot + strip + bottom + MARGIN + 6
-        shift = (width - self.drawn.width) / 2
+        shift = PANEL + LEFT if salt else (width - self.drawn.width) / 2
         self.panels()
         self.rules()
         if self.full:
@@ -99,7 +100,7 @@ class Writer:
         if self.ribbon is None:
             return ""
         titles = {layer: escape(layer_title(layer)) for layer in self.picture.reading.layers}
-        x = MARGIN + max(0.0, (width - self.ribbon.width) / 2)
+        x = MARGIN + max(0.0, min(width, self.drawn.width or width) - self.ribbon.width) / 2
         body = strokes.ribbon(self.p, self.ribbon, titles)
         return f'<g transform="translate({number(x)} {number(y)})">{body}</g>'
 

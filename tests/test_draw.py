@@ -675,7 +675,7 @@ def test_a_freed_graph_says_so():
 
 
 def test_wrong_arguments():
-    with pytest.raises(TypeError, match="needs a Tensor.* not ndarray"):
+    with pytest.raises(TypeError, match=r"needs a Tensor.* not ndarray"):
         tg.draw(np.ones(3))
     with pytest.raises(DrawError, match='"op"'):
         tg.draw(network("RNN"), level="loop")

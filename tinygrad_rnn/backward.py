@@ -7,12 +7,12 @@ A record is reached only after everything that was computed from it (it was reco
 gradient waiting for it is complete: all paths have been added up. On an unrolled recurrent network this
 very loop *is* backpropagation through time. There is no recursion: the graph may be a million ops deep.
 
-Tensors appear here only through their attributes `record`, `output`, `requires_grad` and `hooks`.
+Tensors appear here only through their attributes `record`, `output`, `requires_grad` and `hooks`, and `add_grad`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -73,6 +73,7 @@ def sweep(
     retain_graph: bool = False,
     visit: Visitor | None = None,
     hooks: bool = True,
+    fill: bool = False,
     as_tensors: Callable[[Record], tuple[Any, Any]] | None = None,
 ) -> Waiting:
     """Walk down the tape from the outputs; gives what then waits, dL/dx for every leaf x that needs a gradient.
@@ -81,6 +82,7 @@ def sweep(
     since       walk no record older than this sequence number: what they made counts as a leaf
     visit       called with each record and its complete gradient (a tuple for an op of several outputs)
     hooks       whether to call the hooks of results; those of leaves are called by `hooked_leaves`
+    fill        whether to add to the `grad` of results that retain it
     as_tensors  if given, rules see Tensors and are recorded: it gives the output and the inputs of a record as such
     """
     records = reachable(outputs, since)
@@ -97,6 +99,8 @@ def sweep(
             continue
         if hooks and record.hooks is not None:
             g = _hooked(record, g)
+        if fill and record.kept is not None:
+            _fill(record, g)
         if visit is not None:
             visit(record, g)
         if (
@@ -124,38 +128,29 @@ def pull(
     g: Any,
     useful: set[Any] | None = None,
     as_tensors: Callable[[Record], tuple[Any, Any]] | None = None,
-) -> Iterator[tuple[Any, Any]]:
+) -> list[tuple[Any, Any]]:
     """The rule of one record at work: (x, dL/dx) for each input x that needs a gradient, given g = dL/dy."""
     op, arrays = record.op, record.arrays or ()
     y, xs = (record.value, arrays) if as_tensors is None else as_tensors(record)
-    rules, every = op.rules, None
-    if rules and len(rules) != len(arrays):
-        raise _miscounted(op, len(rules), len(arrays))
+    each: Any = op.rules  # a rule an input; or, where there is one for all, what it returned
+    if not (ruled := bool(each)):
+        each = op.vjp(g, y, *xs)
+        if type(each) is not tuple:
+            each = (each,) if each is not None else (None,) * len(arrays)
+    if len(each) != len(arrays):
+        raise _miscounted(op, len(each), len(arrays))
+    pulled = []
     for i, x in enumerate(record.inputs or ()):
         if x is None or not x.requires_grad or (useful is not None and (x.record or x) not in useful):
             continue
-        if rules:
-            part = rules[i](op, g, y, *xs)
-        else:
-            if every is None:
-                every = _one_each(op.vjp(g, y, *xs), record)
-            part = every[i]
+        part = each[i](op, g, y, *xs) if ruled else each[i]
         if part is None:
             continue
         a = arrays[i]
         if getattr(part, "shape", None) != a.shape or part.dtype != a.dtype:
             part = _fitted(part, a, op)
-        yield x, part
-
-
-def _one_each(gradients: Any, record: Record) -> tuple[Any, ...]:
-    """What a rule for all inputs returned, as a tuple with one gradient an input."""
-    count = len(record.arrays or ())
-    if type(gradients) is not tuple:
-        gradients = (gradients,) if gradients is not None else (None,) * count
-    if len(gradients) != count:
-        raise _miscounted(record.op, len(gradients), count)
-    return gradients
+        pulled.append((x, part))
+    return pulled
 
 
 def _miscounted(op: Op, given: int, inputs: int) -> TypeError:
@@ -199,6 +194,14 @@ def _hooked(record: Record, g: Any) -> Any:
     if record.op.outputs == 1:
         return run_hooks(table.get(0), g, record)
     return tuple(run_hooks(table.get(k), part, record) for k, part in enumerate(g))
+
+
+def _fill(record: Record, g: Any) -> None:
+    """Put the gradient of a record into those of its outputs that asked for it."""
+    for k, reference in (record.kept or {}).items():
+        tensor = reference()
+        if tensor is not None:
+            tensor.add_grad(g if record.op.outputs == 1 else g[k])
 
 
 def run_hooks(hooks: list[Callable[[Any], Any]] | None, g: Any, owner: Any) -> Any:

@@ -7,6 +7,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, overload
 
 from ..errors import DrawError, FreedGraphError, GraphError
+from ..expand import Expanded
 from ..listing import Tape, figure
 from ..tensor import Tensor
 from .output import Output
@@ -233,7 +234,7 @@ def _draw(
     if not isinstance(root, Tensor):
         raise TypeError(f"draw() needs Tensors, and {title} is of type {type(root).__name__}")
     try:
-        tape = Tape(root)
+        expanded = Expanded(root)
     except FreedGraphError as error:
         raise DrawError(
             "nothing is left to draw: backward() has freed this graph. Draw before calling backward(), or call "
@@ -242,7 +243,9 @@ def _draw(
     grads = grads or level == "strip"
     if grads and not root.requires_grad:
         raise GraphError("draw() of the gradients of a tensor that needs no gradient: there are none to show")
-    reading = Reading(tape, names)
+    if isinstance(names, Mapping):
+        names = {name: expanded(x) if isinstance(x, Tensor) else x for name, x in names.items()}
+    reading = Reading(Tape(expanded.root), names)
     flow = Flow(reading) if grads else None
     picture = fitted(reading, level, steps, bool(values), flow)
     picture.title = title

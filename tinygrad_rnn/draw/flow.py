@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..backward import pull
-from ..cotangent import ArraySum, Waiting
+from ..cotangent import Lazy, Waiting
 from ..listing import norm
 from ..tape import Record
 from ..tensor import Tensor
@@ -165,7 +165,7 @@ def _handed_on(record: Record, g: Any) -> dict[int, Any]:
     inputs = record.inputs or ()
     for x, part in pull(record, g):
         i = next(i for i, y in enumerate(inputs) if y is x and i not in found)
-        found[i] = ArraySum(part).value()
+        found[i] = part.value() if isinstance(part, Lazy) else part
     for i, x in enumerate(inputs):  # where a rule says None, that means zero
         if x is not None and x.requires_grad:
             found.setdefault(i, np.zeros(x.shape))

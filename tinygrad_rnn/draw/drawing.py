@@ -7,7 +7,6 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, overload
 
 from ..errors import DrawError, FreedGraphError, GraphError
-from ..expand import Expanded
 from ..listing import Tape, figure
 from ..tensor import Tensor
 from .output import Output
@@ -43,7 +42,7 @@ class Drawing(Output):
         from .overlay import Overlay
 
         self.picture, self.theme = picture, theme
-        self._grads, self._values = flow is not None, values
+        self._flow, self._values = flow, values
         self.overlay = Overlay(picture, flow) if flow is not None else None
         _ = self.figures  # now: a backward pass will free the records they are read from
 
@@ -75,9 +74,8 @@ class Drawing(Output):
     @cached_property
     def figures(self) -> dict[str, tuple[str, ...]]:
         """For each node the values and gradients that were asked for, as text."""
-        if not (self._grads or self._values):
+        if not (self._flow or self._values):
             return {}
-        gradients = self.picture.reading.tape.gradients if self._grads else {}
         found: dict[str, tuple[str, ...]] = {}
         for cell in self.picture.cells.values():
             folded = cell.template.folded and cell.step is not None  # one box for all records
@@ -86,27 +84,26 @@ class Drawing(Output):
                 if self._values:
                     values = record.value if record.op.outputs > 1 else (record.value,)
                     lines.append("" if len(values) > 1 else figure(values[0]))
-                if self._grads:
-                    g = gradients.get(record)
+                if self._flow is not None:
+                    g = self._flow.whole(record) if self._flow is not None else None
                     lines.append("∇ none" if g is None else "∇ " + figure(g) if record.op.outputs == 1 else "")
                 found[cell.id_of(k)] = tuple(lines)
-            found.update(self._source_figures(cell, gradients))
+            found.update(self._source_figures(cell))
             if cell.column.hidden is not None and cell.row is not None and self.overlay is not None:
                 found[cell.id_of(0)] = self.overlay.range_of(cell)
         return found
 
-    def _source_figures(self, cell: Cell, gradients: dict[Any, Any]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    def _source_figures(self, cell: Cell) -> Iterator[tuple[str, tuple[str, ...]]]:
         """The figures of the leaves of a cell, and of the entries that its step takes out of sequences."""
         sources = self.picture.sources
         rows = sources.rows_of(cell.records) if cell.step else {}
         for k, box in enumerate(cell.template.boxes):
             if box.number:
                 x = sources.tensors[box.number]
-                g = gradients.get(x.record or x)
-                g = g[x.output] if isinstance(g, tuple) else g
+                g = self._flow.at(x) if self._flow is not None else None
                 part = rows.get(box.number, ...)
                 values = [figure(x.data[part])] if self._values else []
-                grads = ["∇ none" if g is None else "∇ " + figure(g[part])] if self._grads else []
+                grads = ["∇ none" if g is None else "∇ " + figure(g[part])] if self._flow is not None else []
                 yield cell.id_of(k), (*values, *grads)
 
     @cached_property
@@ -234,7 +231,7 @@ def _draw(
     if not isinstance(root, Tensor):
         raise TypeError(f"draw() needs Tensors, and {title} is of type {type(root).__name__}")
     try:
-        expanded = Expanded(root)
+        tape = Tape(root)
     except FreedGraphError as error:
         raise DrawError(
             "nothing is left to draw: backward() has freed this graph. Draw before calling backward(), or call "
@@ -243,9 +240,7 @@ def _draw(
     grads = grads or level == "strip"
     if grads and not root.requires_grad:
         raise GraphError("draw() of the gradients of a tensor that needs no gradient: there are none to show")
-    if isinstance(names, Mapping):
-        names = {name: expanded(x) if isinstance(x, Tensor) else x for name, x in names.items()}
-    reading = Reading(Tape(expanded.root), names)
+    reading = Reading(tape, names)
     flow = Flow(reading) if grads else None
     picture = fitted(reading, level, steps, bool(values), flow)
     picture.title = title

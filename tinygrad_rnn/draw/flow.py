@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..backward import pull
-from ..cotangent import Lazy, Waiting
+from ..backward import pull, sweep
+from ..cotangent import Waiting, written
 from ..listing import norm
 from ..tape import Record
 from ..tensor import Tensor
@@ -92,11 +92,32 @@ class Flow:
         self.reading = reading
         self.gradients = reading.tape.gradients
         self._parts: dict[Record, dict[int, Any]] = {}
+        self._inside: dict[Record, dict[Record, Any]] = {}
 
     def of(self, record: Record, output: int = 0) -> Any:
         """The gradient of one output of a record, None where the pass did not get there."""
-        g = self.gradients.get(record)
+        g = self.whole(record)
         return g[output] if isinstance(g, tuple) else g
+
+    def at(self, x: Tensor) -> Any:
+        """The gradient of a tensor, a leaf or a result."""
+        return self.gradients.get(x) if x.record is None else self.of(x.record, x.output)
+
+    def whole(self, record: Record) -> Any:
+        """The gradient of a record (a tuple for several outputs); inside a fused step by a pass through its ops."""
+        fused = self.reading.inside.get(record)
+        if fused is None:
+            return self.gradients.get(record)
+        if fused not in self._inside:
+            self._inside[fused] = {}
+            g = self.gradients.get(fused)
+            if g is not None:
+                outputs = [self.reading.composed[fused, k] for k in range(fused.op.outputs)]
+                gs = g if isinstance(g, tuple) else (g,)
+                first = min(part.seq for part, of in self.reading.inside.items() if of is fused)
+                found = self._inside[fused]
+                sweep(outputs, gs, since=first - 1, retain_graph=True, visit=found.__setitem__, hooks=False)
+        return self._inside[fused].get(record)
 
     def along(self, uses: Sequence[Use]) -> Amount | None:
         """What goes back through these inputs of records, together; None where none of them needs a gradient."""
@@ -129,14 +150,14 @@ class Flow:
         """What is drawn as input i of a record: for one that takes an entry of a sequence, what that is made of."""
         taken = self.reading.entry(record)
         if taken is None or record not in self.reading.where:
-            return (record.inputs or ())[i]
+            return self.reading.inputs(record)[i]
         x = self.reading.series(taken[0]).drawn[i]
-        return x.inputs[taken[1]] if isinstance(x, Record) else x  # type: ignore[index]
+        return self.reading.inputs(x)[taken[1]] if isinstance(x, Record) else x
 
     def _parts_of(self, record: Record) -> dict[int, Any]:
         """What a record hands on to each of its inputs, by number."""
         if record not in self._parts:
-            g = self.gradients.get(record)
+            g = self.whole(record)
             if g is None:
                 self._parts[record] = {}
             elif record in self.reading.where and self.reading.entry(record) is not None:
@@ -165,7 +186,7 @@ def _handed_on(record: Record, g: Any) -> dict[int, Any]:
     inputs = record.inputs or ()
     for x, part in pull(record, g):
         i = next(i for i, y in enumerate(inputs) if y is x and i not in found)
-        found[i] = part.value() if isinstance(part, Lazy) else part
+        found[i] = written(part)
     for i, x in enumerate(inputs):  # where a rule says None, that means zero
         if x is not None and x.requires_grad:
             found.setdefault(i, np.zeros(x.shape))

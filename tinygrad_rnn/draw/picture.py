@@ -59,8 +59,10 @@ class Picture:
         largest = flow.largest[1] if flow is not None and flow.largest is not None else None
         if level in ("layer", "strip"):
             self.steps, self.notes = reading.times, list[str]()
+            reading.expand([*reading.times[:2], *reading.times[-2:]] if level == "layer" else [])
         else:
             self.steps, self.notes = choose(reading, steps, room, largest) if reading.times else ([], [])
+            reading.expand(self.steps)
         self.title = ""
         self.rows = list(reading.layers)
         self.cells: dict[tuple[Any, ...], Cell] = {}
@@ -72,7 +74,7 @@ class Picture:
         self._losses = reading.losses()
         self._details: dict[Any, str] = {}
         self._constants: dict[tuple[Any, ...], list[str]] = {}
-        self._folds = self._find_folds()
+        self._folds = self.sources.folds = self._find_folds()
         self._places: dict[Record, tuple[Cell, int]] = {}  # of the loose records that are drawn
         if level == "strip":
             pass  # the ribbon is all
@@ -119,7 +121,7 @@ class Picture:
                 waiting += self._add_fold(step, records)  # the first of its steps in the order of recording
         waiting += self._add_loose(waiting)
         if not self.cells:
-            self._add_leaf(self.reading.tape.root)
+            self._add_leaf(self.reading.root)
         for item in waiting:
             self._connect(*item)
 
@@ -127,7 +129,7 @@ class Picture:
         """One cell a layer: a step that stands for all, its state handed on to itself, what the first starts from."""
         times, loops = self.reading.times, []
         waiting: list[tuple[Cell, tuple[int, int], Origin, Use]] = []
-        self._folds = dict.fromkeys(times[:-1], (times[0], times[-1]))
+        self._folds = self.sources.folds = dict.fromkeys(times[:-1], (times[0], times[-1]))
         for layer in self.reading.layers:
             steps = [step for step in self.reading.steps if step.layer == layer]  # in the order of recording
             first, typical = steps[0], steps[min(1, len(steps) - 1)]
@@ -172,7 +174,8 @@ class Picture:
         cell = Cell(
             template, Column("step", step.t or 0), self._row(step.layer), self._prefix(f"t{step.t}", step.layer)
         )
-        cell.step, cell.layer, cell.back = step, step.layer, self.reading.reverse[step.layer]
+        cell.step, cell.layer, cell.form = step, step.layer, self.reading.form(step)
+        cell.back = self.reading.reverse[step.layer]
         cell.records = cell.members = records
         self.cells["step", step] = cell
         return [(cell, *rest) for rest in outside]
@@ -185,7 +188,7 @@ class Picture:
         times = self.reading.times
         column = Column("layer", times[0], (times[0], times[-1]))
         cell = Cell(template, column, self._row(step.layer), self._prefix("all", step.layer), mark="t")
-        cell.layer, cell.back = step.layer, self.reading.reverse[step.layer]
+        cell.layer, cell.form, cell.back = step.layer, self.reading.form(step), self.reading.reverse[step.layer]
         self.cells["step", step.layer] = cell
         return [(cell, *rest) for rest in outside]
 
@@ -211,9 +214,8 @@ class Picture:
         assert step.t is not None
         first, last = self._folds[step.t]
         _, outside = self._described(records, [self.sources.of_step(step, k, r) for k, r in enumerate(records)])
-        count = sum(Step(step.layer, t) in self.reading.steps for t in range(first, last + 1))
+        count, ops = self.reading.count(step.layer, first, last)
         span = f"t = {first} … {last}" if first != last else f"t = {first}"
-        ops = sum(len(self.reading.steps.get(Step(step.layer, t), ())) for t in range(first, last + 1))
         template = Template(folded=True)
         cuts = sum(first <= t <= last for _, t in self.reading.cuts)
         inside = [f"{cuts} cut{'s' * (cuts != 1)} inside"] if cuts else []
@@ -222,7 +224,7 @@ class Picture:
         template.add("fold", "fold", lines, words, 2 * self._grads)
         column = Column("fold", first, (first, last))
         cell = Cell(template, column, self._row(step.layer), self._prefix(f"t{first}to{last}", step.layer))
-        cell.layer, cell.back = step.layer, self.reading.reverse[step.layer]
+        cell.layer, cell.form, cell.back = step.layer, self.reading.form(step), self.reading.reverse[step.layer]
         self.cells["fold", step.layer, first] = cell
         return [(cell, *rest) for rest in outside if rest[1].kind in ("state", "forward")]
 
@@ -266,7 +268,7 @@ class Picture:
                 groups.setdefault(column, []).append(record)
             else:
                 hidden.append(record)
-        inside = [(r, i, x) for r in hidden for i, x in enumerate(r.inputs or ()) if x is not None]
+        inside = [(r, i, x) for r in hidden for i, x in enumerate(self.reading.inputs(r)) if x is not None]
         loose = [(r, i, x) for r, i, x in inside if x.record in self.reading.after]
         outside = [(self._fold_of(r), (-4, 0), Origin("forward", x), (r, i)) for r, i, x in loose]
         early = any(column.kind == "head" and column.t < self.reading.times[-1] for column in groups)
@@ -312,7 +314,7 @@ class Picture:
             if record is not None and record in reading.after:
                 wanted[record] = min(t, wanted.get(record, t))
         end = reading.times[-1] if reading.times else 0
-        root = reading.tape.root.record
+        root = reading.root.record
         if root is not None and root in reading.after:
             wanted.setdefault(root, end)
         found: dict[Record, Column] = {}
@@ -327,12 +329,12 @@ class Picture:
                 found[record] = Column("head", t)
             else:
                 found[record] = Column("setup", max(wanted[record], self.steps[0]))
-            for x in record.inputs or ():
+            for x in reading.inputs(record):
                 made = None if x is None or reading.stacked(record) else reading.taken(x).record
                 if made is not None and made in reading.after:
                     wanted[made] = min(wanted[record], wanted.get(made, end))
         for record, column in found.items():  # at level "cell" only what another column needs is a box of its own
-            made_by = [reading.taken(x).record for x in record.inputs or () if x is not None]
+            made_by = [reading.taken(x).record for x in reading.inputs(record) if x is not None]
             self._ends.update(made for made in made_by if made is not None and found.get(made, column) != column)
         return found
 
@@ -362,7 +364,7 @@ class Picture:
         if start is None or start[0] is cell:
             return
         if cell.template.folded and cell.layer is not None:
-            feed = self.reading.feeds[cell.layer].get(entry)  # two uses of h in one box are one edge
+            feed = self.reading.feeds[cell.form].get(entry)  # two uses of h in one box are one edge
             sign = -1 if self.level == "op" else 1  # h above c where it comes from, so that fewer lines cross
             entry = (-2, sign * (feed[0] * MANY + feed[1])) if feed else entry
             cell.template.entries.setdefault(entry, 0)
@@ -374,6 +376,7 @@ class Picture:
         """The cell, box and port where an output is drawn; None where it is not."""
         if record is None:
             return None
+        record, output = self.reading.drawn(record, output)
         if record in self.reading.where:
             step, k = self.reading.where[record]
             if self.level == "layer":
@@ -442,12 +445,14 @@ class Picture:
         """
         assert x.cut is not None
         record = x.cut.record()
+        if record is not None:
+            record, _ = self.reading.drawn(record, x.cut.output)
         if record is not None and (record in self.reading.where or record in self._places):
             return self._made_by(record, x.cut.output)
         layer = cell.layer or self.reading.layers[0]
         step = Step(layer, x.cut.step.t if x.cut.step is not None else None)
         records = self.reading.steps.get(step, [])
-        k, output = self.reading.feeds[layer].get(entry, (-1, 0))
+        k, output = self.reading.feeds[cell.form or (layer, False)].get(entry, (-1, 0))
         if 0 <= k < len(records):
             return self._made_by(records[k], output)
         for made in records:

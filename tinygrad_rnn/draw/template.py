@@ -207,7 +207,9 @@ def _link(t: Template, source: int, target: int, uses: list[tuple[int, int]]) ->
 
 def _state_outputs(reading: Reading, step: Step, records: list[Record]) -> list[tuple[str, Any]]:
     """The states of a step as (name, value): what the next step uses, or what is called h or c, or the last result."""
-    known = {(k, o) for k, o in reading.states.get(step.layer, ()) if k < len(records)}  # a step may be a shorter one
+    known = {
+        (k, o) for k, o in reading.states.get(reading.form(step), ()) if k < len(records)
+    }  # a step may be a shorter one
     places = known or {
         (k, o) for k, r in enumerate(records) for o in range(r.op.outputs) if reading.output_name(r, o) in ("h", "c")
     }
@@ -232,14 +234,14 @@ def _labels(reading: Reading, record: Record, lost: bool) -> tuple[str, str, tup
     kind, name = "op", ", ".join(filter(None, names))
     key = name or record.op.name
     if made is not None:
-        states = reading.states[made[0].layer]
+        states = reading.states[reading.form(made[0])]
         if any((made[1], k) in states or n in ("h", "c") for k, n in enumerate(names)):
             kind, name = "state", ", ".join(f"{n or 's'}_{MARK}" for n in names)
     said = symbol if symbol.startswith(record.op.name) else f"{record.op.name} {symbol}"
     title = f"{name} = {symbol} {shape}".rstrip() if name else f"{said} {shape}".rstrip()
     if lost:
         value = f" = {figure(record.value)}" if np.size(record.value) == 1 and record.op.outputs == 1 else ""
-        if not name and record is reading.tape.root.record:
+        if not name and record is reading.root.record:
             name = "loss" if value and record.op.name in REDUCTIONS else "output"
         name = name or symbol
         return key, "loss", (shorten(name) + value, symbol if symbol != name else shape), title
@@ -271,13 +273,13 @@ def symbol_of(reading: Reading, record: Record) -> str:
     if name == "getitem":
         return f"[{shorten(_index_text(record.op.index), 12)}]"  # type: ignore[attr-defined]
     if name == "stack" and reading.stacked(record):
-        inputs = [x for x in record.inputs or () if x is not None]
+        inputs = [x for x in reading.inputs(record) if x is not None]
         if len(inputs) > 1:
             return "stack over t"
     axis = getattr(record.op, "axis", None)
     if axis is not None and name in ("sum", "mean", "max", "min", "logsumexp"):
         return f"{sign} axis {axis}"
-    pairs = zip(record.inputs or (), record.arrays or (), strict=True)
+    pairs = zip(reading.inputs(record), record.arrays or (), strict=True)
     operands = [f"{float(a):.3g}" if x is None and np.ndim(a) == 0 else "·" for x, a in pairs]
     return f" {sign} ".join(operands) if len(operands) == 2 and set(operands) != {"·"} else sign
 

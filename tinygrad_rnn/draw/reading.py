@@ -72,6 +72,7 @@ class Reading:
         self.root, self.names = tape.root, dict(tape.names)
         self.composed: dict[tuple[Record, int], Tensor] = {}  # what stands for an output of a fused step
         self.inside: dict[Record, Record] = {}  # for an op of a composed form, the fused step that it is a part of
+        self.started: dict[Record, int] = {}  # the sequence number before those ops
         self._inputs: dict[Record, tuple[Any, ...]] = {}
         self._stacks: dict[Record, bool] = {}
         self._sizes: dict[str, int] = {}
@@ -209,6 +210,7 @@ class Reading:
                     names[y.record, y.output] = names.pop((record, k))
         del self.where[record]
         self.inside.update(dict.fromkeys(records, record))
+        self.started[record] = start
         return records
 
     @cached_property
@@ -424,6 +426,8 @@ def formula(record: Record, parts: list[str]) -> str:
     if name == "matmul":
         sums = [any(f" {sign} " in part for sign in "+−×÷^") and not part.endswith(")") for part in parts]
         return " ".join(f"({part})" if compound else part for part, compound in zip(parts, sums, strict=True))
+    if name == "where" and parts[0] == "·" and parts[2] == "0":  # beyond the end of a sequence
+        return parts[1]
     if name == "concatenate":
         return f"[{'; '.join(parts)}]"
     if name == "getitem":

@@ -21,7 +21,7 @@ RUN_WORDS = {"zero": "0", "none": "not reached", "nan": "nan"}
 
 HATCH = (
     '<pattern id="{p}hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
-    '<path class="{p}hl" d="M0 0V6"/></pattern>'
+    '<path class="{p}hp" d="M0 0V6"/></pattern>'
 )
 
 

@@ -84,6 +84,8 @@ def style(theme: str, p: str, gradients: bool = False) -> str:
         ".entry": f"fill:var(--{p}input-fill);stroke:var(--{p}op);stroke-dasharray:4 2.5",
         ".cut": f"fill:var(--{p}page);stroke:var(--{p}cut);stroke-width:1.6;stroke-dasharray:5 3",
         ".loop": f"fill:var(--{p}state-fill);stroke:var(--{p}state);stroke-dasharray:2 2",
+        ".past": f"fill:url(#{p}hatch);stroke:var(--{p}quiet);stroke-dasharray:6 3",
+        ".hp": f"stroke:var(--{p}line);stroke-width:3",
         ".fold": f"fill:var(--{p}page);stroke:var(--{p}quiet);stroke-dasharray:1.5 3;stroke-linecap:round",
         "path": "fill:none",
         ".e": f"stroke:var(--{p}edge);marker-end:url(#{p}a)",

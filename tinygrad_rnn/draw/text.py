@@ -8,7 +8,7 @@ from xml.sax.saxutils import quoteattr
 from .reading import MARK
 from .template import ROUND, Box
 
-FIRST, OTHER, INDEX = 12.0, 10.0, 9.0  # sizes in px: the first line of a box, further lines, indices
+FIRST, OTHER, INDEX = 12.0, 10.0, 10.0  # sizes in px: the first line of a box, further lines, indices
 
 NARROW, WIDE = set("iljtfr.,:;|'!()[]{} "), set("mwMWOQ@%✂…")
 

@@ -67,7 +67,7 @@ def style(theme: str, p: str, gradients: bool = False) -> str:
     rules = {
         "text": f"font-family:{FONT};font-size:10px;fill:var(--{p}text);text-anchor:middle",
         ".f": "font-size:12px",
-        ".s": "font-size:9px",
+        ".s": "font-size:10px",
         ".h": "font-size:11px;font-weight:600",
         ".l": "text-anchor:start",
         ".r": "text-anchor:end",

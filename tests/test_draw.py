@@ -71,6 +71,28 @@ def own_cell(T=4):
     return states[-1].sum()
 
 
+def attention(T=4):
+    """A cell of the user's that looks back at all states so far, weighted by how alike they are."""
+    cell, h, states = tg.nn.GRUCell(3, 4, rng=0), tg.tensor(np.zeros((2, 4), np.float32), name="h_0"), []
+    with tg.scope("attention") as at:
+        for t in range(1, T + 1):
+            at(t)
+            h = cell(np.ones((2, 3), np.float32), h)
+            states.append(h)
+            memory = np.stack(states)
+            scores = (memory * h).sum(axis=-1)
+            weights = np.exp(scores - scores.max(axis=0))
+            h = np.tanh((memory * (weights / weights.sum(axis=0))[:, :, None]).sum(axis=0))
+            h.name = "h"
+    return (h * h).sum()
+
+
+def lengths(kind="LSTM", fused="auto", layers=1):
+    """Three sequences of a batch, of five, three and two steps."""
+    output, _ = CELLS[kind](4, 8, layers, fused=fused, rng=0)(np.ones((5, 3, 4)), lengths=np.array([5, 3, 2]))
+    return (output * output).sum()
+
+
 def mlp():
     model = tg.nn.Sequential(tg.nn.Linear(3, 4, rng=0), tg.nn.Linear(4, 1, rng=1))
     x = tg.tensor(np.ones((5, 3), np.float32), name="x")
@@ -93,6 +115,11 @@ GRAPHS = {
     "per step": per_step_losses,
     "seq2seq": two_decoders,
     "own cell": own_cell,
+    "attention": attention,
+    "long attention": lambda: attention(20),
+    "lengths": lengths,
+    "composed lengths": lambda: lengths("GRU", fused=False, layers=2),
+    "all past gone": lambda: windows("GRU", 12, 3, total=False),
     "mlp": mlp,
     "embedding": lambda: tg.nn.LSTM(4, 3, rng=0)(before_a_layer("[ids]"))[0].sum(),
     "leaf": lambda: tg.nn.GRU(4, 3, rng=0)(tg.tensor(np.ones((3, 1, 4)), requires_grad=True))[0].sum(),

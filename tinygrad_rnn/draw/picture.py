@@ -322,11 +322,13 @@ class Picture:
                 found[record] = Column("head", t)
             else:
                 found[record] = Column("setup", max(wanted[record], self.steps[0]))
-            for x in reading.inputs(record):
-                made = None if x is None or reading.stacked(record) else reading.taken(x).record
+            for x in reading.inputs(record) if not reading.stacked(record) else ():
+                made = None if x is None else reading.taken(x).record
                 if made is not None and made in reading.after:
                     wanted[made] = min(wanted[record], wanted.get(made, end))
         for record, column in found.items():  # at level "cell" only what another column needs is a box of its own
+            if reading.stacked(record):
+                continue
             made_by = [reading.taken(x).record for x in reading.inputs(record) if x is not None]
             self._ends.update(made for made in made_by if made is not None and found.get(made, column) != column)
         return found

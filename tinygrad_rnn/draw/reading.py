@@ -69,7 +69,7 @@ class Reading:
         self.layers = list(dict.fromkeys(step.layer for step in self.steps))
         self.times = sorted({step.t for step in self.steps if step.t is not None})
         self.reverse = {layer: self._runs_backwards(layer) for layer in self.layers}
-        self.root, self.names = tape.root, dict(tape.names)
+        self.root = tape.root
         self.composed: dict[tuple[Record, int], Tensor] = {}  # what stands for an output of a fused step
         self.inside: dict[Record, Record] = {}  # for an op of a composed form, the fused step that it is a part of
         self.started: dict[Record, int] = {}  # the sequence number before those ops
@@ -102,7 +102,12 @@ class Reading:
         uses   in how many steps a tensor from outside the steps is used
         cuts   the steps before and after each cut of a state
         taken_apart  the sequences of which steps take their entries
+        names  the names given to outputs, found at the ops that use them
         """
+        self.names: dict[tuple[Record, int], str] = {}
+        for x in (self.root, *(x for record in self.loose for x in record.inputs or () if x is not None)):
+            if x.name and x.record is not None:
+                self.names[x.record, x.output] = x.name
         self.feeds: dict[Form, dict[tuple[int, int], tuple[int, int]]] = {}
         self.states: dict[Form, set[tuple[int, int]]] = {}
         self.uses: dict[Any, int] = {}
@@ -114,9 +119,14 @@ class Reading:
             self._note_states(step, records)
             for record in records:
                 for i, x in enumerate(record.inputs or ()):
-                    if x is None or x.record in where:
+                    if x is None:
                         continue
-                    key = x if x.record is None else (x.record, x.output)
+                    made = x.record
+                    if made is not None and x.name:
+                        self.names[made, x.output] = x.name
+                    if made in where:
+                        continue
+                    key = x if made is None else (made, x.output)
                     if used_last.get(key) is not step:
                         used_last[key] = step
                         self.uses[key] = self.uses.get(key, 0) + 1
@@ -168,10 +178,10 @@ class Reading:
 
     def count(self, layer: str, first: int, last: int) -> tuple[int, int]:
         """How many steps of a layer lie in a range, and how many ops they have, in their composed form."""
-        steps = [step for t in range(first, last + 1) if (step := Step(layer, t)) in self.steps]
-        sizes = [len(self.steps[step]) for step in steps]
+        inside = range(first, last + 1)
+        sizes = [len(records) for step, records in self.steps.items() if step.layer == layer and step.t in inside]
         composed = self._sizes.get(layer, 1)  # of a fused step
-        return len(steps), sum(composed if size == 1 else size for size in sizes)
+        return len(sizes), sum(composed if size == 1 else size for size in sizes)
 
     def expand(self, times: Iterable[int]) -> None:
         """Put the composed form in the place of every fused record of these steps."""

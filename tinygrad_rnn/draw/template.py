@@ -187,7 +187,8 @@ def _add_sources(t: Template, target: int, inputs: list[tuple[int, int, Source]]
     """
     uses: dict[Source, list[tuple[int, int]]] = {}
     for k, i, source in inputs:
-        uses.setdefault(source, []).append((k, i))
+        if source.kind != "number":
+            uses.setdefault(source, []).append((k, i))
     for source, places in uses.items():
         if source.kind in (*ROUND, "array", "cut"):
             box = _add_source(t, source, extra)

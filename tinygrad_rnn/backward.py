@@ -12,6 +12,7 @@ Tensors appear here only through their attributes `record`, `output`, `requires_
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -89,14 +90,19 @@ def sweep(
     through = None if only is None else leading_to(records, only)
     useful = None if through is None else through | {x.record or x for x in only or ()}
     waiting, watching = Waiting(recorded=as_tensors is not None), mode.anomaly
+    stepwise = visit is not None or as_tensors is not None or watching
     for y, g in zip(outputs, gradients, strict=True):
         waiting.add(y, g)
-    for record in records:
+    k = 0
+    while k < len(records):
+        record, k = records[k], k + 1
         if useful is not None and record not in useful:
             continue
         g = waiting.take(record)
         if g is None:  # no path from the outputs brings a gradient here
             continue
+        if record.op.outputs > 1:
+            g = tuple([np.zeros_like(y) if part is None else part for y, part in zip(record.value, g, strict=True)])
         if hooks and record.hooks is not None:
             g = _hooked(record, g)
         if fill and record.kept is not None:
@@ -107,8 +113,13 @@ def sweep(
             through is not None and record not in through
         ):  # the gradient of this output was asked for, not what lies behind it
             continue
+        others = [] if stepwise or not record.op.together else together(records, k, through)
         try:
-            for x, part in pull(record, g, useful, as_tensors):
+            if others:
+                pulled = pull_together([record, *others], [g, *map(waiting.take, others)], useful)
+            else:
+                pulled = pull(record, g, useful, as_tensors)
+            for x, part in pulled:
                 if watching:
                     check_backward(record, g, x, part)
                 waiting.add(x, part)
@@ -117,6 +128,9 @@ def sweep(
             raise
         if not retain_graph:
             record.free()
+            for other in others:
+                other.free()
+        k += len(others)
     return waiting
 
 
@@ -151,6 +165,28 @@ def pull(
             part = _fitted(part, a, op)
         pulled.append((x, part))
     return pulled
+
+
+def together(records: Sequence[Record], k: int, through: set[Record] | None) -> list[Record]:
+    """The records from number k on that can be swept with the one before them: its Workspace is theirs too.
+
+    They were recorded one after the other, so what was computed from any of them has been swept already.
+    """
+    space = (records[k - 1].arrays or ())[-1]
+    others = []
+    for record in itertools.islice(records, k, None):
+        shares = record.op.together and (record.arrays or ())[-1] is space
+        looked_at = record.hooks is not None or record.kept is not None
+        if not shares or looked_at or (through is not None and record not in through):
+            break
+        others.append(record)
+    return others
+
+
+def pull_together(records: list[Record], gs: list[Any], useful: set[Any] | None) -> list[tuple[Any, Any]]:
+    """The rules of records that share a Workspace at work, as `pull` for one."""
+    pulled = (records[0].arrays or ())[-1].pull(records, gs)
+    return [(x, g) for x, g in pulled if x.requires_grad and (useful is None or (x.record or x) in useful)]
 
 
 def _miscounted(op: Op, given: int, inputs: int) -> TypeError:

@@ -1,8 +1,6 @@
 """Gradients on their way: how contributions to one gradient are kept and added up.
 
 Indexed      a gradient that is zero but at some places, not written out
-Entries      that of a sequence, of which each time step brings its own entry
-Outer        that of a weight all time steps share, Σ_t x_tᵀ g_t, not multiplied out
 ArraySum     a sum of contributions, in a buffer of its own
 RecordedSum  the same with Tensors, nothing in place
 Waiting      for every leaf and every record, what has arrived for it so far
@@ -59,82 +57,15 @@ class Indexed(Lazy):
         add_at(buffer, self.index, self.part)
 
 
-class Spread(Lazy):
-    """A lazy gradient to which each time step of an unrolled layer brings its part, in arrays over all steps.
-
-    The steps are walked from the last to the first, so the parts that have arrived are those of steps first..last.
-    g[k] is the part of step k; contributions belong together where their g is the same array.
-    """
-
-    __slots__ = ("first", "g", "last")
-
-    def __init__(self, g: np.ndarray, k: int, x: Any) -> None:
-        self.g = g
-        self.first = self.last = k
-        self.shape = x.shape
-        self.dtype = x.dtype
-
-    def join(self, other: Any) -> bool:
-        together = type(other) is type(self) and other.g is self.g and other.last == self.first - 1
-        if together:
-            self.first = other.first
-        return together
-
-
-class Entries(Spread):
-    """That of a sequence of which step k uses entry k: dL/da_k = g[k].  `backwards`: the last entry first."""
-
-    __slots__ = ("backwards",)
-
-    def __init__(self, g: np.ndarray, k: int, a: Any, backwards: bool) -> None:
-        super().__init__(g, k, a)
-        self.backwards = backwards
-
-    def value(self) -> np.ndarray:
-        g = self.g
-        if self.last - self.first + 1 < len(g):
-            g = np.zeros(self.shape, self.dtype)
-            g[self.first : self.last + 1] = self.g[self.first : self.last + 1]
-        return g[::-1] if self.backwards else g
-
-
-class Outer(Spread):
-    """That of a weight which step k uses as x[k] @ W: dL/dW = Σ_k x[k]ᵀ g[k], all steps in one product of two matrices.
-
-    With x=None it is that of a bias, dL/db = Σ_k Σ_batch g[k]. `columns`, if given, brings the columns into the order
-    of the weight.
-    """
-
-    __slots__ = ("columns", "x")
-
-    def __init__(self, x: np.ndarray | None, g: np.ndarray, k: int, weight: Any, columns: Any = None) -> None:
-        super().__init__(g, k, weight)
-        self.x = x
-        self.columns = columns
-
-    def value(self) -> np.ndarray:
-        g = _rows(self.g[self.first : self.last + 1])
-        if self.x is None:
-            return np.ones(len(g), g.dtype) @ g
-        total = _rows(self.x[self.first : self.last + 1]).T @ g
-        return total if self.columns is None else total[:, self.columns]
-
-
-def _rows(sequence: np.ndarray) -> np.ndarray:
-    """(T, B, H) as (T B, H), without a copy also where time runs backwards in memory: the sum does not mind."""
-    forwards = sequence if sequence.strides[0] >= 0 else sequence[::-1]
-    return forwards.reshape(-1, sequence.shape[-1])
-
-
 def add_at(buffer: np.ndarray, index: Any, part: Any) -> None:
     """``buffer[index] += part``, also right where an index array names one entry several times."""
     if isinstance(index, np.ndarray) and index.dtype != bool and index.size:
         # rows with equal numbers are brought together and added up: the gradient of an embedding
         flat = index.reshape(-1).astype(np.intp) % len(buffer)
-        order = np.argsort(flat, kind="stable")
+        order = np.argsort(flat.astype(np.min_scalar_type(len(buffer))), kind="stable")  # short integers sort faster
         rows, starts = np.unique(flat[order], return_index=True)
         part = np.reshape(part, (flat.size, *buffer.shape[1:]))
-        buffer[rows] += np.add.reduceat(part[order], starts, axis=0)
+        buffer[rows] += np.add.reduceat(part.take(order, 0), starts, axis=0)
     elif isinstance(index, tuple) and any(isinstance(i, np.ndarray) for i in index):
         np.add.at(buffer, index, part)
     else:
@@ -244,11 +175,11 @@ class Waiting:
             place[key] = self.sum(have, g)
 
     def take(self, record: Record) -> Any:
-        """The complete gradient of a record (a tuple for several outputs, zeros for an unused one), or None."""
+        """The complete gradient of a record, or None; for several outputs a tuple, with None for an unused one."""
         g = self.places.pop(record, None)
         if g is None or record.op.outputs == 1:
             return written(g)
-        return tuple(written(g[k]) if k in g else np.zeros_like(y) for k, y in enumerate(record.value))
+        return tuple([written(g.get(k)) for k in range(record.op.outputs)])
 
     def at(self, x: Any) -> Any:
         """What has arrived for the tensor x, a leaf or a result that was not walked past; None where nothing has."""

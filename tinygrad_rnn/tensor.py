@@ -15,7 +15,6 @@ import numpy as np
 from .anomaly import check_forward, check_start, users_line
 from .arraylike import ArrayLike, plain
 from .backward import hooked_leaves, sweep
-from .collector import EVERY, milestone
 from .errors import DtypeError, GraphError, NonScalarError, NotDifferentiableError, OverwrittenError, ShapeError
 from .tape import Op, Record, Step, Workspace, at_step, mode
 
@@ -58,8 +57,6 @@ def apply(op: Op, *inputs: Any) -> Any:
     record = None
     if needed and mode.recording:
         record = Record(op, tuple(tensors), tuple(arrays), value)
-        if not record.seq % EVERY:
-            milestone(record)
     if mode.anomaly:
         check_forward(op, arrays, value)
         if record is not None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 import tinygrad_rnn as tg
+from tinygrad_rnn.bptt.example import Example
 from tinygrad_rnn.draw.comparison import Comparison
 
 
@@ -79,7 +80,12 @@ def two_models() -> Comparison:
     return tg.draw(models, grads=True, theme="dark")
 
 
-PICTURES = (truncated, lstm, folded, gradients, vanishing, strip, layers, lengths, two_models)
+def worked_example() -> tg.Drawing:
+    """A lecture's example, three steps of one unit, with every value and gradient."""
+    return tg.draw(Example().loss, level="op", steps="all", values=True, grads=True)
+
+
+PICTURES = (truncated, lstm, folded, gradients, vanishing, strip, layers, lengths, two_models, worked_example)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -175,7 +175,12 @@ class _Writer:
         source, target = (self.p + end for end in ends)
         if not self.pinned:
             words = {} if amount is None else {"label": f"∇ {amount:.2g}", "fontsize": "8"}
-            self.graph.edge(source, target, **look, **words)
+            words |= look
+            if (
+                "constraint" in words and "label" in words
+            ):  # Graphviz cannot lay out a label there ("trouble in init_rank")
+                words["xlabel"] = words.pop("label")
+            self.graph.edge(source, target, **words)
             return
         self.graph.edge(source, target, pos=self.spline(points, whole), **look)
         if amount is not None and self.overlay is not None:

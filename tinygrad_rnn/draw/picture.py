@@ -14,7 +14,7 @@ from ..tape import Record, Step
 from ..tensor import Tensor
 from .fold import LIMIT, choose
 from .parts import Cell, Column, Edge, Join, Node, Use
-from .reading import Reading, whole
+from .reading import Form, Reading, whole
 from .sources import Origin, Sources
 from .template import (
     Box,
@@ -219,6 +219,8 @@ class Picture:
         cell = Cell(template, column, self._row(step.layer), self._prefix(f"t{first}to{last}", step.layer))
         cell.layer, cell.form, cell.back = step.layer, self.reading.form(step), self.reading.reverse[step.layer]
         self.cells["fold", step.layer, first] = cell
+        if cell.form[1]:  # in the order of the ops: first what the entry of the sequence is made of
+            outside.sort(key=lambda item: item[2][1] < len(self.reading.inputs(records[0])))
         return [(cell, *rest) for rest in outside if rest[1].kind in ("state", "forward")]
 
     def _row(self, layer: str) -> int:
@@ -361,11 +363,15 @@ class Picture:
         if cell.template.folded and cell.layer is not None:
             feed = self.reading.feeds[cell.form].get(entry)  # two uses of h in one box are one edge
             sign = -1 if self.level == "op" else 1  # h above c where it comes from, so that fewer lines cross
-            entry = (-2, sign * (feed[0] * MANY + feed[1])) if feed else entry
+            entry = (-2, sign * self._port(cell.form, *feed)) if feed else entry
             cell.template.entries.setdefault(entry, 0)
         source, box, port = start
         key = (source, box, port, cell, entry)
         self.joins.setdefault(key, Join(*key, kind, name, [])).uses.append(use)
+
+    def _port(self, form: Form, k: int, output: int) -> int:
+        """Where an output leaves a box for a whole step. A fused step gives h before c, its ops come to h last."""
+        return k * MANY + (MANY - output if form[1] else output)
 
     def _made_by(self, record: Record | None, output: int) -> tuple[Cell, int, int] | None:
         """The cell, box and port where an output is drawn; None where it is not."""
@@ -377,7 +383,8 @@ class Picture:
             if self.level == "layer":
                 return self.cells["step", step.layer], 0, k * MANY + output
             if step.t in self._folds:
-                return self.cells["fold", step.layer, self._folds[step.t][0]], 0, k * MANY + output
+                port = self._port(self.reading.form(step), k, output)
+                return self.cells["fold", step.layer, self._folds[step.t][0]], 0, port
             cell = self.cells["step", step]
             return (cell, 0, k * MANY + output) if self.level == "cell" else (cell, k, output)
         if record in self._places:

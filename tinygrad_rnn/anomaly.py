@@ -5,7 +5,7 @@ from __future__ import annotations
 import linecache
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,15 +13,32 @@ from .errors import AnomalyError
 from .tape import Op, Record, at_step, mode
 
 _OURS = (str(Path(__file__).parent), str(Path(np.__file__).parent))
+_LAYERS = str(Path(__file__).parent / "nn")
 
 
-def users_line() -> str:
+class Line(NamedTuple):
+    """A line of a program; `inner` is the line of a layer of ours that it led to, if it did."""
+
+    file: str
+    number: int
+    inner: Line | None = None
+
+    @property
+    def code(self) -> str:
+        return linecache.getline(self.file, self.number).strip()
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.number}: {self.code}"
+
+
+def users_line() -> Line:
     """The innermost line being executed that is neither ours nor NumPy's."""
-    frame = sys._getframe(1)
+    frame, inner = sys._getframe(1), None
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_OURS):
+        if inner is None and frame.f_code.co_filename.startswith(_LAYERS):
+            inner = Line(frame.f_code.co_filename, frame.f_lineno)
         frame = frame.f_back
-    file, number = frame.f_code.co_filename, frame.f_lineno
-    return f"{file}:{number}: {linecache.getline(file, number).strip()}"
+    return Line(frame.f_code.co_filename, frame.f_lineno, inner)
 
 
 def check_forward(op: Op, arrays: list[Any], value: Any) -> None:

@@ -148,7 +148,7 @@ class Record:
         self.step = mode.step
         self.hooks: dict[int, list[Callable[[Any], Any]]] | None = None
         self.kept: dict[int, Any] | None = None
-        self.line: str | None = None
+        self.line: Any = None  # a `Line`
 
     def free(self) -> None:
         """Let go of the inputs, every saved array and the hooks; only the op and the step remain, for messages."""

@@ -28,10 +28,12 @@ const tiles = scene.tiles.map(([shape, x, y, t, first, bundle]) => {
   const numbers = Array.isArray(first) ? first : Array.from({ length: form.records }, (_, k) => first + k);
   return { form, x, y, t, numbers, bundle: scene.bundles[bundle], width: form.width, groups: null };
 });
+const long = scene.long.map(([kind, x, width, path]) => ({ kind, x, width, path, groups: null }));
 const boxOf = new Map(); // number of a record -> its tile and its box there
 for (const tile of tiles) tile.numbers.forEach((number, k) => boxOf.set(number, { tile, k }));
 
-const largest = Math.max(...records.flatMap((record) => normsOf("gradient", record)), Number.MIN_VALUE);
+let largest = Number.MIN_VALUE; // of all gradients on the tape
+for (const record of records) largest = Math.max(largest, ...normsOf("gradient", record));
 
 /** The norms of all outputs of a record, those that are numbers. */
 function normsOf(kind, record) {
@@ -47,10 +49,11 @@ function level(norm) {
 const frame = svg("svg", { role: "img", "aria-label": "The graph around this op; the line above says where the walk is" });
 const camera = svg("g", { class: "camera" });
 const layers = ["columns", "edges", "boxes"].map(() => svg("g")); // from back to front
-frame.append(markers(), camera);
+const headings = svg("g", { class: "camera" }); // above them, and always in sight
+frame.append(markers(), camera, headings);
 camera.append(...layers);
 document.getElementById("picture").append(frame);
-drawFixed();
+drawCuts();
 
 function markers() {
   const tips = ["e", "es", "eg", "ec"].map((kind) =>
@@ -60,16 +63,22 @@ function markers() {
   return svg("defs", {}, ...tips);
 }
 
-/** What is there wherever the page looks: the cuts, and edges that go far. */
-function drawFixed() {
-  const edges = layers[1];
-  for (const [kind, , path] of scene.long) edges.append(svg("path", { class: `edge ${kind}`, d: path }));
+/** The cuts: a rule from top to bottom, scissors, and the word. */
+function drawCuts() {
   for (const x of scene.rules) {
-    edges.append(
-      svg("path", { class: "rule", d: `M${x} -8V${scene.height + 10}` }),
-      svg("path", { class: "scissors", d: SCISSORS, transform: `translate(${x} -12) rotate(90)` }),
-      svg("text", { class: "heading", x, y: -22 }, "detach"));
+    layers[1].append(svg("path", { class: "rule", d: `M${x} -8V${scene.height + 10}` }));
+    addHeading(headings, x, "detach").append(
+      svg("path", { class: "scissors", d: SCISSORS, transform: `translate(${x} 32) rotate(90)` }));
   }
+}
+
+/** Words over a column, on a ground that hides what moves under them. */
+function addHeading(group, x, words) {
+  const width = 10 + 7 * words.length;
+  const heading = svg("g", {}, svg("rect", { class: "plate", x: x - width / 2, y: 3, width, height: 18, rx: 4 }),
+                      svg("text", { class: "heading", x, y: 16 }, words));
+  group.append(heading);
+  return heading;
 }
 
 /** Make the elements of a tile: a group in each layer. */
@@ -82,8 +91,7 @@ function build(tile) {
   if (tile.t !== null) {
     const top = -tile.y;
     column.append(
-      svg("rect", { class: "column", x: -8, y: top - 8, width: tile.width + 16, height: scene.height + 16, rx: 6 }),
-      svg("text", { class: "heading", x: tile.width / 2, y: top - 16 }, `t = ${tile.t}`));
+      svg("rect", { class: "column", x: -8, y: top - 8, width: tile.width + 16, height: scene.height + 16, rx: 6 }));
   }
   const lines = [...tile.form.edges.map((edge) => ["e", ...edge]), ...tile.bundle];
   tile.edges = lines.map(([kind, target, path]) => {
@@ -92,12 +100,15 @@ function build(tile) {
     return { target, element };
   });
   tile.marks = tile.form.boxes.map((box, k) => buildBox(tile, boxes, box, k));
-  tile.groups = [column, edges, boxes];
+  const heading = tile.t === null ? [] : [addHeading(headings, tile.x + tile.width / 2, `t = ${tile.t}`)];
+  tile.groups = [column, edges, boxes, ...heading];
 }
 
-function drop(tile) {
-  for (const group of tile.groups) group.remove();
-  tile.groups = null;
+/** An edge over several columns. */
+function buildLong(line) {
+  const element = svg("path", { class: `edge ${line.kind}`, d: line.path });
+  layers[1].append(element);
+  line.groups = [element];
 }
 
 /** A box with its lines of text, two of them left for its value and its gradient. */
@@ -140,13 +151,23 @@ function showPicture(place) {
   const shown = drawnFor(record.number);
   const { width, height } = look(shown.length ? boxOf.get(shown[0]) : null);
   for (const tile of tiles) {
-    const visible = tile.x < view.x + width + 60 && tile.x + tile.width > view.x - 60;
-    if (visible && !tile.groups) build(tile);
-    if (!visible && tile.groups) drop(tile);
-    if (visible) markTile(tile, place, shown, phase);
+    if (inView(tile, width, build)) markTile(tile, place, shown, phase);
   }
+  for (const line of long) inView(line, width, buildLong);
   frame.setAttribute("viewBox", `0 0 ${width} ${height}`);
   camera.style.transform = `translate(${-view.x}px, ${-view.y}px)`;
+  headings.style.transform = `translate(${-view.x}px, 0)`;
+}
+
+/** Whether something is in view or close to it; builds it when it comes, and drops it when it goes. */
+function inView(part, width, make) {
+  const visible = part.x < view.x + width + 60 && part.x + part.width > view.x - 60;
+  if (visible && !part.groups) make(part);
+  if (!visible && part.groups) {
+    for (const group of part.groups) group.remove();
+    part.groups = null;
+  }
+  return visible;
 }
 
 /** The records to point at: this one, or, where it is in no picture of its own, those that are made from it. */

@@ -17,9 +17,6 @@ from ..svg import CLASSES, curve
 from ..text import pieces
 from ..tile import Drawn, Line, Tile, draw
 
-LONG = 2000.0  # px: an edge that goes farther is drawn wherever the page looks
-
-
 def scene(tape: Tape, reading: Reading) -> dict[str, Any]:
     """The picture of the whole tape, ready for JSON: y goes down from its upper edge."""
     return Scene(draw(Picture(reading, "op", "all", extra=2)), tape).data()
@@ -35,14 +32,17 @@ class Scene:
 
     def data(self) -> dict[str, Any]:
         drawn = self.drawn
+        column = {column: k for k, (column, _, _) in enumerate(drawn.columns)}
         owned: dict[Cell, list[Line]] = {}
         long = []
         for line in drawn.lines:
-            if abs(line.points[-1][0] - line.points[0][0]) > LONG:
-                long.append(self.path(line, 0.0, 0.0))
-            else:  # many edges into one sequence: each is drawn with the step that it leaves
-                owner = line.join.source if line.join.kind == "gather" else line.join.target
-                owned.setdefault(owner, []).append(line)
+            source, target = line.join.source, line.join.target
+            if not line.whole:  # one of many that end on a common line
+                owned.setdefault(source, []).append(line)
+            elif abs(column[source.column] - column[target.column]) <= 1:
+                owned.setdefault(target, []).append(line)
+            else:
+                long.append(self.far(line))
         tiles = [self.tile(tile, owned.get(tile.cell, [])) for tile in drawn.tiles]
         return {
             "width": _r(drawn.width),
@@ -86,11 +86,17 @@ class Scene:
             edges.append([link.target, curve([(x, -y) for x, y in map(at.at, points)])])
         return {"width": _r(tile.layout.width), "records": len(cell.records), "boxes": boxes, "edges": edges}
 
+    def far(self, line: Line) -> list[Any]:
+        """[class, x, width, path] of an edge over several columns."""
+        xs = [x for x, _ in line.points]
+        kind, _, path = self.path(line, 0.0, 0.0)
+        return [kind, _r(min(xs)), _r(max(xs) - min(xs)), path]
+
     def path(self, line: Line, x: float, y: float) -> tuple[Any, ...]:
         """(class, box it enters or -1, path) relative to a corner."""
         join = line.join
         points = [(px - x, self.drawn.height - py - y) for px, py in line.points]
-        box = -1 if join.kind == "gather" else join.target.template.entries[join.entry]
+        box = -1 if not line.whole else join.target.template.entries[join.entry]
         return CLASSES[join.kind] if line.whole else f"{CLASSES[join.kind]} no", box, curve(points)
 
 

@@ -108,6 +108,7 @@ function shapeText(shape) {
 
 /** The Euclidean norm of a figure: a number, a list of entries, or a norm already; null for none. */
 function normOf(figure) {
+  if (typeof figure === "number") return Math.abs(figure);
   if (figure === null || figure === undefined) return null;
   const entries = (Array.isArray(figure) ? figure : [figure]).map(Number.parseFloat);
   if (entries.some((x) => !Number.isFinite(x))) return NaN;

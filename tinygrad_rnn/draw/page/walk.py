@@ -90,12 +90,12 @@ class Walk:
             ("names", tuple(reading.output_name(record, j) for j in range(op.outputs))),
             ("shapes", tuple(np.shape(v) for v in values)),
             ("dtype", str(values[0].dtype)),
-            ("inputs", tuple(self.input(k, record, x, a) for x, a in pairs)),
+            ("inputs", tuple(self.input(k, i, record, x, a) for i, (x, a) in enumerate(pairs))),
             ("line", line),
         )
 
-    def input(self, k: int, record: Record, x: Tensor | None, array: Any) -> tuple[tuple[str, Any], ...]:
-        """Where an input comes from, and whether a gradient goes there."""
+    def input(self, k: int, i: int, record: Record, x: Tensor | None, array: Any) -> tuple[tuple[str, Any], ...]:
+        """Where input i of record k comes from."""
         if x is None:
             return (("shape", np.shape(array)),) if np.shape(array) else (("number", _rounded(float(array))),)
         shape = (("shape", x.shape),) if x.shape else ()
@@ -105,13 +105,22 @@ class Walk:
             t = x.cut.step.t if x.cut.step is not None else None
             here = record.step.t if record.step is not None else None
             back = here - t if here is not None and t is not None else None
-            return (("cut", self.reading.name(x) or "state"), ("back", back), *shape)
+            return (("cut", self.cut_name(record, i, x)), ("back", back), *shape)
         if x.record is None:
             return (("leaf", self.leaf_number[x]), *shape)
         j = self.tape.numbers[x.record]
         near = record in self.reading.where and x.record in self.reading.where
         output = (("output", x.output),) if x.record.op.outputs > 1 else ()
         return (("near", k - j) if near else ("record", j), *output)
+
+    def cut_name(self, record: Record, i: int, x: Tensor) -> str:
+        """What a detached tensor is called: by its role, where it stands in the place of a state."""
+        reading = self.reading
+        if record in reading.where:
+            step, place = reading.where[record]
+            if (place, i) in reading.feeds[step.layer]:
+                return reading.state_name(step.layer, (place, i), x)
+        return reading.name(x) or "state"
 
     def runs(self, forms: list[int]) -> dict[str, Any]:
         """The records in stretches of one time step: (layer, t, pattern), where a pattern is a list of forms."""

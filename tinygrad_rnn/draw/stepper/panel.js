@@ -100,7 +100,7 @@ function backwardParts(record, place) {
 }
 
 function cameFrom(record) {
-  const from = [...new Set(users[record.number].map(([number]) => number))].filter((number) => arrival.has(number));
+  const from = [...new Set(users[record.number].map(([number]) => number))].filter((number) => arrival[number] !== undefined);
   const names = from.slice(0, 4).map((number) => namesOf(records[number])).join(", ");
   const others = from.length > 4 ? ` and ${from.length - 4} more` : "";
   return `from ${names}${others}` + (from.length > 1 ? ", added up" : "");
@@ -177,7 +177,7 @@ function becomes(record, input, i, maker, place) {
   }
   const uses = usesOf(maker, input.output);
   if (uses === 1) return "";
-  const still = users[maker.number].filter(([number]) => (arrival.get(number) ?? -1) > place).length;
+  const still = users[maker.number].filter(([number]) => arrival[number] > place).length;
   return html("p", { class: "into" }, `${nameOf(maker, input.output)} is used ${uses} times` + (still ? `; ${still} more to come` : "; this was the last, the sum is complete"));
 }
 

@@ -77,7 +77,7 @@ function goToStep(t) {
 
 function goToRecord(number) {
   const backward = walk[place].phase !== "forward";
-  go(backward && arrival.has(number) ? arrival.get(number) : number);
+  go(backward ? (arrival[number] ?? number) : number);
 }
 
 function play() {

@@ -1,13 +1,13 @@
 """The tape as the page steps through it: first every record forwards, then backwards those that a gradient reaches.
 
-Most of an unrolled network is the same step again. What the records of all steps have in common (op, names, shapes, where
-their inputs come from) is a *form*, written once; a step is a list of forms; what is left a record are its numbers.
-An input that is another record of the steps is found by its distance, which is the same at every step.
+Most of an unrolled network is the same step again. What the records of all steps have in common (op, names, shapes,
+where their inputs come from) is a *form*, written once; a step is a list of forms; what is left of a record are its
+numbers. An input that is another record of the steps is found by its distance, the same at every step.
 
     value       of each output: a number, the entries of a small tensor, or the norm of a larger one
     gradient    dL/d(output), likewise; None where none arrives
     parts       what the rule handed to an input, where that is not simply the gradient of that input
-    local       dy/dx for small tensors: row i, column j is dy_i/dx_j, of an op that works entry by entry the diagonal alone
+    local       dy/dx for small tensors: row i, column j is dy_i/dx_j; the diagonal alone, where there is nothing else
     totals      of each leaf: its gradient after each contribution, in the order in which they arrive
     steps       of each leaf: the norm of what a time step contributes, for each that does
 """
@@ -127,7 +127,9 @@ class Walk:
         where, layers = self.reading.where, self.reading.layers
         patterns: dict[tuple[int, ...], int] = {}
         found = []
-        steps = groupby(zip(self.tape, forms, strict=True), key=lambda pair: where[pair[0]][0] if pair[0] in where else None)
+        steps = groupby(
+            zip(self.tape, forms, strict=True), key=lambda pair: where[pair[0]][0] if pair[0] in where else None
+        )
         for step, stretch in steps:
             pattern = patterns.setdefault(tuple(form for _, form in stretch), len(patterns))
             place = (None, None) if step is None else (layers.index(step.layer), step.t)
@@ -140,7 +142,10 @@ class Walk:
         for k, layer in enumerate(self.reading.layers):
             records = max((r for step, r in self.reading.steps.items() if step.layer == layer), key=len)
             places = {(p, o) for p, o in self.reading.states[layer] if p < len(records)} or {
-                (p, o) for p, r in enumerate(records) for o in range(r.op.outputs) if self.reading.output_name(r, o) == "h"
+                (p, o)
+                for p, r in enumerate(records)
+                for o in range(r.op.outputs)
+                if self.reading.output_name(r, o) == "h"
             }
             for place, output in sorted(places, reverse=True):
                 name = self.reading.output_name(records[place], output) or "s"

@@ -17,6 +17,7 @@ from ..svg import CLASSES, curve
 from ..text import pieces
 from ..tile import Drawn, Line, Tile, draw
 
+
 def scene(tape: Tape, reading: Reading) -> dict[str, Any]:
     """The picture of the whole tape, ready for JSON: y goes down from its upper edge."""
     return Scene(draw(Picture(reading, "op", "all", extra=2)), tape).data()
@@ -114,5 +115,3 @@ def _r(x: float) -> float | int:
     """To a tenth of a pixel."""
     x = round(x, 1)
     return int(x) if x == int(x) else x
-
-

@@ -29,11 +29,13 @@ const tiles = scene.tiles.map(([shape, x, y, t, first, bundle]) => {
   return { form, x, y, t, numbers, bundle: scene.bundles[bundle], width: form.width, groups: null };
 });
 const long = scene.long.map(([kind, x, width, path]) => ({ kind, x, width, path, groups: null }));
-const boxOf = new Map(); // number of a record -> its tile and its box there
-for (const tile of tiles) tile.numbers.forEach((number, k) => boxOf.set(number, { tile, k }));
+const boxOf = []; // by number of a record: its tile, and its box there
+for (const tile of tiles) tile.numbers.forEach((number, k) => (boxOf[number] = { tile, k }));
 
-let largest = Number.MIN_VALUE; // of all gradients on the tape
-for (const record of records) largest = Math.max(largest, ...normsOf("gradient", record));
+let largest = Number.MIN_VALUE; // of all gradients that the tape has numbers for
+for (const x of data.gradient.flat(2)) {
+  if (Math.abs(x) > largest && Math.abs(x) < Infinity) largest = Math.abs(x);
+}
 
 /** The norms of all outputs of a record, those that are numbers. */
 function normsOf(kind, record) {
@@ -149,7 +151,7 @@ function label(parts, t, x, y, name) {
 function showPicture(place) {
   const { record, phase } = walk[place];
   const shown = drawnFor(record.number);
-  const { width, height } = look(shown.length ? boxOf.get(shown[0]) : null);
+  const { width, height } = look(boxOf[shown[0]]);
   for (const tile of tiles) {
     if (inView(tile, width, build)) markTile(tile, place, shown, phase);
   }
@@ -175,7 +177,7 @@ function drawnFor(number) {
   const found = [], seen = new Set([number]), waiting = [number];
   while (waiting.length && found.length < 50) {
     const next = waiting.shift();
-    if (boxOf.has(next)) found.push(next);
+    if (boxOf[next]) found.push(next);
     else {
       for (const [user] of users[next]) {
         if (!seen.has(user)) waiting.push(user);
@@ -216,9 +218,9 @@ function markTile(tile, place, shown, phase) {
     if (number === undefined) return;
     const record = records[number];
     const computed = phase !== "forward" || number <= place;
-    const met = arrival.get(number) <= place && phase !== "forward";
+    const met = arrival[number] <= place && phase !== "forward";
     const current = shown.includes(number);
-    const lost = phase !== "forward" && !arrival.has(number);
+    const lost = phase !== "forward" && arrival[number] === undefined;
     mark.element.setAttribute("class", `box ${tile.form.boxes[k][0]}${computed ? "" : " later"}${current ? " current" : ""}${met ? " met" : ""}${lost ? " lost" : ""}`);
     mark.value.textContent = computed ? valueText(record) : "";
     mark.gradient.textContent = met ? `∇ ${gradientText(record)}` : lost ? "∇ none" : "";

@@ -19,12 +19,13 @@ const times = [...new Set(records.map((record) => record.t))].filter((t) => t !=
 
 /** The walk: first every record forwards, then backwards those that a gradient reaches, with a stop at each cut. */
 const walk = records.map((record) => ({ phase: "forward", record }));
-const arrival = new Map(); // number of a record -> the place in the walk where its gradient is there
+const arrival = []; // by number of a record: the place in the walk where its gradient is there; none where it never is
 const gifts = data.leaves.map(() => []); // for each leaf, the places in the walk where something is added to it
 const severed = new Set(); // the time steps that start with a detached state
-for (const record of [...records].reverse()) {
+for (let k = records.length - 1; k >= 0; k--) {
+  const record = records[k];
   if (data.gradient[record.number] === null) continue;
-  arrival.set(record.number, walk.length);
+  arrival[record.number] = walk.length;
   record.form.inputs.forEach((input, i) => {
     if ("leaf" in input) gifts[input.leaf].push({ place: walk.length, record, i });
   });

@@ -36,7 +36,7 @@ function codeLine({ where, code }) {
 function forwardParts(record) {
   const rows = listed(record.form.inputs).map((input) => inputRow(record, input));
   const result = record.form.shapes.map((shape, k) =>
-    html("div", {}, html("b", {}, nameOf(record, k)), " = ", valueOf(figureOf("value", record, k), shape)));
+    html("div", { class: "result" }, html("b", {}, nameOf(record, k)), " = ", valueOf(figureOf("value", record, k), shape)));
   return [html("h3", {}, "Inputs"), html("table", { class: "inputs" }, ...rows), more(record.form.inputs),
           html("h3", {}, "Result"), ...result];
 }

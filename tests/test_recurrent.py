@@ -471,7 +471,7 @@ def test_records_carry_the_layer_and_the_time_step() -> None:
     [("RNN", {"h", "a"}), ("LSTM", {"i", "f", "g", "o", "c", "h", "a"}), ("GRU", {"r", "z", "n", "h"})],
 )
 def test_the_roles_of_the_equations_are_names_on_the_tape(kind: str, names: set[str]) -> None:
-    layer = getattr(nn, kind)(2, 3, rng=0)
+    layer = getattr(nn, kind)(2, 3, rng=0, fused=False)
     tape = tg.tape(layer(np.ones((3, 1, 2)))[0].sum())
     for t in (1, 2, 3):
         here = {name for (record, _), name in tape.names.items() if record.step == Step(kind.lower(), t)}

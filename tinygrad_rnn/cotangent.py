@@ -1,6 +1,8 @@
 """Gradients on their way: how contributions to one gradient are kept and added up.
 
 Indexed      a gradient that is zero but at some places, not written out
+Entries      that of a sequence, of which each time step brings its own entry
+Outer        that of a weight all time steps share, Σ_t x_tᵀ g_t, not multiplied out
 ArraySum     a sum of contributions, in a buffer of its own
 RecordedSum  the same with Tensors, nothing in place
 Waiting      for every leaf and every record, what has arrived for it so far
@@ -15,23 +17,115 @@ import numpy as np
 from .tape import Op, Record
 
 
-class Indexed:
+class Lazy:
+    """A gradient that is not written out yet."""
+
+    __slots__ = ("dtype", "shape")
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    def join(self, other: Any) -> bool:
+        """Take in another contribution to the same gradient, if the two together can stay lazy."""
+        return False
+
+    def value(self) -> np.ndarray:
+        """The gradient as an array."""
+        raise NotImplementedError
+
+    def add_to(self, buffer: np.ndarray) -> None:
+        """``buffer += value``."""
+        buffer += self.value()
+
+
+class Indexed(Lazy):
     """A lazy gradient: that of ``x`` where only ``x[index]`` was used, and `part` arrived for it.
 
     Written out it would be zeros of the shape of ``x``. A sequence of T steps is T such indexings of one array, so
     writing each out would make BPTT quadratic in T; instead each part is added to its place.
     """
 
-    __slots__ = ("dtype", "index", "part", "shape")
+    __slots__ = ("index", "part")
 
     def __init__(self, index: Any, part: Any, x: Any) -> None:
         self.index = index
         self.part = part
-        self.shape: tuple[int, ...] = x.shape
-        self.dtype: np.dtype[Any] = x.dtype
+        self.shape = x.shape
+        self.dtype = x.dtype
+
+    def value(self) -> np.ndarray:
+        written = np.zeros(self.shape, self.dtype)
+        self.add_to(written)
+        return written
 
     def add_to(self, buffer: np.ndarray) -> None:
         add_at(buffer, self.index, self.part)
+
+
+class Spread(Lazy):
+    """A lazy gradient to which each time step of an unrolled layer brings its part, in arrays over all steps.
+
+    The steps are walked from the last to the first, so the parts that have arrived are those of steps first..last.
+    g[k] is the part of step k; contributions belong together where their g is the same array.
+    """
+
+    __slots__ = ("first", "g", "last")
+
+    def __init__(self, g: np.ndarray, k: int, x: Any) -> None:
+        self.g = g
+        self.first = self.last = k
+        self.shape = x.shape
+        self.dtype = x.dtype
+
+    def join(self, other: Any) -> bool:
+        together = type(other) is type(self) and other.g is self.g and other.last == self.first - 1
+        if together:
+            self.first = other.first
+        return together
+
+
+class Entries(Spread):
+    """That of a sequence of which step k uses entry k: dL/da_k = g[k].  `backwards`: the last entry first."""
+
+    __slots__ = ("backwards",)
+
+    def __init__(self, g: np.ndarray, k: int, a: Any, backwards: bool) -> None:
+        super().__init__(g, k, a)
+        self.backwards = backwards
+
+    def value(self) -> np.ndarray:
+        g = self.g
+        if self.last - self.first + 1 < len(g):
+            g = np.zeros(self.shape, self.dtype)
+            g[self.first : self.last + 1] = self.g[self.first : self.last + 1]
+        return g[::-1] if self.backwards else g
+
+
+class Outer(Spread):
+    """That of a weight which step k uses as x[k] @ W: dL/dW = Σ_k x[k]ᵀ g[k], all steps in one product of two matrices.
+
+    With x=None it is that of a bias, dL/db = Σ_k Σ_batch g[k]. `columns`, if given, brings the columns into the order
+    of the weight.
+    """
+
+    __slots__ = ("columns", "x")
+
+    def __init__(self, x: np.ndarray | None, g: np.ndarray, k: int, weight: Any, columns: Any = None) -> None:
+        super().__init__(g, k, weight)
+        self.x = x
+        self.columns = columns
+
+    def value(self) -> np.ndarray:
+        g = _rows(self.g[self.first : self.last + 1])
+        if self.x is None:
+            return np.ones(len(g), g.dtype) @ g
+        total = _rows(self.x[self.first : self.last + 1]).T @ g
+        return total if self.columns is None else total[:, self.columns]
+
+
+def _rows(sequence: np.ndarray) -> np.ndarray:
+    """(T, B, H) as (T B, H), without a copy also where time runs backwards in memory: the sum does not mind."""
+    forwards = sequence if sequence.strides[0] >= 0 else sequence[::-1]
+    return forwards.reshape(-1, sequence.shape[-1])
 
 
 def add_at(buffer: np.ndarray, index: Any, part: Any) -> None:
@@ -78,14 +172,13 @@ class ArraySum:
     __slots__ = ("total",)
 
     def __init__(self, first: Any) -> None:
-        if type(first) is Indexed:
-            self.total = np.zeros(first.shape, first.dtype)
-            first.add_to(self.total)
+        if isinstance(first, Indexed):
+            self.total = first.value()
         else:
-            self.total = np.array(first)
+            self.total = np.array(first.value() if isinstance(first, Lazy) else first)
 
     def add(self, g: Any) -> None:
-        if type(g) is Indexed:
+        if isinstance(g, Lazy):
             g.add_to(self.total)
         else:
             self.total += g
@@ -139,9 +232,10 @@ class Waiting:
         have = place.get(key)
         if have is None:
             place[key] = self.sum(g) if type(g) is Indexed else g
-        else:
-            if type(have) is not self.sum:
-                place[key] = have = self.sum(have)
+        elif type(have) is self.sum:
+            have.add(g)
+        elif not (isinstance(have, Lazy) and have.join(g)):
+            place[key] = have = self.sum(have)
             have.add(g)
 
     def take(self, record: Record) -> Any:
@@ -161,4 +255,4 @@ class Waiting:
         return {x: self._complete(g) for x, g in self.places.items() if type(x) is not Record}
 
     def _complete(self, g: Any) -> Any:
-        return g.value() if type(g) is self.sum else g
+        return g.value() if type(g) is self.sum or isinstance(g, Lazy) else g

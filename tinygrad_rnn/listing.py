@@ -10,7 +10,7 @@ import numpy as np
 
 from .backward import reachable, sweep
 from .errors import GraphError
-from .tape import Record
+from .tape import Record, Workspace
 from .tensor import Tensor, start_gradient
 
 _SHOWN = 60  # a longer tape is printed with its middle left out
@@ -102,7 +102,7 @@ class Tape:
             step,
             name,
             record.op.name,
-            shorten(", ".join(self._input(x, a) for x, a in pairs)),
+            shorten(", ".join(filter(None, (self._input(x, a) for x, a in pairs)))),
             str(values[0].shape).replace(" ", "") + (f" x{len(values)}" if len(values) > 1 else ""),
             figure(values[0]),
             figure(gs[0]),
@@ -110,7 +110,7 @@ class Tape:
 
     def _input(self, x: Tensor | None, array: Any) -> str:
         if x is None:
-            return figure(array)
+            return "" if isinstance(array, Workspace) else figure(array)
         if x.record in self.numbers:
             return f"%{self.numbers[x.record]}" + (f".{x.output}" if x.record.op.outputs > 1 else "")
         return x.name or ("leaf" if x.requires_grad else "const")

@@ -89,15 +89,22 @@ class Recompute(Op):
                 "tg.checkpoint: the function gave other values, or used other tensors, when it was run again for the "
                 "backward pass. It must not draw random numbers (dropout) or depend on anything that changes in between"
             )
-        pairs = [(o, h) for o, h in zip(outputs, gs, strict=True) if o.requires_grad]
-        starts = [h if isinstance(h, Tensor) or not create_graph else Tensor(h) for _, h in pairs]
-        with enable_grad() if create_graph else no_grad():
-            tensors = as_tensors if create_graph else None
-            waiting = sweep([o for o, _ in pairs], starts, since=start, retain_graph=create_graph, as_tensors=tensors)
-        return tuple(waiting.at(x) for x in (*xs, *self.used))
+        return pulled_back(outputs, gs, (*xs, *self.used), start, create_graph)
 
     def __repr__(self) -> str:
         return f"checkpoint({getattr(self.fn, '__name__', self.fn)})"
+
+
+def pulled_back(
+    outputs: Iterable[Tensor], gs: Iterable[Any], inputs: Iterable[Tensor], since: int, create_graph: bool
+) -> tuple[Any, ...]:
+    """dL/dx for each of the inputs, given dL/dy for outputs computed from them `since`; None where there is none."""
+    pairs = [(y, g) for y, g in zip(outputs, gs, strict=True) if y.requires_grad]
+    starts = [g if isinstance(g, Tensor) or not create_graph else Tensor(g) for _, g in pairs]
+    with enable_grad() if create_graph else no_grad():
+        tensors = as_tensors if create_graph else None
+        waiting = sweep([y for y, _ in pairs], starts, since=since, retain_graph=create_graph, as_tensors=tensors)
+    return tuple(waiting.at(x) for x in inputs)
 
 
 def tensors_in(tree: Any) -> list[Tensor]:

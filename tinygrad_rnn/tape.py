@@ -123,6 +123,13 @@ class Op:
         return f"{self.name}({parameters})"
 
 
+class Workspace:
+    """What several applications of ops share besides arrays.
+
+    It is given to an op among its inputs, so that it is let go together with their arrays once the records are freed.
+    """
+
+
 class Record:
     """One line of the tape: one application of an op.
 
@@ -240,6 +247,16 @@ def anomaly() -> Setting:
 def is_grad_enabled() -> bool:
     """Whether this thread records at the moment."""
     return mode.recording
+
+
+@contextmanager
+def at_record(record: Record) -> Iterator[None]:
+    """Tag what is recorded inside as belonging where a record does."""
+    before, mode.step = mode.step, record.step
+    try:
+        yield
+    finally:
+        mode.step = before
 
 
 @contextmanager

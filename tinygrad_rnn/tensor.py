@@ -16,9 +16,9 @@ from .anomaly import check_forward, check_start, users_line
 from .arraylike import ArrayLike, plain
 from .backward import hooked_leaves, sweep
 from .errors import DtypeError, GraphError, NonScalarError, NotDifferentiableError, OverwrittenError, ShapeError
-from .tape import Op, Record, Step, at_step, mode
+from .tape import Op, Record, Step, Workspace, at_step, mode
 
-_NUMBERS = (bool, int, float, np.bool_, np.integer, np.floating)
+_AS_THEY_ARE = (bool, int, float, np.bool_, np.integer, np.floating, Workspace)
 
 
 class Cut(NamedTuple):
@@ -257,7 +257,7 @@ def apply(op: Op, *inputs: Any) -> Any:
             elif x.cut is not None:
                 cut = x.cut
         else:
-            arrays.append(x if isinstance(x, _NUMBERS) else _as_array(x, None, f"an operand of {op.name}"))
+            arrays.append(x if isinstance(x, _AS_THEY_ARE) else _as_array(x, None, f"an operand of {op.name}"))
             tensors.append(None)
     try:
         value = op.forward(*arrays)
@@ -273,7 +273,7 @@ def apply(op: Op, *inputs: Any) -> Any:
         check_forward(op, arrays, value)
         if record is not None:
             record.line = users_line()
-    y = _result(value, record) if not several else tuple(_result(v, record, k) for k, v in enumerate(value))
+    y = results(op, value, record)
     if cut is not None and record is None:  # what is made from a detached state alone still lies behind the cut
         for part in y if isinstance(y, tuple) else (y,):
             part.cut = cut
@@ -287,6 +287,13 @@ def _as_outputs(value: Any, op: Op) -> Any:
         given = f"{len(value)} outputs" if isinstance(value, tuple | list) else "one output"
         raise TypeError(f"forward of op {op.name} returned {given}, and its `outputs` is {op.outputs}")
     return tuple(map(np.asarray, value)) if several else np.asarray(value)
+
+
+def results(op: Op, value: Any, record: Record | None) -> Any:
+    """The Tensor, or tuple of Tensors, that came out of an op."""
+    if op.outputs == 1:
+        return _result(value, record)
+    return tuple(_result(part, record, k) for k, part in enumerate(value))
 
 
 def _result(array: np.ndarray, record: Record | None, output: int = 0) -> Tensor:
@@ -317,9 +324,7 @@ def as_tensors(record: Record) -> tuple[Any, list[Any]]:
     """The output of a record as a Tensor again (a tuple for several) and its inputs: what rules see in create_graph."""
     pairs = zip(record.inputs or (), record.arrays or (), strict=True)
     xs = [a if x is None else _unchanged(x, a, record) for x, a in pairs]
-    if record.op.outputs == 1:
-        return _result(record.value, record), xs
-    return tuple(_result(part, record, k) for k, part in enumerate(record.value)), xs
+    return results(record.op, record.value, record), xs
 
 
 def _unchanged(x: Tensor, array: np.ndarray, record: Record) -> Tensor:

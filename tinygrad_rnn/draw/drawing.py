@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DrawError, FreedGraphError, GraphError
+from ..expand import Expanded
 from ..listing import Tape, figure
 from ..tensor import Tensor
 
@@ -185,7 +186,7 @@ def draw(
     if not isinstance(root, Tensor):
         raise TypeError(f"draw() needs a Tensor, not {type(root).__name__}")
     try:
-        tape = Tape(root)
+        expanded = Expanded(root)
     except FreedGraphError as error:
         raise DrawError(
             "nothing is left to draw: backward() has freed this graph. Draw before calling backward(), or call "
@@ -193,7 +194,9 @@ def draw(
         ) from error
     if grads and not root.requires_grad:
         raise GraphError("draw(grads=True) of a tensor that needs no gradient: there are none to show")
-    picture = Picture(Reading(tape, names), level, steps, extra=bool(grads) + bool(values))
+    if isinstance(names, Mapping):
+        names = {name: expanded(x) if isinstance(x, Tensor) else x for name, x in names.items()}
+    picture = Picture(Reading(Tape(expanded.root), names), level, steps, extra=bool(grads) + bool(values))
     if values:
         picture.notes.append("a number is the value of a result, ‖·‖ its norm")
     if grads:

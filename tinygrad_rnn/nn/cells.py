@@ -22,14 +22,9 @@ from ..tensor import Tensor
 from .basic import as_input, normalise, positive
 from .init import Rng, forget_bias_
 from .module import Module, Parameter
+from .state import check_state, label
 
 NONLINEARITIES: dict[str, Any] = {"tanh": tanh, "relu": relu, "sigmoid": sigmoid, "identity": lambda x: x}
-
-
-def label(**tensors: Tensor) -> None:
-    """Name tensors by their role in the equations, for the tape, the pictures and the messages."""
-    for name, tensor in tensors.items():
-        tensor.name = name
 
 
 def norm(u: Tensor, gain: Tensor | None, bias: Tensor | None = None) -> Tensor:
@@ -118,38 +113,6 @@ class Cell(Module):
         options = {"bias=False": self.b_h is None, "layer_norm=True": self.gain_h is not None}
         options["learn_initial_state=True"] = self.h_0 is not None
         return ", ".join([str(self.input_size), str(self.hidden_size), *(text for text, on in options.items() if on)])
-
-
-def check_state(
-    state: Any, names: tuple[str, ...], shape: tuple[int, ...], dtype: Any, owner: Module, x_was: str = ""
-) -> Any:
-    """The given state as a Tensor (or a tuple of them, one a name) of this shape.
-
-    `x_was` says for the message how the axes of x were read.
-    """
-    kind = type(owner).__name__
-    if len(names) > 1 and not (isinstance(state, tuple | list) and len(state) == len(names)):
-        raise TypeError(f"{kind}: state must be a tuple ({', '.join(names)}), not {_described(state)}")
-    if len(names) == 1 and isinstance(state, tuple | list):
-        raise TypeError(f"{kind}: state must be {names[0]} alone, not {_described(state)}")
-    parts = []
-    for name, part in zip(names, state if len(names) > 1 else (state,), strict=True):
-        if part is None:
-            raise TypeError(
-                f"{kind}: state {name} is None: give all of ({', '.join(names)}), or state=None to start anew"
-            )
-        part = as_input(part, dtype, f"{kind}: state {name}")
-        if part.shape != shape:
-            raise ShapeError(
-                f"{kind}: state {name} must have shape {shape}, got {part.shape}{x_was}. A state belongs to the batch "
-                "it came from: start a batch of another size with state=None"
-            )
-        parts.append(part)
-    return tuple(parts) if len(names) > 1 else parts[0]
-
-
-def _described(state: Any) -> str:
-    return f"a {type(state).__name__} of {len(state)}" if isinstance(state, tuple | list) else type(state).__name__
 
 
 class RNNCell(Cell):

@@ -175,12 +175,13 @@ def functional_call(module: Module, tensors: Mapping[str, Tensor], *args: Any, *
     >>> W.grad
     array([[2.]])
     """
-    with _replaced(module, tensors):
+    with replaced(module, tensors):
         return module(*args, **kwargs)
 
 
 @contextmanager
-def _replaced(module: Module, tensors: Mapping[str, Tensor]) -> Iterator[None]:
+def replaced(module: Module, tensors: Mapping[str, Tensor]) -> Iterator[None]:
+    """Within the block, other tensors stand in place of some of a module's parameters."""
     places = {name: (owner, attribute) for name, owner, attribute in module.slots()}
     unknown = [name for name in tensors if name not in places]
     if unknown:

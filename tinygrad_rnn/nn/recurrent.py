@@ -14,15 +14,17 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DtypeError, ShapeError
+from ..errors import ShapeError
 from ..ops.elementwise import where
 from ..ops.shape import concatenate, stack
-from ..tape import scope
+from ..tape import mode, scope
 from ..tensor import Tensor
 from .basic import Dropout, as_input, positive
-from .cells import Cell, GRUCell, LSTMCell, RNNCell, check_state
+from .cells import Cell, GRUCell, LSTMCell, RNNCell
+from .fused import run_for, unroll_fused
 from .init import Rng
 from .module import Module
+from .state import check_lengths, check_state, last_step, select
 
 
 def unroll(
@@ -67,49 +69,6 @@ def unroll(
     return stack(outputs), state
 
 
-def select(alive: np.ndarray, new: Any, old: Any) -> Any:
-    """For each sequence of the batch the new state where it is alive, else the old one (zero where that is None)."""
-    if isinstance(new, dict):
-        return {key: select(alive, part, None if old is None else old[key]) for key, part in new.items()}
-    if isinstance(new, tuple | list):
-        olds = [None] * len(new) if old is None else old
-        parts = [select(alive, part, before) for part, before in zip(new, olds, strict=True)]
-        return type(new)(*parts) if hasattr(new, "_fields") else type(new)(parts)
-    mask = np.reshape(alive, alive.shape + (1,) * (np.ndim(new) - alive.ndim))  # (B, 1, ..): the same for all features
-    chosen = where(mask, new, 0 if old is None else old)
-    if isinstance(chosen, Tensor) and isinstance(new, Tensor) and old is not None:
-        chosen.name = new.name  # it takes the place of the state, for the next step and in the pictures
-    return chosen
-
-
-def check_lengths(lengths: Any, T: int, shape: tuple[int, ...], caller: str) -> np.ndarray:
-    """The lengths as an integer array of this shape, each in 0 .. T."""
-    if isinstance(lengths, Tensor) and lengths.requires_grad:
-        raise DtypeError(f"{caller}: lengths are whole numbers and can have no gradient: give lengths.data.astype(int)")
-    array = np.asarray(lengths.array if isinstance(lengths, Tensor) else lengths)
-    if array.dtype.kind not in "iu" and array.size:
-        raise DtypeError(f"{caller}: lengths must be integers, not {array.dtype}")
-    if array.shape != shape:
-        one = f"one for each of the {shape[0]} sequences of x" if shape else "one number, since x has no batch"
-        raise ShapeError(f"{caller}: lengths must have shape {shape}, {one}; got shape {array.shape}")
-    wrong = np.flatnonzero((array < 0) | (array > T))
-    if wrong.size:
-        k = wrong[0]
-        raise ValueError(
-            f"{caller}: lengths must be in 0 .. {T}, the time steps of x, and lengths[{k}] is {array.flat[k]}"
-        )
-    return array.astype(np.intp)
-
-
-def last_step(state: Any) -> int:
-    """The time step at which a carried state was computed, 0 if it was not: numbering continues where it left off."""
-    part = state[0] if isinstance(state, tuple | list) and state else state
-    step = None
-    if isinstance(part, Tensor):
-        step = part.record.step if part.record is not None else part.cut.step if part.cut is not None else None
-    return (step.t or 0) if step is not None else 0
-
-
 class Recurrent(Module):
     """What RNN, LSTM and GRU share.
 
@@ -130,6 +89,8 @@ class Recurrent(Module):
         bidirectional        a second cell a layer that reads the sequence backwards; outputs side by side
         dropout              with this probability entries between layers are set to 0 while training
         variational          dropout with one mask for all time steps of a sequence (Gal and Ghahramani 2016)
+        fused                whether a time step is one record (fast), or a dozen (to be looked at): True, False, or
+                             "auto", which is True where the cell's options allow it, and not within `tg.anomaly()`
         learn_initial_state  a missing state is a parameter ``h_0`` (and ``c_0``) a layer and direction, at first zero
         rng                  a NumPy Generator or a seed, for the initial weights and the dropout
         others               go to the cell: ``bias``, ``dtype`` (float32), and what the cell takes besides
@@ -162,6 +123,7 @@ class Recurrent(Module):
         dropout: float = 0.0,
         variational: bool = False,
         bidirectional: bool = False,
+        fused: bool | str = "auto",
         rng: Rng = None,
         **options: Any,
     ) -> None:
@@ -172,6 +134,9 @@ class Recurrent(Module):
         self.input_size, self.hidden_size = positive("input_size", input_size), positive("hidden_size", hidden_size)
         self.num_layers = positive("num_layers", num_layers)
         self.batch_first, self.bidirectional = batch_first, bidirectional
+        if fused not in (True, False, "auto"):
+            raise ValueError(f'fused must be True, False or "auto", not {fused!r}')
+        self.fused = fused
         rng = np.random.default_rng(rng)
         self.dropout = Dropout(dropout, shared=0 if variational else None, rng=rng)  # axis 0 of (T, B, H) is time
         if dropout and self.num_layers == 1:
@@ -262,7 +227,19 @@ class Recurrent(Module):
         """One layer in one direction: project the whole sequence at once, then step through it."""
         cell = self.cells[k]
         name = type(self).__name__.lower() + self.suffixes[k]
+        if self._fuses(cell):
+            return unroll_fused(cell, cell.project(x), state, lengths, name, first, reverse)
         return unroll(cell.step, cell.project(x), state, lengths=lengths, name=name, first=first, reverse=reverse)
+
+    def _fuses(self, cell: Cell) -> bool:
+        """Whether a step of this cell becomes one record."""
+        possible = run_for(cell) is not None
+        if self.fused is True and not possible:
+            raise ValueError(
+                f"{type(self).__name__}: fused=True, but {cell} has options that only the composed step computes: "
+                'leave fused="auto"'
+            )
+        return possible and (self.fused is True or (self.fused == "auto" and not mode.anomaly))
 
     # ---------------------------------------------------------------- parameters under the layer's own names
 
@@ -303,6 +280,7 @@ class Recurrent(Module):
             "dropout": self.dropout.p,
         }
         shown |= {"variational": self.dropout.shared is not None, "bidirectional": self.bidirectional}
+        shown |= {"fused": self.fused}
         shown |= {**self._options, "dtype": self.cells[0].W_hh.dtype.name}
         plain = {name: p.default for name, p in self.__signature__.parameters.items()} | {"dtype": "float32"}
         options = [f"{key}={value!r}" for key, value in shown.items() if value != plain.get(key)]

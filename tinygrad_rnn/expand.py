@@ -1,0 +1,61 @@
+"""The same graph in smaller ops, for looking at: a fused step is drawn as the ops of its cell."""
+
+from __future__ import annotations
+
+from .backward import reachable
+from .tape import Record, Setting, at_record
+from .tensor import Tensor, results
+
+
+class Expanded:
+    """A graph in which each record whose op has a `composed` form stands as that form.
+
+    The values are the same, and so are records that no such op comes before. Calling it gives, for a tensor of the old
+    graph, the one that took its place; `root` is that of the old root.
+
+    >>> import numpy as np, tinygrad_rnn as tg
+    >>> from tinygrad_rnn.expand import Expanded
+    >>> output, h = tg.nn.RNN(3, 4, rng=0)(np.ones((1, 2, 3)))
+    >>> [record.op.name for record in tg.tape(output)]
+    ['matmul', 'add', 'rnn_step', 'stack']
+    >>> [record.op.name for record in tg.tape(Expanded(output).root)]
+    ['matmul', 'add', 'getitem', 'matmul', 'add', 'tanh', 'stack']
+    """
+
+    def __init__(self, root: Tensor) -> None:
+        self.results: dict[tuple[Record, int], Tensor] = {}
+        self.constants: dict[Tensor, Tensor] = {}
+        with Setting("recording", True), Setting("anomaly", False):
+            for record in reachable([root])[::-1]:
+                self._replace(record)
+        self.root = self(root)
+
+    def _replace(self, record: Record) -> None:
+        old = record.inputs or ()
+        new = tuple(x if x is None else self(x) for x in old)
+        composed = getattr(record.op, "composed", None)
+        with at_record(record):
+            if composed is not None:
+                arrays = record.arrays or ()
+                made = composed(*[a if x is None else x for x, a in zip(new, arrays, strict=True)])
+            elif any(x is not y for x, y in zip(old, new, strict=True)):
+                copy = Record(record.op, new, record.arrays, record.value)
+                copy.line = record.line
+                made = results(record.op, record.value, copy)
+            else:
+                return
+        for k, y in enumerate(made if isinstance(made, tuple) else (made,)):
+            self.results[record, k] = y
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if x.record is not None:
+            y = self.results.get((x.record, x.output), x)
+            y.name = y.name or x.name
+            return y
+        past = x.cut.record() if x.cut is not None else None
+        if x.cut is None or past is None or (past, x.cut.output) not in self.results:
+            return x
+        if x not in self.constants:  # a constant that was cut off from a result which has been replaced
+            y = self.constants[x] = self.results[past, x.cut.output].detach()
+            y.name = x.name
+        return self.constants[x]

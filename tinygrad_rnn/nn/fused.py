@@ -1,0 +1,471 @@
+"""Fused steps: a time step of a layer as one record, with forward and derivative written by hand.
+
+The cells in `cells.py` are a dozen small ops a step, and at the sizes of small models an op's overhead is more than its
+arithmetic. Here the same equations are computed for all steps of a layer in arrays over time (`Run`), in as few NumPy
+calls as possible; then one record a step is written (`FusedStep`). The graph is unrolled as before and the sweep walks
+it step by step. Only the inside of a step is no longer on the tape, and where it is wanted, to differentiate twice or
+to draw, a record gives its composed form: the very step of the cell.
+
+What makes it fast, in order of gain:
+
+- memory: arrays over time are large, and `memory.empty` uses them again from one training step to the next;
+- one product over all steps for the gradient of the weights, and none of the sum for that of the input: both stay
+  lazy (`Outer`, `Entries`) until all steps have brought their part;
+- slabs: the gates lie side by side as (G, B, H), so that one NumPy call serves several;
+- one tanh for all gates, σ(x) = (1 + tanh(x/2)) / 2, where the inner 1/2 is put into a copy of the weights;
+- K, the factors of the derivative that do not depend on the gradient, for many steps in one call.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..cotangent import Entries, Outer
+from ..memory import empty
+from ..ops.elementwise import where
+from ..ops.shape import Stack, stack
+from ..recompute import pulled_back
+from ..tape import Op, Workspace, clock, enable_grad, mode, scope
+from ..tensor import Tensor
+from .cells import Cell, GRUCell, LSTMCell, RNNCell
+from .module import replaced
+from .state import label, select
+
+add, matmul, multiply, subtract, tanh = np.add, np.matmul, np.multiply, np.subtract, np.tanh
+
+_CHUNK = 1 << 20  # bytes of K at a time: about half of a second-level cache
+
+
+class Pass(threading.local):
+    """What one backward pass over a run works with; each thread has its own.
+
+    at      the step it has come to. Coming to a later one is a new pass, with new arrays
+    d       (T, B, ·) dL/d(pre-activations), filled from the last step to the first
+    d_a     the part of it that is dL/da
+    uses    for each weight, as what it is used: see `Run.uses`
+    W_back  the recurrent weight, turned and packed
+    first   the first step of the chunk for which K is known
+    known   for each step of that chunk, what its rule needs
+    """
+
+    at: int = 0
+    d: np.ndarray
+    d_a: np.ndarray
+    uses: tuple[Any, ...]
+    W_back: np.ndarray
+    first: int
+    known: list[Any]
+
+
+class Run(Workspace):
+    """The T steps of a layer in numbers, in the order in which they are taken.
+
+    a          (T, B, G H) what the steps get of the input, in the order of time
+    start      the state before the first step, each part (B, H)
+    weights    those of the recurrence: W_hh (H, G H), and what else the cell has
+    dead       (T, B, 1) which sequences have ended before a step, or None
+    backwards  whether the steps are taken from the end of time to its beginning. An array over steps then runs
+               backwards through its memory, which so is in the order of time all the same
+    """
+
+    weights: ClassVar[tuple[str, ...]] = ("W_hh",)
+    slots: int = 1  # the parts (B, H) that dL/d(pre-activations) has
+
+    def __init__(
+        self, cell: Any, a: np.ndarray, start: Sequence[np.ndarray], dead: np.ndarray | None, backwards: bool
+    ) -> None:
+        self.cell, self.dead, self.backwards = cell, dead, backwards
+        self.W, self.dtype = cell.W_hh.array, a.dtype
+        (self.T, self.B, _), self.H = a.shape, cell.hidden_size
+        self.one, self.half = np.ones((), self.dtype), np.full((), 0.5, self.dtype)
+        self.h = self.over_steps(self.T + 1, self.B, self.H)  # h[k] is the state before step k
+        self.h[0] = start[0]
+        self.forward(a[::-1] if backwards else a, *start[1:])
+        self.passing = Pass()
+
+    def over_steps(self, *shape: int) -> np.ndarray:
+        """An array with one entry a step."""
+        array = empty(shape, self.dtype)
+        return array[::-1] if self.backwards else array
+
+    @property
+    def output(self) -> np.ndarray:
+        """(T, B, H) the h after each step, in the order of time."""
+        return self.h[:0:-1] if self.backwards else self.h[1:]
+
+    def states(self) -> list[np.ndarray]:
+        """The parts of the state, each (T + 1, B, H) with entry k before step k."""
+        return [self.h]
+
+    def hold(self, k: int) -> None:
+        """Let the sequences that have ended before step k keep their state."""
+        if self.dead is not None:
+            for part in self.states():
+                np.copyto(part[k + 1], part[k], where=self.dead[k])
+
+    def slabs(self, columns: np.ndarray) -> np.ndarray:
+        """(.., B, G H) as (.., G, B, H): gate by gate, a view."""
+        return np.moveaxis(columns.reshape(*columns.shape[:-1], columns.shape[-1] // self.H, self.H), -2, -3)
+
+    def vjp(self, k: int, gs: Sequence[np.ndarray], inputs: Sequence[Any]) -> tuple[Any, ...]:
+        """dL/d(input) for the inputs (a, *state, *weights) of step k, given dL/d(state) after it."""
+        now = self.passing
+        if k >= now.at:
+            now.d = self.over_steps(self.T, self.B, self.slots * self.H)
+            now.d_a, *uses = self.uses(now.d)
+            now.uses = tuple(uses)
+            now.W_back = self.packed_back()
+            now.first = self.T
+        if k < now.first:
+            steps = max(1, _CHUNK // max(1, 5 * self.B * self.H * self.dtype.itemsize))
+            now.first, last = k // steps * steps, min(self.T, (k // steps + 1) * steps)
+            now.known = list(self.derivatives(now.first, last, now.d))
+        now.at = k
+        known = now.known[k - now.first]
+        if self.dead is None or not self.dead[k].any():
+            states = self.backward(known, now.W_back, *gs)
+        else:  # the gradient of a sequence that has ended passes by
+            dead = self.dead[k]
+            states = self.backward(known, now.W_back, *[np.where(dead, 0, g) for g in gs])
+            states = tuple(part + np.where(dead, g, 0) for part, g in zip(states, gs, strict=True))
+        weights = inputs[1 + len(states) :]
+        shared = [Outer(x, g, k, w, columns) for (x, g, columns), w in zip(now.uses, weights, strict=False)]
+        return Entries(now.d_a, k, inputs[0], self.backwards), *states, *shared
+
+    # ---------------------------------------------------------------- what a cell defines
+
+    def forward(self, a: np.ndarray, *start: np.ndarray) -> None:
+        """Fill the arrays over steps."""
+        raise NotImplementedError
+
+    def derivatives(self, first: int, last: int, d: np.ndarray) -> Iterator[Any]:
+        """For each step of first .. last - 1 what `backward` needs: factors K, and where in d its result goes."""
+        raise NotImplementedError
+
+    def backward(self, known: Any, W_back: np.ndarray, *gs: np.ndarray) -> tuple[np.ndarray, ...]:
+        """dL/d(state before the step) given dL/d(state after it); writes dL/d(pre-activations) into d."""
+        raise NotImplementedError
+
+    def packed_back(self) -> np.ndarray:
+        """The matrix that takes dL/d(pre-activations) back to dL/dh: the recurrent weight, turned."""
+        return self.W.T.copy()
+
+    def uses(self, d: np.ndarray) -> tuple[Any, ...]:
+        """The part of d that is dL/da; then for each weight (x, g, columns) of its gradient: see `Outer`."""
+        return d, (self.h, d, None)
+
+
+class RNNRun(Run):
+    """h_k = φ(a_k + h_{k-1} W_hh).
+
+    With d_k = φ'(..) dL/dh_k:  dL/da_k = d_k,  dL/dh_{k-1} = d_k W_hhᵀ,  dL/dW_hh = Σ_k h_{k-1}ᵀ d_k.
+    """
+
+    def forward(self, a: np.ndarray, *start: np.ndarray) -> None:
+        W, half, name = self.W, self.half, self.cell.nonlinearity
+        if name == "sigmoid":
+            a, W = a * half, W * half
+        for k, (h, a_k, new) in enumerate(zip(self.h, a, self.h[1:], strict=False)):
+            matmul(h, W, out=new)
+            add(new, a_k, out=new)
+            if name == "relu":
+                np.maximum(new, 0, out=new)
+            elif name != "identity":
+                tanh(new, out=new)
+            if name == "sigmoid":
+                multiply(new, half, out=new)
+                add(new, half, out=new)
+            self.hold(k)
+
+    def derivatives(self, first: int, last: int, d: np.ndarray) -> Iterator[Any]:
+        h, name = self.h[first + 1 : last + 1], self.cell.nonlinearity
+        if name == "tanh":
+            K = subtract(self.one, h * h)
+        elif name == "relu":
+            K = (h > 0).astype(self.dtype)
+        elif name == "sigmoid":
+            K = h * (self.one - h)
+        else:
+            K = np.ones_like(h)
+        return zip(K, d[first:last], strict=True)
+
+    def backward(self, known: Any, W_back: np.ndarray, *gs: np.ndarray) -> tuple[np.ndarray, ...]:
+        K, d = known
+        multiply(K, gs[0], out=d)
+        return (matmul(d, W_back),)
+
+
+class LSTMRun(Run):
+    """c_k = f * c_{k-1} + i * g,  h_k = o * tanh(c_k), with i, f, g, o = a_k + h_{k-1} W_hh, squashed.
+
+    dc  = dL/dc_k + dL/dh_k * o (1 - tanh² c_k)
+    d_o = dL/dh_k * tanh(c_k) o (1 - o)
+    d_i = dc * g i (1 - i),   d_f = dc * c_{k-1} f (1 - f),   d_g = dc * i (1 - g²)
+    dL/dc_{k-1} = dc * f,   dL/dh_{k-1} = d W_hhᵀ,   dL/dW_hh = Σ_k h_{k-1}ᵀ d_k
+    """
+
+    slots = 4
+
+    def forward(self, a: np.ndarray, *start: np.ndarray) -> None:
+        half = self.half
+        # the slabs of a step are o i f g c_{k-1}: three that σ squashes, and [i f] against [g c_{k-1}]
+        self.gates = self.over_steps(self.T + 1, 5, self.B, self.H)
+        self.gates[0, 4] = start[0]
+        self.tanh_c = self.over_steps(self.T, self.B, self.H)
+        W = np.empty((4, self.H, self.H), self.dtype)
+        for to, (gate, scale) in enumerate(zip("oifg", (half, half, half, self.one), strict=True)):
+            columns = self.cell.gate(gate)
+            multiply(self.W[:, columns], scale, out=W[to])
+            multiply(a[:, :, columns], scale, out=self.gates[: self.T, to])
+        u, p = np.empty((4, self.B, self.H), self.dtype), np.empty((2, self.B, self.H), self.dtype)
+        p_i, p_f = p
+        gates = self.gates[: self.T]
+        slabs = zip(gates[:, :4], gates[:, :3], gates[:, 1:3], gates[:, 3:], gates[:, 0], strict=True)
+        states = zip(self.h, self.tanh_c, self.gates[1:, 4], self.h[1:], strict=False)
+        for k, ((z, oif, i_f, g_c, o), (h, tanh_c, c, new)) in enumerate(zip(slabs, states, strict=True)):
+            matmul(h, W, out=u)
+            add(z, u, out=z)
+            tanh(z, out=z)
+            multiply(oif, half, out=oif)
+            add(oif, half, out=oif)
+            multiply(i_f, g_c, out=p)
+            add(p_i, p_f, out=c)
+            tanh(c, out=tanh_c)
+            multiply(o, tanh_c, out=new)
+            self.hold(k)
+
+    def states(self) -> list[np.ndarray]:
+        return [self.h, self.gates[:, 4]]
+
+    def derivatives(self, first: int, last: int, d: np.ndarray) -> Iterator[Any]:
+        gates, tanh_c, one = self.gates[first:last], self.tanh_c[first:last], self.one
+        oif, o, i, f, g = gates[:, :3], gates[:, 0], gates[:, 1], gates[:, 2], gates[:, 3]
+        K = empty((last - first, 5, self.B, self.H), self.dtype)  # the factors of d_o, d_i, d_f, d_g and dc
+        subtract(one, oif, out=K[:, :3])
+        multiply(K[:, :3], oif, out=K[:, :3])
+        multiply(K[:, 0], tanh_c, out=K[:, 0])
+        multiply(K[:, 1:3], gates[:, 3:], out=K[:, 1:3])
+        multiply(g, g, out=K[:, 3])
+        subtract(one, K[:, 3], out=K[:, 3])
+        multiply(K[:, 3], i, out=K[:, 3])
+        multiply(tanh_c, tanh_c, out=K[:, 4])
+        subtract(one, K[:, 4], out=K[:, 4])
+        multiply(K[:, 4], o, out=K[:, 4])
+        d = d[first:last]
+        d_slabs = self.slabs(d)
+        return zip(K[:, 4], K[:, 0], K[:, 1:4], f, d, d_slabs[:, 3], d_slabs[:, :3], strict=True)
+
+    def backward(self, known: Any, W_back: np.ndarray, *gs: np.ndarray) -> tuple[np.ndarray, ...]:
+        K_c, K_o, K_ifg, f, d, d_o, d_ifg = known
+        g_h, g_c = gs
+        dc = multiply(g_h, K_c)
+        add(dc, g_c, out=dc)
+        multiply(g_h, K_o, out=d_o)
+        multiply(K_ifg, dc, out=d_ifg)
+        multiply(dc, f, out=dc)
+        return matmul(d, W_back), dc
+
+
+class GRURun(Run):
+    """h_k = (1 - z) * n + z * h_{k-1},  n = tanh(a_n + r * u_n),  r, z = σ(a + u),  u = h_{k-1} W_hh + (0, 0, b_hn).
+
+    d_n = dL/dh_k * (1 - z) (1 - n²)                    d_z = dL/dh_k * (h_{k-1} - n) z (1 - z)
+    d_r = d_n * u_n r (1 - r)                           d_u = d_n * r, what reaches u_n
+    dL/da = (d_r, d_z, d_n),   dL/du = (d_r, d_z, d_u),   dL/dh_{k-1} = dL/dh_k * z + dL/du W_hhᵀ
+    """
+
+    weights = ("W_hh", "b_hn")
+    slots = 4  # d_u d_r d_z d_n: the first three are dL/du, the last three dL/da
+
+    def forward(self, a: np.ndarray, *start: np.ndarray) -> None:
+        half, H = self.half, self.H
+        b = self.cell.b_hn.array if self.cell.b_hn is not None else np.zeros(H, self.dtype)
+        self.gates = self.over_steps(self.T, 3, self.B, H)  # r z n
+        self.u_n = self.over_steps(self.T, self.B, H)
+        self.less_n = self.over_steps(self.T, self.B, H)  # h_{k-1} - n
+        W = np.empty((3, H, H), self.dtype)
+        for to, (gate, scale) in enumerate(zip("rzn", (half, half, self.one), strict=True)):
+            columns = self.cell.gate(gate)
+            multiply(self.W[:, columns], scale, out=W[to])
+            multiply(a[:, :, columns], scale, out=self.gates[:, to])
+        u, p = np.empty((3, self.B, H), self.dtype), np.empty((self.B, H), self.dtype)
+        u_rz, product_n = u[:2], u[2]
+        gates = self.gates
+        slabs = zip(gates[:, :2], gates[:, 0], gates[:, 1], gates[:, 2], self.u_n, self.less_n, strict=True)
+        states = zip(self.h, self.h[1:], strict=False)
+        for k, ((rz, r, z, n, u_n, less_n), (h, new)) in enumerate(zip(slabs, states, strict=True)):
+            matmul(h, W, out=u)
+            add(rz, u_rz, out=rz)
+            tanh(rz, out=rz)
+            multiply(rz, half, out=rz)
+            add(rz, half, out=rz)
+            add(product_n, b, out=u_n)
+            multiply(r, u_n, out=p)
+            add(n, p, out=n)
+            tanh(n, out=n)
+            subtract(h, n, out=less_n)
+            multiply(z, less_n, out=new)
+            add(new, n, out=new)
+            self.hold(k)
+
+    def derivatives(self, first: int, last: int, d: np.ndarray) -> Iterator[Any]:
+        gates, one = self.gates[first:last], self.one
+        rz, r, z, n = gates[:, :2], gates[:, 0], gates[:, 1], gates[:, 2]
+        K = empty((last - first, 4, self.B, self.H), self.dtype)  # the factors of d_u d_r d_z d_n
+        K_u, K_rz, K_n = K[:, 0], K[:, 1:3], K[:, 3]
+        multiply(n, n, out=K_n)
+        subtract(one, K_n, out=K_n)
+        subtract(one, z, out=K_u)
+        multiply(K_n, K_u, out=K_n)
+        multiply(K_n, r, out=K_u)
+        subtract(one, rz, out=K_rz)
+        multiply(K_rz, rz, out=K_rz)
+        multiply(K[:, 1], self.u_n[first:last], out=K[:, 1])
+        multiply(K[:, 1], K_n, out=K[:, 1])
+        multiply(K[:, 2], self.less_n[first:last], out=K[:, 2])
+        d = d[first:last]
+        return zip(K, z, self.slabs(d), d[:, :, : 3 * self.H], strict=True)
+
+    def backward(self, known: Any, W_back: np.ndarray, *gs: np.ndarray) -> tuple[np.ndarray, ...]:
+        K, z, d, d_u = known
+        multiply(K, gs[0], out=d)
+        dh = matmul(d_u, W_back)
+        add(dh, multiply(gs[0], z), out=dh)
+        return (dh,)
+
+    def packed_back(self) -> np.ndarray:
+        return np.roll(self.W.T, self.H, axis=0)  # its rows in the order n r z
+
+    def uses(self, d: np.ndarray) -> tuple[Any, ...]:
+        H = self.H
+        d_u = d[:, :, : 3 * H]
+        return d[:, :, H:], (self.h, d_u, np.roll(np.arange(3 * H), -H)), (None, d[:, :, :H], None)
+
+
+# ------------------------------------------------------------------ on the tape
+
+
+def run_for(cell: Cell) -> type[Run] | None:
+    """How to compute this cell fused; None where it has options, or equations of its own, that only its step knows."""
+    fits = (
+        cell.W_hh.shape == (cell.hidden_size, len(cell.gates) * cell.hidden_size) and cell.W_hh.dtype == cell.W_xh.dtype
+    )
+    if cell.gain_h is not None or not fits:  # of weights that do not fit, the composed step says what is wrong
+        return None
+    step = type(cell).step
+    if isinstance(cell, RNNCell) and step is RNNCell.step:
+        return RNNRun
+    if isinstance(cell, LSTMCell) and step is LSTMCell.step:
+        return LSTMRun if cell.forget_gate and not (cell.peepholes or cell.cut_gate_gradient) else None
+    if isinstance(cell, GRUCell) and step is GRUCell.step:
+        return GRURun if cell.reset_after else None
+    return None
+
+
+class FusedStep(Op):
+    """One time step of a cell: the state after it, given the projected sequence a, the state before, and the weights.
+
+    The last input is the `Run` that has computed it.
+    """
+
+    def __init__(self, cell: Cell, k: int, t: int) -> None:
+        self.cell, self.k, self.t = cell, k, t  # its place in the run and in the sequence
+        self.outputs = len(cell.states)
+
+    def forward(self, *inputs: Any) -> Any:
+        after = tuple(part[self.k + 1] for part in inputs[-1].states())
+        return after if self.outputs > 1 else after[0]
+
+    def vjp(self, g: Any, y: Any, *inputs: Any) -> tuple[Any, ...]:
+        run = inputs[-1]
+        inputs = inputs[:-1]
+        gs = g if self.outputs > 1 else (g,)
+        if not isinstance(inputs[0], Tensor):
+            return *run.vjp(self.k, gs, inputs), None
+        start = next(clock)  # to be differentiated again: the composed step can be
+        with enable_grad():
+            after = self.composed(*inputs, run)
+        outputs = after if self.outputs > 1 else (after,)
+        return *pulled_back(outputs, gs, inputs, start, create_graph=True), None
+
+    def composed(self, a: Tensor, *inputs: Any) -> Any:
+        """The same step as the cell computes it, op by op."""
+        run, states, weights = inputs[-1], inputs[: self.outputs], inputs[self.outputs : -1]
+        before = tuple(states) if self.outputs > 1 else states[0]
+        with replaced(self.cell, dict(zip(run.weights, weights, strict=False))):
+            _, after = self.cell.step(a[self.t], before)
+        if run.dead is not None and run.dead[self.k].any():
+            after = select(~run.dead[self.k][:, 0], after, before)
+        return after
+
+    def __repr__(self) -> str:
+        return f"{self.name}(t={self.t})"
+
+
+class RNNStep(FusedStep):
+    name = "rnn_step"
+
+
+class LSTMStep(FusedStep):
+    name = "lstm_step"
+
+
+class GRUStep(FusedStep):
+    name = "gru_step"
+
+
+STEPS: dict[type[Run], type[FusedStep]] = {RNNRun: RNNStep, LSTMRun: LSTMStep, GRURun: GRUStep}
+
+
+class Output(Stack):
+    """The h of all steps, in the order of time: they lie in the run as a sequence already."""
+
+    name = "stack"
+
+    def __init__(self) -> None:
+        super().__init__(axis=0)
+
+    def forward(self, *inputs: Any) -> np.ndarray:
+        return inputs[-1].output
+
+    def composed(self, *inputs: Any) -> Tensor:
+        return stack(inputs[:-1])
+
+    def vjp(self, g: Any, y: Any, *inputs: Any) -> tuple[Any, ...]:
+        return *super().vjp(g, y, *inputs[:-1]), None
+
+
+def unroll_fused(
+    cell: Cell, a: Tensor, state: Any, lengths: np.ndarray | None, name: str, first: int, reverse: bool
+) -> tuple[Tensor, Any]:
+    """As `unroll` with ``cell.step``, but with one record a time step."""
+    kind = run_for(cell)
+    assert kind is not None
+    T = len(a)
+    alive = None if lengths is None or (lengths == T).all() else np.arange(T)[:, None, None] < lengths[:, None]
+    dead = None if alive is None else ~alive[::-1] if reverse else ~alive
+    states = state if isinstance(state, tuple) else (state,)
+    weights = [w for w in (getattr(cell, key) for key in kind.weights) if w is not None]
+    inputs = (a, *states, *weights)
+    for x in inputs:
+        if not x.locked:
+            x.lock()
+    run = kind(cell, a.array, [part.array for part in states], dead, reverse)
+    recorded = mode.recording and any(x.requires_grad for x in inputs)
+    outputs = []
+    with scope(name) as at:
+        for k in range(T) if recorded else (T - 1,):  # where nothing is recorded, the last state is all that is needed
+            t = T - 1 - k if reverse else k
+            at(first + t)
+            states = STEPS[kind](cell, k, t)(a, *states, *weights, run)
+            states = states if len(cell.states) > 1 else (states,)
+            label(**dict(zip(cell.states, states, strict=True)))
+            outputs.append(states[0])
+    output = Output()(*(reversed(outputs) if reverse else outputs), run)
+    if alive is not None:
+        output = where(alive, output, 0)
+    return output, states if len(states) > 1 else states[0]

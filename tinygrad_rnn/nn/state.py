@@ -1,0 +1,94 @@
+"""The states of recurrent layers: their names and checks, sequences that end before others, and where one left off."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import DtypeError, ShapeError
+from ..ops.elementwise import where
+from ..tensor import Tensor
+from .basic import as_input
+from .module import Module
+
+
+def label(**tensors: Tensor) -> None:
+    """Name tensors by their role in the equations, for the tape, the pictures and the messages."""
+    for name, tensor in tensors.items():
+        tensor.name = name
+
+
+def check_state(
+    state: Any, names: tuple[str, ...], shape: tuple[int, ...], dtype: Any, owner: Module, x_was: str = ""
+) -> Any:
+    """The given state as a Tensor (or a tuple of them, one a name) of this shape.
+
+    `x_was` says for the message how the axes of x were read.
+    """
+    kind = type(owner).__name__
+    if len(names) > 1 and not (isinstance(state, tuple | list) and len(state) == len(names)):
+        raise TypeError(f"{kind}: state must be a tuple ({', '.join(names)}), not {_described(state)}")
+    if len(names) == 1 and isinstance(state, tuple | list):
+        raise TypeError(f"{kind}: state must be {names[0]} alone, not {_described(state)}")
+    parts = []
+    for name, part in zip(names, state if len(names) > 1 else (state,), strict=True):
+        if part is None:
+            raise TypeError(
+                f"{kind}: state {name} is None: give all of ({', '.join(names)}), or state=None to start anew"
+            )
+        part = as_input(part, dtype, f"{kind}: state {name}")
+        if part.shape != shape:
+            raise ShapeError(
+                f"{kind}: state {name} must have shape {shape}, got {part.shape}{x_was}. A state belongs to the batch "
+                "it came from: start a batch of another size with state=None"
+            )
+        parts.append(part)
+    return tuple(parts) if len(names) > 1 else parts[0]
+
+
+def _described(state: Any) -> str:
+    return f"a {type(state).__name__} of {len(state)}" if isinstance(state, tuple | list) else type(state).__name__
+
+
+def select(alive: np.ndarray, new: Any, old: Any) -> Any:
+    """For each sequence of the batch the new state where it is alive, else the old one (zero where that is None)."""
+    if isinstance(new, dict):
+        return {key: select(alive, part, None if old is None else old[key]) for key, part in new.items()}
+    if isinstance(new, tuple | list):
+        olds = [None] * len(new) if old is None else old
+        parts = [select(alive, part, before) for part, before in zip(new, olds, strict=True)]
+        return type(new)(*parts) if hasattr(new, "_fields") else type(new)(parts)
+    mask = np.reshape(alive, alive.shape + (1,) * (np.ndim(new) - alive.ndim))  # (B, 1, ..): the same for all features
+    chosen = where(mask, new, 0 if old is None else old)
+    if isinstance(chosen, Tensor) and isinstance(new, Tensor) and old is not None:
+        chosen.name = new.name  # it takes the place of the state, for the next step and in the pictures
+    return chosen
+
+
+def check_lengths(lengths: Any, T: int, shape: tuple[int, ...], caller: str) -> np.ndarray:
+    """The lengths as an integer array of this shape, each in 0 .. T."""
+    if isinstance(lengths, Tensor) and lengths.requires_grad:
+        raise DtypeError(f"{caller}: lengths are whole numbers and can have no gradient: give lengths.data.astype(int)")
+    array = np.asarray(lengths.array if isinstance(lengths, Tensor) else lengths)
+    if array.dtype.kind not in "iu" and array.size:
+        raise DtypeError(f"{caller}: lengths must be integers, not {array.dtype}")
+    if array.shape != shape:
+        one = f"one for each of the {shape[0]} sequences of x" if shape else "one number, since x has no batch"
+        raise ShapeError(f"{caller}: lengths must have shape {shape}, {one}; got shape {array.shape}")
+    wrong = np.flatnonzero((array < 0) | (array > T))
+    if wrong.size:
+        k = wrong[0]
+        raise ValueError(
+            f"{caller}: lengths must be in 0 .. {T}, the time steps of x, and lengths[{k}] is {array.flat[k]}"
+        )
+    return array.astype(np.intp)
+
+
+def last_step(state: Any) -> int:
+    """The time step at which a carried state was computed, 0 if it was not: numbering continues where it left off."""
+    part = state[0] if isinstance(state, tuple | list) and state else state
+    step = None
+    if isinstance(part, Tensor):
+        step = part.record.step if part.record is not None else part.cut.step if part.cut is not None else None
+    return (step.t or 0) if step is not None else 0

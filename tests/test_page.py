@@ -18,7 +18,9 @@ from test_draw import mlp, network, own_cell, per_step_losses, scalar_chain, two
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.backward import pull
+from tinygrad_rnn.cotangent import Lazy
 from tinygrad_rnn.errors import DrawError, GraphError, NonScalarError
+from tinygrad_rnn.expand import Expanded
 
 
 def cut_rnn(T=6, k=3):
@@ -50,8 +52,10 @@ GRAPHS = {
     "seq2seq": two_decoders,
     "own cell": own_cell,
     "mlp": mlp,
-    "cut gate gradient": lambda: tg.nn.LSTM(2, 2, cut_gate_gradient=True, dtype=float, rng=0)(np.ones((3, 1, 2)))[0].sum(),
-}  # fmt: skip
+    "cut within steps": lambda: tg.nn.LSTM(2, 2, cut_gate_gradient=True, rng=0)(np.ones((3, 1, 2)))[0].sum(),
+}
+
+NAMES = ['</script><script>alert("1")</script>', "<!--", "a & b", "\\", "\n", "é✂", "\ud800", "\ue000"]
 
 
 def content(path):
@@ -102,7 +106,9 @@ def test_small_tensors_are_written_out_while_the_tape_is_short(tmp_path):
     assert not any(isinstance(figure, list) for figure in long["gradient"])
 
 
-@pytest.mark.parametrize("name", ['</script><script>alert("1")</script>', "<!--", "a & b", "\\", "\n", "é✂", "\ud800", "\ue000"])
+@pytest.mark.parametrize(
+    "name", ['</script><script>alert("1")</script>', "<!--", "a & b", "\\", "\n", "é✂", "\ud800", "\ue000"]
+)
 def test_hostile_names_stay_text(tmp_path, name):
     x = tg.tensor([1.0, 2.0], requires_grad=True, name=name)
     text, data = content(tg.page((x * x).sum(), tmp_path / "tape.html"))
@@ -132,9 +138,20 @@ def test_lines_are_those_noted_within_anomaly_without_the_folders_they_lie_in(tm
     lines = {users["code"]: layers and layers["code"] for users, layers in data["lines"]}
     assert lines["loss = (output * output).sum()"] is None
     assert any(users["where"].startswith("test_page.py:") for users, _ in data["lines"])
-    assert "h = phi(a + norm(state @ self.W_hh, self.gain_h))" in {layers["code"] for _, layers in data["lines"] if layers}
+    assert "h = phi(a + norm(state @ self.W_hh, self.gain_h))" in {
+        layers["code"] for _, layers in data["lines"] if layers
+    }
     assert str(Path(__file__).parent) not in text
-    assert content(tg.page(cut_rnn(), tmp_path / "tape.html"))[1]["lines"] == []
+
+
+def test_lines_of_the_layers_are_known_without_anomaly(tmp_path):
+    _, data = content(tg.page(cut_rnn(), tmp_path / "tape.html"))
+    assert "h = phi(a + norm(state @ self.W_hh, self.gain_h))" in lines_of_layers(data)
+    assert all(users is None for users, _ in data["lines"])
+
+
+def lines_of_layers(data):
+    return {layers["code"] for _, layers in data["lines"] if layers}
 
 
 def test_what_cannot_be_stepped_through_is_refused(tmp_path):
@@ -194,6 +211,7 @@ def show(chromium, tmp_path):
     def open_page(loss, width=1280, height=800, **options):
         context = chromium.new_context(viewport={"width": width, "height": height}, **options)
         page = context.new_page()
+        page.set_default_timeout(5000)
         page.requests = []
         page.on("request", lambda request: page.requests.append(request.url))
         page.on("pageerror", lambda error: errors.append(str(error)))
@@ -218,7 +236,9 @@ def words(page, selector):
 
 def read(text):
     """The numbers in a text of the page."""
-    return [float(x) for x in re.findall(r"-?\d+\.?\d*(?:e-?\d+)?|-?inf|nan", text.replace("−", "-").replace("∞", "inf"))]
+    return [
+        float(x) for x in re.findall(r"-?\d+\.?\d*(?:e-?\d+)?|-?inf|nan", text.replace("−", "-").replace("∞", "inf"))
+    ]
 
 
 def length(a):
@@ -236,7 +256,7 @@ def agree(text, array):
 
 
 COLLECT = """
-(at) => {
+() => walk.map((_, at) => {
   go(at);
   const text = (part) => part.innerText;
   const all = (selector) => [...document.querySelectorAll("#panel " + selector)].map(text);
@@ -250,11 +270,24 @@ COLLECT = """
     terms: [...document.querySelectorAll("#panel .chain tr")].map((row) => [...row.children].map(text)),
     gain: all(".gain"),
     gathered: [...document.querySelectorAll("#panel .gathered tr")].slice(1).map((row) => [...row.children].map(text)),
-    boxes: [...document.querySelectorAll("#picture [data-record]")].map((box) =>
+    boxes: at % 10 ? [] : [...document.querySelectorAll("#picture [data-record]")].map((box) =>
       [Number(box.dataset.record), [...box.querySelectorAll("text")].slice(-2).map((part) => part.textContent)]),
   };
-}
+})
 """
+
+
+def needing_gradients(tape):
+    return [x for x in tape.leaves if x.requires_grad]
+
+
+def until(page, condition):
+    """Wait for a condition; the page's own security policy forbids Playwright's way to do so."""
+    for _ in range(200):
+        if page.evaluate(condition):
+            return
+        page.wait_for_timeout(20)
+    raise AssertionError(f"{condition} did not come true in 4 seconds")
 
 
 def outputs(record, thing):
@@ -264,13 +297,13 @@ def outputs(record, thing):
 @pytest.mark.parametrize("graph", GRAPHS)
 def test_every_number_shown_is_the_tapes(graph, show):
     loss = GRAPHS[graph]()
-    tape = tg.tape(loss)
+    tape = tg.tape(Expanded(loss).root)
+    leaves = needing_gradients(tape)
     page = show(loss)
     seen = {"forward": set(), "backward": set(), "cut": set()}
     gathered = defaultdict(lambda: 0)
     count = page.evaluate("walk.length")
-    for at in range(count):
-        shown = page.evaluate(COLLECT, at)
+    for at, shown in enumerate(page.evaluate(COLLECT)):
         record = tape[shown["record"]]
         seen[shown["phase"]].add(shown["record"])
         assert f"{at + 1} of {count}" in shown["status"]
@@ -283,7 +316,7 @@ def test_every_number_shown_is_the_tapes(graph, show):
         gs = outputs(record, g)
         assert all(agree(text.partition("=")[2], v) for text, v in zip(shown["incoming"], gs, strict=True))
         handed = list(pull(record, g))
-        parts = [part if isinstance(part, np.ndarray) else written_out(part) for _, part in handed]
+        parts = [part.value() if isinstance(part, Lazy) else part for _, part in handed]
         assert len(shown["handed"]) == len(parts[:16])
         assert all(agree(text, part) for text, part in zip(shown["handed"], parts, strict=False))
         for _, terms, total in (row for row in shown["terms"] if "…" not in row[1]):
@@ -296,22 +329,254 @@ def test_every_number_shown_is_the_tapes(graph, show):
             for (x, _), part in zip(handed, parts, strict=True):
                 if x.record is None:
                     gathered[x] = gathered[x] + part
-        for row, x in zip(shown["gathered"], [x for x in tape.leaves if x.requires_grad], strict=True):
+        for row, x in zip(shown["gathered"], leaves, strict=True):
             assert agree(row[2], gathered[x])
         for number, (value, gradient) in shown["boxes"]:
             made = tape[number]
             if made.op.outputs == 1:
-                assert agree(value, made.value) or np.size(made.value) > 1 and agree(value, length(made.value))
+                assert agree(value, made.value) or (np.size(made.value) > 1 and agree(value, length(made.value)))
                 if "∇" in gradient and "none" not in gradient:
                     assert agree(gradient, length(tape.gradients[made]))
     assert seen["forward"] == set(range(len(tape)))
     assert seen["backward"] == {k for k, record in enumerate(tape) if record in tape.gradients}
     loss.backward()
-    for row, x in zip(shown["gathered"], [x for x in tape.leaves if x.requires_grad], strict=True):
+    for row, x in zip(shown["gathered"], leaves, strict=True):
         assert agree(row[2], x.grad) and len(set(re.findall(r"\d+", row[3]))) == 1  # k of k
 
 
-def written_out(part):
-    buffer = np.zeros(part.shape, part.dtype)
-    part.add_to(buffer)
-    return buffer
+def test_the_walk_of_a_thousand_steps_is_the_tapes_and_fast(show):
+    loss = network("LSTM", 1000)
+    tape = tg.tape(Expanded(loss).root)
+    leaves, gradients = needing_gradients(tape), tape.gradients  # before backward(), which frees the records
+    page = show(loss)
+    assert page.requests == [page.url]
+    assert page.evaluate("performance.getEntriesByType('resource').length") == 0
+    assert float(page.evaluate("document.documentElement.dataset.ready")) < 500  # ms; 70 where nothing else runs
+    moves = page.evaluate("""() => [...Array(101).keys()].map((k) => {
+        const start = performance.now();
+        go(Math.floor(k * (walk.length - 1) / 100));
+        document.body.getBoundingClientRect();
+        return performance.now() - start;
+    })""")
+    assert sorted(moves)[50] <= 16
+    assert page.evaluate("document.querySelectorAll('*').length") < 3000  # a window of steps, never all of them
+    page.keyboard.press("End")
+    loss.backward()
+    for row, x in zip(rows(page, ".gathered"), leaves, strict=True):
+        assert agree(row[2], x.grad)
+    _, norms = page.evaluate("[stateRows[0].name, [...stateRows[0].values.entries()]]")
+    hs = dict(norms)
+    for t in (1, 500, 1000):
+        (record,) = (r for r in tape if r.step and r.step.t == t and tape.names.get((r, 0)) == "h")
+        assert np.isclose(hs[t], length(gradients[record]), rtol=6e-4)
+
+
+def rows(page, table):
+    """The cells of a table of the panel, without its head."""
+    found = page.locator(f"#panel {table} tr").all()[1:]
+    return [row.locator("th, td").all_inner_texts() for row in found]
+
+
+# ---------------------------------------------------------------- moving
+
+
+def test_every_key_does_what_it_says(show):
+    page = show(cut_rnn())
+    count, forward = page.evaluate("[walk.length, records.length]")
+    press = page.keyboard.press
+    assert place(page) == 0
+    for key, expected in [("ArrowRight", 1), ("ArrowRight", 2), ("ArrowLeft", 1), ("ArrowLeft", 0), ("ArrowLeft", 0)]:
+        press(key)
+        assert place(page) == expected
+    press("End")
+    assert place(page) == count - 1
+    press("ArrowRight")
+    assert place(page) == count - 1
+    press("Home")
+    assert place(page) == 0
+    times = []
+    for _ in range(count):
+        before = place(page)
+        press("PageDown")
+        if place(page) == before:
+            break
+        times.append(page.evaluate("walk[place].record.t"))
+    assert [t for t in times if t] == [1, 2, 3, 4, 5, 6, 6, 5, 4, 3, 2, 1]
+    back = []
+    while place(page) > 0:
+        press("PageUp")
+        back.append(page.evaluate("walk[place].record.t"))
+    assert [t for t in back if t] == [1, 2, 3, 4, 5, 6, 6, 5, 4, 3, 2, 1]
+    assert forward < count
+
+
+def test_the_slider_and_the_buttons_move_too(show):
+    page = show(cut_rnn())
+    for button, expected in [("Next op", 1), ("Next op", 2), ("Previous op", 1), ("First op", 0)]:
+        page.get_by_role("button", name=button).click()
+        assert place(page) == expected
+    slider = page.get_by_role("slider")
+    slider.fill("7")
+    assert place(page) == 7 and slider.get_attribute("aria-valuetext").startswith("Forward, 8 of")
+    slider.press("ArrowRight")
+    assert place(page) == 8
+    page.get_by_role("button", name="Last op").click()
+    assert slider.input_value() == str(page.evaluate("walk.length - 1"))
+    assert page.get_by_role("button", name="Next op").is_disabled()
+
+
+def test_playing_moves_on_and_stops_at_a_cut_and_at_the_end(show):
+    page = show(cut_rnn())
+    page.get_by_label("speed").select_option("30 a second")
+    page.locator("body").click(position={"x": 2, "y": 2})
+    page.keyboard.press("Space")
+    until(page, "place > 2")
+    page.keyboard.press("Space")
+    stopped = place(page)
+    page.wait_for_timeout(150)
+    assert place(page) == stopped
+    page.evaluate("go(walk.findIndex(({ phase }) => phase === 'cut') - 3)")
+    page.get_by_role("button", name="Play").click()
+    until(page, "timer === null")
+    assert page.evaluate("walk[place].phase") == "cut"
+    page.evaluate("go(walk.length - 3)")
+    page.keyboard.press("Space")  # the focus is on the button, which Space presses
+    until(page, "timer === null")
+    assert place(page) == page.evaluate("walk.length - 1")
+
+
+def test_with_reduced_motion_nothing_plays_or_glides(show):
+    page = show(cut_rnn(), reduced_motion="reduce")
+    assert page.evaluate("getComputedStyle(camera).transitionDuration") == "0s"
+    page.keyboard.press("Space")
+    assert place(page) == 1 and page.evaluate("timer") is None
+    assert "less motion" in words(page, "#status")
+
+
+def test_the_keyboard_alone_reaches_everything_and_shows_where_it_is(show):
+    page = show(cut_rnn())
+    page.evaluate("go(walk.length - 3)")
+    reached, outlines = set(), set()
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        tag, outline = page.evaluate("""() => {
+            const element = document.activeElement;
+            return [element.id || element.tagName, getComputedStyle(element).outlineStyle];
+        }""")
+        reached.add(tag)
+        outlines.add(outline if tag != "BODY" else "solid")
+    assert {"first", "previous", "play", "speed", "slider", "SELECT", "BUTTON", "SUMMARY"} <= reached
+    assert outlines == {"solid"}
+
+
+def test_what_happens_is_said_in_words(show):
+    page = show(cut_rnn())
+    status = page.get_by_role("status")
+    assert status.inner_text().startswith("Forward, 1 of")
+    page.evaluate("go(walk.findIndex(({ phase }) => phase === 'backward'))")
+    assert re.match(r"Backward, .*: add receives 1 and hands 1 to %\d+, 1 to %\d+", status.inner_text())
+
+
+def test_at_a_cut_the_walk_says_why_it_stops(show):
+    page = show(cut_rnn())
+    page.evaluate("go(walk.findIndex(({ phase }) => phase === 'cut'))")
+    assert "the gradient stops here: detach. h_3 goes into step 4 as a constant" in words(page, "#status")
+    assert "h_3 is used as a constant" in words(page, "#panel .stopped")
+    assert page.locator("#picture .scissors").count() == 1 and page.locator("#picture .rule").count() == 1
+    assert page.get_by_text("detach", exact=True).count() == 1
+
+
+def test_what_no_gradient_reaches_is_marked(show):
+    x = tg.tensor([1.0, 2.0], requires_grad=True, name="x")
+    page = show((np.sign(x) * x).sum())  # the sign has a gradient of zero everywhere, so none is handed on
+    page.keyboard.press("End")
+    marked = page.evaluate("[...document.querySelectorAll('.lost')].map((box) => box.textContent)")
+    assert marked == [] or all("none" in text for text in marked)
+
+
+def test_a_click_on_a_ribbon_goes_to_the_step(show):
+    page = show(cut_rnn())
+    drawing = page.locator(".ribbon.state svg")
+    box = drawing.bounding_box()
+    for phase in ("forward", "backward"):
+        page.evaluate("(phase) => go(walk.findIndex((at) => at.phase === phase))", phase)
+        drawing.click(position={"x": box["width"] * 4.5 / 6, "y": 10})
+        assert page.evaluate("[walk[place].phase, walk[place].record.t]") == [phase, 5]
+    assert words(page, ".ribbon.state .reading").startswith("t = 5: ")
+
+
+def test_the_second_ribbon_itemises_the_gradient_of_a_weight_by_step(show):
+    loss = cut_rnn()
+    W = next(x for x in tg.tape(loss).leaves if x.name == "W_hh")
+    page = show(loss)
+    shown = dict(page.evaluate("[...weightRows[0].values.entries()]"))
+    expected = tg.bptt.decompose(loss, W) if hasattr(tg.bptt, "decompose") else None
+    assert sorted(shown) == [1, 2, 3, 4, 5, 6]
+    if expected is not None:
+        for t, part in zip(expected.steps, expected.by_step, strict=True):
+            assert np.isclose(shown[t], length(part), rtol=6e-4)
+
+
+def test_a_box_and_the_name_of_an_input_can_be_clicked(show):
+    page = show(cut_rnn())
+    page.evaluate("go(6)")
+    box = page.locator("#picture [data-record]:not(.current)").first
+    box.click()
+    assert place(page) == int(box.get_attribute("data-record")) != 6
+    page.evaluate("go(walk.length - 3)")
+    link = page.locator("#panel .link").first
+    title = link.get_attribute("title")
+    link.click()
+    assert title == f"Go to record {page.evaluate('walk[place].record.number')}"
+    assert page.evaluate("walk[place].phase") == "backward"
+
+
+def test_a_network_without_time_steps_has_no_ribbons(show):
+    page = show(mlp())
+    assert page.locator("#ribbons").count() == 0
+    page.keyboard.press("PageDown")
+    page.keyboard.press("End")
+    assert "Backward" in words(page, "#status")
+
+
+@pytest.mark.parametrize("width", [320, 768, 1280])
+@pytest.mark.parametrize("graph", ["cut", "stacked", "mlp"])
+def test_no_width_needs_scrolling_sideways(show, graph, width):
+    page = show(GRAPHS[graph](), width=width)
+    for at in ("0", "Math.floor(walk.length / 2)", "walk.length - 4", "walk.length - 1"):
+        page.evaluate(f"go({at})")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_has_contrast_in_both_schemes(show, scheme):
+    page = show(cut_rnn(), color_scheme=scheme)
+    page.evaluate("go(walk.findIndex(({ phase }) => phase === 'cut'))")
+    colours = page.evaluate("""() => Object.fromEntries(
+        ["page", "panel", "op-fill", "state-fill", "text", "quiet", "gradient-text", "gradient", "link"].map(
+            (name) => [name, getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim()]))""")
+    for text in ("text", "gradient-text", "link"):
+        assert all(contrast(colours[text], colours[ground]) >= 7 for ground in ("page", "op-fill"))
+    assert contrast(colours["quiet"], colours["page"]) >= 4.5
+    assert contrast(colours["gradient"], colours["op-fill"]) >= 3
+
+
+def contrast(a, b):
+    """The contrast ratio of two colours by WCAG 2."""
+
+    def luminance(colour):
+        parts = [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]
+        r, g, b = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+    high, low = sorted((luminance(a), luminance(b)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_hostile_names_are_shown_as_they_are(show):
+    name = '</script><img src=x onerror="alert(1)">&lt;'
+    x = tg.tensor([1.0, 2.0], requires_grad=True, name=name)
+    page = show((x * x).sum())
+    page.keyboard.press("End")
+    assert name in words(page, "#panel .gathered") and page.locator("img").count() == 0
+    assert page.requests == [page.url]

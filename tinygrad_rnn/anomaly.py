@@ -17,11 +17,10 @@ _LAYERS = str(Path(__file__).parent / "nn")
 
 
 class Line(NamedTuple):
-    """A line of a program; `inner` is the line of a layer of ours that it led to, if it did."""
+    """A line of a program."""
 
     file: str
     number: int
-    inner: Line | None = None
 
     @property
     def code(self) -> str:
@@ -31,14 +30,24 @@ class Line(NamedTuple):
         return f"{self.file}:{self.number}: {self.code}"
 
 
-def users_line() -> Line:
-    """The innermost line being executed that is neither ours nor NumPy's."""
-    frame, inner = sys._getframe(1), None
+class Lines(NamedTuple):
+    """Where an op was applied: the user's line, and the line of one of our layers that it led to, if it did."""
+
+    users: Line | None
+    layers: Line | None
+
+    def __str__(self) -> str:
+        return str(self.users)
+
+
+def users_line() -> Lines:
+    """The innermost line being executed that is neither ours nor NumPy's, and on the way there that of a layer."""
+    frame, layers = sys._getframe(1), None
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_OURS):
-        if inner is None and frame.f_code.co_filename.startswith(_LAYERS):
-            inner = Line(frame.f_code.co_filename, frame.f_lineno)
+        if layers is None and frame.f_code.co_filename.startswith(_LAYERS):
+            layers = Line(frame.f_code.co_filename, frame.f_lineno)
         frame = frame.f_back
-    return Line(frame.f_code.co_filename, frame.f_lineno, inner)
+    return Lines(Line(frame.f_code.co_filename, frame.f_lineno), layers)
 
 
 def check_forward(op: Op, arrays: list[Any], value: Any) -> None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
+from .anomaly import Lines
 from .backward import reachable
-from .tape import Record, Setting, at_record
+from .tape import Record, Setting, at_record, clock
 from .tensor import Tensor, results
 
 
@@ -11,7 +16,8 @@ class Expanded:
     """A graph in which each record whose op has a `composed` form stands as that form.
 
     The values are the same, and so are records that no such op comes before. Calling it gives, for a tensor of the old
-    graph, the one that took its place; `root` is that of the old root.
+    graph, the one that took its place; `root` is that of the old root. With ``lines=True`` the new records note the
+    line of the layer that each op comes from.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> from tinygrad_rnn.expand import Expanded
@@ -22,10 +28,11 @@ class Expanded:
     ['matmul', 'add', 'getitem', 'matmul', 'add', 'tanh', 'stack']
     """
 
-    def __init__(self, root: Tensor) -> None:
+    def __init__(self, root: Tensor, lines: bool = False) -> None:
+        self.lines = lines
         self.results: dict[tuple[Record, int], Tensor] = {}
         self.constants: dict[Tensor, Tensor] = {}
-        with Setting("recording", True), Setting("anomaly", False):
+        with Setting("recording", True):
             for record in reachable([root])[::-1]:
                 self._replace(record)
         self.root = self(root)
@@ -33,11 +40,10 @@ class Expanded:
     def _replace(self, record: Record) -> None:
         old = record.inputs or ()
         new = tuple(x if x is None else self(x) for x in old)
-        composed = getattr(record.op, "composed", None)
         with at_record(record):
-            if composed is not None:
+            if hasattr(record.op, "composed"):
                 arrays = record.arrays or ()
-                made = composed(*[a if x is None else x for x, a in zip(new, arrays, strict=True)])
+                made = self._composed(record, [a if x is None else x for x, a in zip(new, arrays, strict=True)])
             elif any(x is not y for x, y in zip(old, new, strict=True)):
                 copy = Record(record.op, new, record.arrays, record.value)
                 copy.line = record.line
@@ -46,6 +52,17 @@ class Expanded:
                 return
         for k, y in enumerate(made if isinstance(made, tuple) else (made,)):
             self.results[record, k] = y
+
+    def _composed(self, record: Record, inputs: list[Any]) -> Any:
+        values = record.value if record.op.outputs > 1 else (record.value,)
+        noting = self.lines and all(np.all(np.isfinite(value)) for value in values)  # else noting would raise
+        start = next(clock)
+        with Setting("anomaly", noting):
+            made = record.op.composed(*inputs)  # type: ignore[attr-defined]
+        if noting:
+            for new in reachable(made if isinstance(made, tuple) else (made,), since=start):
+                new.line = Lines(record.line and record.line.users, new.line.layers)
+        return made
 
     def __call__(self, x: Tensor) -> Tensor:
         if x.record is not None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import DrawError, FreedGraphError, GraphError
+from ...expand import Expanded
 from ...listing import Tape
 from ...tensor import Tensor, start_gradient
 
@@ -52,12 +53,15 @@ def page(root: Tensor, path: str | os.PathLike[str], names: Mapping[str, Any] | 
     if root.record is None:
         raise GraphError("page() of a leaf: nothing was computed, so there is nothing to step through")
     try:
-        tape = Tape(root)
+        expanded = Expanded(root, lines=True)
     except FreedGraphError as error:
         raise DrawError(
             "nothing is left to show: backward() has freed this graph. Write the page before calling backward(), or "
             "call backward(retain_graph=True)"
         ) from error
+    if isinstance(names, Mapping):
+        names = {name: expanded(x) if isinstance(x, Tensor) else x for name, x in names.items()}
+    tape = Tape(expanded.root)
     reading = Reading(tape, names)
     data = {"title": root.name or "loss", "picture": scene(tape, reading), **walk(tape, reading)}
     path = Path(path)

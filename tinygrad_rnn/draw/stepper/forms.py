@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ...anomaly import Line
+from ...anomaly import Line, Lines
 from ...listing import Tape, shorten
 from ...tape import Op, Record
 from ...tensor import Tensor
@@ -33,7 +33,7 @@ class Forms:
         self.leaves = {x: k for k, x in enumerate(x for x in tape.leaves if x.requires_grad)}
         self.known: dict[Any, int] = {}  # a form (its items, hashable) -> its number
         self.ops: dict[type[Op], int] = {}
-        self.lines: dict[Line, int] = {}
+        self.lines: dict[Lines, int] = {}
 
     def data(self) -> dict[str, Any]:
         """Everything about the tape but its numbers, ready for JSON."""
@@ -41,7 +41,7 @@ class Forms:
         return {
             "forms": [_unfrozen(form) for form in self.known],
             "ops": [described(op) for op in self.ops],
-            "lines": [[shown(line), shown(line.inner)] for line in self.lines],
+            "lines": [[shown(line) for line in lines] for lines in self.lines],
             "layers": self.reading.layers,
             "states": self.states(),
             **self.runs(forms),
@@ -151,9 +151,9 @@ def _source(rule: Any) -> str:
         return ""
 
 
-def rounded(x: float) -> float | str:
-    """To four digits; JSON has no word for nan and infinity."""
-    return float(f"{x:.4g}") if math.isfinite(x) else str(x)
+def rounded(x: float, digits: int = 4) -> float | str:
+    """To so many digits; JSON has no word for nan and infinity."""
+    return float(f"{x:.{digits}g}") if math.isfinite(x) else str(x)
 
 
 def _unfrozen(form: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ function showPanel(place) {
     html("p", { class: "where" }, `record ${record.number} · ${placeOf(record)} · ${form.shapes.map(shapeText).join(" ")} ${form.dtype}`),
   ];
   if (op.about) parts.push(html("p", { class: "about" }, `${op.name}: ${op.about}`));
-  parts.push(lineOf(form));
+  parts.push(linesOf(form));
   if (phase === "forward") parts.push(...forwardParts(record));
   else parts.push(...(phase === "cut" ? cutParts(record, input) : []), ...backwardParts(record, place));
   if (phase !== "forward") parts.push(gathered(place));
@@ -18,13 +18,10 @@ function showPanel(place) {
 }
 
 /** The line of the user's program that made it, if it was noted, and the line of the layer that it led to. */
-function lineOf(form) {
-  if (form.line === undefined) {
-    const cure = html("code", {}, "with tg.anomaly():");
-    return html("p", { class: "quiet" }, "Your line that made it is noted if you compute within ", cure);
-  }
-  const [users, layers] = data.lines[form.line];
-  return html("div", { class: "lines" }, codeLine(users), layers ? codeLine(layers) : "");
+function linesOf(form) {
+  const [users, layers] = data.lines[form.line] ?? [null, null];
+  const cure = html("p", { class: "quiet" }, "Your line that made it is noted if you compute within ", html("code", {}, "with tg.anomaly():"));
+  return html("div", { class: "lines" }, users ? codeLine(users) : cure, layers ? codeLine(layers) : "");
 }
 
 function codeLine({ where, code }) {

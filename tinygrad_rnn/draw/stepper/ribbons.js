@@ -35,7 +35,7 @@ function buildRibbon(rows, kind) {
   const cursor = svg("rect", { class: "cursor", y: 0, height: HIGH, width: WIDE / times.length });
   const drawing = svg("svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, preserveAspectRatio: "none", "aria-hidden": "true" },
                       svg("rect", { class: "ground", width: WIDE, height: HIGH }), marks, bars, cursor);
-  const high = html("span", {}), low = html("span", {}), reading = html("output", {});
+  const high = html("span", {}), low = html("span", {}), reading = html("span", { class: "reading" });
   const fill = () => {
     const row = rows[select.value];
     ribbon.values = row.values;

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ...backward import pull, sweep
-from ...cotangent import ArraySum, Indexed
+from ...cotangent import ArraySum, Indexed, Lazy
 from ...listing import Tape
 from ...tape import Op, Record, Step
 from ...tensor import Tensor
@@ -53,7 +53,7 @@ class Numbers:
         size = math.prod(array.shape)
         if size == 1 or size > self.small:
             return rounded(float(written_out(array).reshape(())) if size == 1 else norm(array))
-        return [rounded(float(x)) for x in written_out(array).flat]
+        return [rounded(float(x), 8) for x in written_out(array).flat]  # so that norms of them are right to four digits
 
     def figures(self, arrays: Any, op: Op) -> Any:
         return self.figure(arrays) if op.outputs == 1 else [self.figure(array) for array in arrays]
@@ -148,12 +148,8 @@ def _listed(index: Any) -> bool:
 
 
 def written_out(g: Any) -> np.ndarray:
-    """A gradient as an array, also where it is kept as the part of it that is not zero."""
-    if not isinstance(g, Indexed):
-        return np.asarray(g)
-    buffer = np.zeros(g.shape, g.dtype)
-    g.add_to(buffer)
-    return buffer
+    """A gradient as an array, also where it is lazy."""
+    return g.value() if isinstance(g, Lazy) else np.asarray(g)
 
 
 def _handed(record: Record, g: Any) -> Iterator[tuple[int, Any]]:

@@ -439,6 +439,7 @@ A = np.ones((2, 3))
     ("float index array", lambda t: t[[0.5]], IndexError, ["getitem", "integers or booleans", "float64"]),
     ("mask of wrong length", lambda t: t[np.array([True] * 3)], IndexError, ["getitem", "boolean", "2", "3"]),
     ("too many indices", lambda t: t[0, 0, 0], IndexError, ["getitem", "[2, 3]", "too many indices"]),
+    ("index array into 0-d", lambda t: t.sum()[[0]], IndexError, ["getitem", "float64[]", "too many indices"]),
     ("bool of many", bool, ValueError, ["truth", "(2, 3)", "np.any", "np.all"]),
     ("float of many", float, ValueError, ["one entry", "(2, 3)"]),
     ("int of many", int, ValueError, ["one entry", "(2, 3)"]),

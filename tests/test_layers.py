@@ -162,6 +162,26 @@ def test_dropout_sets_to_zero_with_probability_p_and_keeps_the_mean() -> None:
     assert abs((y == 0).mean() - 0.2) < 4 * np.sqrt(0.2 * 0.8 / y.size)
 
 
+@pytest.mark.parametrize("p", [1e-6, 0.1, 0.5, 1 - 1e-6])
+def test_dropout_drops_the_fraction_p_of_all_16_bit_numbers_on_average(p: float) -> None:
+    class EveryNumberOnce:
+        def __init__(self, u: float) -> None:
+            self.u = u
+
+        def bytes(self, n: int) -> bytes:
+            return np.arange(n // 2, dtype="<u2").tobytes()
+
+        def random(self) -> float:
+            return self.u
+
+    dropout, dropped = nn.Dropout(p), []
+    for u in np.arange(1000) / 1000:
+        dropout.rng = EveryNumberOnce(u)
+        dropped.append(np.count_nonzero(dropout(np.ones(2**16, np.float32)).data == 0))
+    assert np.mean(dropped) == pytest.approx(2**16 * p, abs=1e-3)
+    assert max(dropped) - min(dropped) <= 1
+
+
 def test_the_gradient_of_dropout_goes_through_the_same_mask() -> None:
     x = tg.tensor(np.full(50, 2.0), requires_grad=True)
     y = nn.Dropout(0.5, rng=0)(x)

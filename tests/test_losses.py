@@ -7,6 +7,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.errors import DataError, DtypeError, ShapeError
+from tinygrad_rnn.ops.classes import Surplus
 
 nn = tg.nn
 bce = nn.binary_cross_entropy_with_logits
@@ -81,6 +82,59 @@ def test_scores_of_ten_thousand(dtype: Any) -> None:
     assert value.dtype == gradient.dtype == dtype
     np.testing.assert_array_equal(value, [0, 0, 1e4, 1e4])
     np.testing.assert_array_equal(gradient, [0, 0, 1, -1])
+
+
+@pytest.mark.parametrize("shape", [(5,), (4, 5), (3, 4, 5), (4, 1)])
+@pytest.mark.parametrize("size", [1.0, 100.0])
+def test_the_fused_op_is_the_difference_it_stands_for(shape: tuple[int, ...], size: float) -> None:
+    """Value, gradient, and the gradient of the gradient, as they come out of log Σ e^o - o_y."""
+    rng = np.random.default_rng(0)
+    o = tg.tensor(size * rng.standard_normal(shape), requires_grad=True)
+    target, weight, v = rng.integers(0, shape[-1], shape[:-1]), rng.uniform(0.5, 2, shape[:-1]), rng.random(shape)
+
+    def composed() -> tg.Tensor:
+        return tg.logsumexp(o, -1) - o[(*np.indices(target.shape), target)]
+
+    results = []
+    for loss in (composed(), nn.cross_entropy(o, target, reduction="none")):
+        (first,) = tg.grad((weight * loss).sum(), [o], create_graph=True)
+        (second,) = tg.grad((v * first).sum(), [o], create_graph=True)
+        (third,) = tg.grad((v * second).sum(), [o])
+        results.append([loss.data, first.data, second.data, third.data])
+    for ours, expected in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, expected, rtol=1e-10, atol=1e-13)
+
+
+def test_every_input_of_the_rule_of_the_fused_op_has_a_derivative() -> None:
+    rng = np.random.default_rng(0)
+    surplus = Surplus(np.array([0, 3, 1]))
+    inputs = [tg.tensor(rng.standard_normal(shape), requires_grad=True) for shape in ((3, 4), (3,), (3,), (3,))]
+    assert tg.gradcheck(surplus, inputs, order=2)
+
+
+@pytest.mark.parametrize("apart", [0.0, 40.0, 60.0, 90.0, 200.0])
+def test_rows_far_from_each_other_keep_their_digits(apart: float) -> None:
+    scores = np.random.default_rng(0).standard_normal((3, 4)) + np.array([[0.0], [apart], [-apart]])
+    in_single = value_and_gradient(nn.cross_entropy, scores.astype(np.float32), [0, 1, 2], reduction="none")
+    in_double = value_and_gradient(
+        nn.cross_entropy, scores.astype(np.float32).astype(float), [0, 1, 2], reduction="none"
+    )
+    for single, double in zip(in_single, in_double, strict=True):
+        np.testing.assert_allclose(single, double, rtol=1e-4, atol=1e-5)
+
+
+def test_scores_of_minus_infinity_have_no_weight() -> None:
+    value, gradient = value_and_gradient(nn.cross_entropy, np.array([[0.0, -np.inf, 0.0]]), [2], reduction="none")
+    np.testing.assert_allclose(value, [np.log(2)])
+    np.testing.assert_allclose(gradient, [[0.5, 0.0, -0.5]])
+
+
+def test_a_row_of_minus_infinity_can_be_ignored() -> None:
+    scores = np.array([[0.0, 0.0], [-np.inf, -np.inf]])
+    with np.errstate(invalid="ignore"):  # inf - inf
+        value, gradient = value_and_gradient(nn.cross_entropy, scores, [0, -100], reduction="sum")
+    np.testing.assert_allclose(value, np.log(2))
+    np.testing.assert_array_equal(gradient, [[-0.5, 0.5], [0, 0]])
 
 
 def test_small_probabilities_are_not_lost() -> None:

@@ -350,6 +350,9 @@ for label, index, shape in INDICES:
     case(f"x[{label}]", lambda x, i=index: x[i], shape, torch="same" if known else None)
 case("x[Tensor]", lambda x: x[tg.tensor([0, 2, 0])], (3, 2), torch=None, numpy=lambda x: x[[0, 2, 0]])
 case("x[x > 0]", lambda x: x[x > 0], (3, 2))
+for kind in (np.int8, np.uint8, np.uint64):
+    case(f"x[{kind.__name__}]", lambda x, kind=kind: x[np.array([2, 0, 2], kind)], (3, 2), torch=None)
+case("x[300 rows]", lambda x: x[[1, 257, 1, 0, 256, 257]], (300,))
 case("x[:, Tensor]", lambda x: x[:, tg.tensor([1, 1])], (3, 2), torch=None, numpy=lambda x: x[:, [1, 1]])
 case("x[1:] * x[:-1]", lambda x: x[1:] * x[:-1], (4, 2))
 case("x[i] for all i, and x", lambda x: [x[0] * x[1], x[2], x * 2], (3, 2))

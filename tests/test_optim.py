@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
+from tinygrad_rnn.charlm import CharLM
 from tinygrad_rnn.errors import GraphError, ShapeError, StateDictError
 
 optim = tg.optim
@@ -158,6 +159,36 @@ def test_a_graph_recorded_before_a_step_keeps_its_values(kind: str, options: dic
     optimizer.zero_grad()
     loss.backward()
     np.testing.assert_array_equal(p.grad, [3.0, 12.0])
+
+
+@pytest.mark.parametrize("kind", ["SGD", "Adagrad", "RMSprop", "Adam", "AdamW"])
+def test_no_array_that_somebody_holds_changes_in_a_hundred_steps(kind: str) -> None:
+    """Parameters, gradients before and after clipping, results and data given: each stays what it was when seen."""
+    model = CharLM(7, "gru", embedding=3, hidden=4, dropout=0.2, rng=0)
+    parameters = list(model.parameters())
+    optimizer = getattr(optim, kind)(parameters, lr=0.01)
+    rng = np.random.default_rng(0)
+    held: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def hold(*arrays: Any) -> None:
+        held.extend((array, array.copy()) for array in arrays)
+
+    state: Any = None
+    for step in range(100):
+        ids, target = rng.integers(0, 7, (5, 2)), rng.integers(0, 7, (5, 2))
+        scores, state = model(ids, state)
+        loss = tg.nn.cross_entropy(scores, target)
+        optimizer.zero_grad()
+        loss.backward()
+        hold(ids, target, scores.data, state.data, loss.data, *(p.grad for p in parameters))
+        optim.clip_grad_norm_(parameters, 0.01)
+        optim.clip_grad_value_(parameters, 0.002)
+        hold(*(p.grad for p in parameters), *(p.array for p in parameters))
+        optimizer.step()
+        hold(*(p.data if step % 2 else p.array for p in parameters))
+        state = tg.bptt.detach(state)
+    assert all(np.array_equal(array, then) for array, then in held)
+    assert not np.array_equal(held[-1][0], held[-1 - len(held) // 2][0])  # it did learn
 
 
 def test_parameters_without_a_gradient_are_skipped() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import platform
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
+
+import pytest
 
 import tinygrad_rnn as tg
 
@@ -23,6 +26,22 @@ def test_importing_it_imports_numpy_alone():
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True)
     assert done.stdout == "[]\n", done
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators decide otherwise")
+def test_freed_memory_is_kept_for_the_next_step():
+    code = """
+        import resource, numpy as np, tinygrad_rnn
+        def step():  # allocates 20 MB and frees them, as a training step does
+            arrays = [np.ones(2**18, np.float32) for _ in range(20)]
+        step(), step()
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(10):
+            step()
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True)
+    assert int(done.stdout) < 5_000, done  # pages; handed back in between, it would be 50,000
 
 
 def test_every_exported_name_is_there():

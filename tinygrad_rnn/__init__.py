@@ -7,7 +7,7 @@
 array([0.6397  , 0.136219, 0.019634])
 """
 
-from . import bptt, errors, io, nn, optim
+from . import bptt, errors, io, memory, nn, optim
 from .draw import Drawing, draw, page
 from .functional import grad, hessian, hvp, jacobian, jvp, vjp
 from .gradcheck import gradcheck
@@ -59,3 +59,5 @@ __all__ = [
     "tensor",
     "vjp",
 ]
+
+memory.keep_freed()

@@ -309,6 +309,9 @@ class ArrayLike:
     # ---------------------------------------------------------------- NumPy's protocols
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **kwargs: Any) -> Any:
+        op = ops.UFUNCS.get(ufunc)
+        if op is not None and method == "__call__" and out is None and not kwargs:
+            return self.apply_op(op, *inputs)
         if out is not None:
             raise NotDifferentiableError(
                 f"np.{ufunc.__name__} into an existing array (out=, or array {ufunc.__name__}= Tensor): the gradient "
@@ -316,11 +319,9 @@ class ArrayLike:
             )
         if ufunc in ops.PLAIN:
             return getattr(ufunc, method)(*map(plain, inputs), **kwargs)
-        if method != "__call__" or kwargs or ufunc not in ops.UFUNCS:
-            call = f"np.{ufunc.__name__}" + (f".{method}" if method != "__call__" else "")
-            given = f" with {', '.join(kwargs)}" if kwargs else ""
-            raise NotDifferentiableError(f"{call}{given} of a Tensor is not supported: {_CURE}")
-        return self.apply_op(ops.UFUNCS[ufunc], *inputs)
+        call = f"np.{ufunc.__name__}" + (f".{method}" if method != "__call__" else "")
+        given = f" with {', '.join(kwargs)}" if kwargs else ""
+        raise NotDifferentiableError(f"{call}{given} of a Tensor is not supported: {_CURE}")
 
     def __array_function__(self, func: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if func in ops.PLAIN:

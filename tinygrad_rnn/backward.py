@@ -7,12 +7,13 @@ A record is reached only after everything that was computed from it (it was reco
 gradient waiting for it is complete: all paths have been added up. On an unrolled recurrent network this
 very loop *is* backpropagation through time. There is no recursion: the graph may be a million ops deep.
 
-Tensors appear here only through their attributes `record`, `output`, `requires_grad` and `hooks`.
+Tensors appear here only through their attributes `record`, `output`, `requires_grad` and `hooks`, and `add_grad`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,7 @@ def sweep(
     retain_graph: bool = False,
     visit: Visitor | None = None,
     hooks: bool = True,
+    fill: bool = False,
     as_tensors: Callable[[Record], tuple[Any, Any]] | None = None,
 ) -> Waiting:
     """Walk down the tape from the outputs; gives what then waits, dL/dx for every leaf x that needs a gradient.
@@ -81,30 +83,43 @@ def sweep(
     since       walk no record older than this sequence number: what they made counts as a leaf
     visit       called with each record and its complete gradient (a tuple for an op of several outputs)
     hooks       whether to call the hooks of results; those of leaves are called by `hooked_leaves`
+    fill        whether to add to the `grad` of results that retain it
     as_tensors  if given, rules see Tensors and are recorded: it gives the output and the inputs of a record as such
     """
     records = reachable(outputs, since)
     through = None if only is None else leading_to(records, only)
     useful = None if through is None else through | {x.record or x for x in only or ()}
     waiting, watching = Waiting(recorded=as_tensors is not None), mode.anomaly
+    stepwise = visit is not None or as_tensors is not None or watching
     for y, g in zip(outputs, gradients, strict=True):
         waiting.add(y, g)
-    for record in records:
+    k = 0
+    while k < len(records):
+        record, k = records[k], k + 1
         if useful is not None and record not in useful:
             continue
         g = waiting.take(record)
         if g is None:  # no path from the outputs brings a gradient here
             continue
+        if record.op.outputs > 1:
+            g = tuple([np.zeros_like(y) if part is None else part for y, part in zip(record.value, g, strict=True)])
         if hooks and record.hooks is not None:
             g = _hooked(record, g)
+        if fill and record.kept is not None:
+            _fill(record, g)
         if visit is not None:
             visit(record, g)
         if (
             through is not None and record not in through
         ):  # the gradient of this output was asked for, not what lies behind it
             continue
+        others = [] if stepwise or not record.op.together else together(records, k, through)
         try:
-            for x, part in pull(record, g, useful, as_tensors):
+            if others:
+                pulled = pull_together([record, *others], [g, *map(waiting.take, others)], useful)
+            else:
+                pulled = pull(record, g, useful, as_tensors)
+            for x, part in pulled:
                 if watching:
                     check_backward(record, g, x, part)
                 waiting.add(x, part)
@@ -113,6 +128,9 @@ def sweep(
             raise
         if not retain_graph:
             record.free()
+            for other in others:
+                other.free()
+        k += len(others)
     return waiting
 
 
@@ -124,38 +142,51 @@ def pull(
     g: Any,
     useful: set[Any] | None = None,
     as_tensors: Callable[[Record], tuple[Any, Any]] | None = None,
-) -> Iterator[tuple[Any, Any]]:
+) -> list[tuple[Any, Any]]:
     """The rule of one record at work: (x, dL/dx) for each input x that needs a gradient, given g = dL/dy."""
     op, arrays = record.op, record.arrays or ()
     y, xs = (record.value, arrays) if as_tensors is None else as_tensors(record)
-    rules, every = op.rules, None
-    if rules and len(rules) != len(arrays):
-        raise _miscounted(op, len(rules), len(arrays))
+    each: Any = op.rules  # a rule an input; or, where there is one for all, what it returned
+    if not (ruled := bool(each)):
+        each = op.vjp(g, y, *xs)
+        if type(each) is not tuple:
+            each = (each,) if each is not None else (None,) * len(arrays)
+    if len(each) != len(arrays):
+        raise _miscounted(op, len(each), len(arrays))
+    pulled = []
     for i, x in enumerate(record.inputs or ()):
         if x is None or not x.requires_grad or (useful is not None and (x.record or x) not in useful):
             continue
-        if rules:
-            part = rules[i](op, g, y, *xs)
-        else:
-            if every is None:
-                every = _one_each(op.vjp(g, y, *xs), record)
-            part = every[i]
+        part = each[i](op, g, y, *xs) if ruled else each[i]
         if part is None:
             continue
         a = arrays[i]
         if getattr(part, "shape", None) != a.shape or part.dtype != a.dtype:
             part = _fitted(part, a, op)
-        yield x, part
+        pulled.append((x, part))
+    return pulled
 
 
-def _one_each(gradients: Any, record: Record) -> tuple[Any, ...]:
-    """What a rule for all inputs returned, as a tuple with one gradient an input."""
-    count = len(record.arrays or ())
-    if type(gradients) is not tuple:
-        gradients = (gradients,) if gradients is not None else (None,) * count
-    if len(gradients) != count:
-        raise _miscounted(record.op, len(gradients), count)
-    return gradients
+def together(records: Sequence[Record], k: int, through: set[Record] | None) -> list[Record]:
+    """The records from number k on that can be swept with the one before them: its Workspace is theirs too.
+
+    They were recorded one after the other, so what was computed from any of them has been swept already.
+    """
+    space = (records[k - 1].arrays or ())[-1]
+    others = []
+    for record in itertools.islice(records, k, None):
+        shares = record.op.together and (record.arrays or ())[-1] is space
+        looked_at = record.hooks is not None or record.kept is not None
+        if not shares or looked_at or (through is not None and record not in through):
+            break
+        others.append(record)
+    return others
+
+
+def pull_together(records: list[Record], gs: list[Any], useful: set[Any] | None) -> list[tuple[Any, Any]]:
+    """The rules of records that share a Workspace at work, as `pull` for one."""
+    pulled = (records[0].arrays or ())[-1].pull(records, gs)
+    return [(x, g) for x, g in pulled if x.requires_grad and (useful is None or (x.record or x) in useful)]
 
 
 def _miscounted(op: Op, given: int, inputs: int) -> TypeError:
@@ -199,6 +230,14 @@ def _hooked(record: Record, g: Any) -> Any:
     if record.op.outputs == 1:
         return run_hooks(table.get(0), g, record)
     return tuple(run_hooks(table.get(k), part, record) for k, part in enumerate(g))
+
+
+def _fill(record: Record, g: Any) -> None:
+    """Put the gradient of a record into those of its outputs that asked for it."""
+    for k, reference in (record.kept or {}).items():
+        tensor = reference()
+        if tensor is not None:
+            tensor.add_grad(g if record.op.outputs == 1 else g[k])
 
 
 def run_hooks(hooks: list[Callable[[Any], Any]] | None, g: Any, owner: Any) -> Any:

@@ -125,10 +125,10 @@ class Run:
         x, y, at_start = next(self.stream)
         scores, state = self.model(x, None if at_start else self.state)
         loss = cross_entropy(scores, y)
-        self.model.zero_grad()
+        self.optimizer.zero_grad()
         loss.backward()
         if self.settings.clip:
-            optim.clip_grad_norm_(self.model.parameters(), self.settings.clip)
+            optim.clip_grad_norm_(self.optimizer.parameters, self.settings.clip)
         if not math.isfinite(loss.item()):
             raise FloatingPointError(
                 f"the loss became {loss.item()} at step {self.done + 1}: try a smaller learning rate than "
@@ -287,7 +287,7 @@ def _written(
         else:
             chosen = int(last.argmax())
         ids = np.array([chosen])
-        yield str(vocabulary.decode(ids))
+        yield vocabulary.characters[chosen]
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:

@@ -1,8 +1,6 @@
 """Gradients on their way: how contributions to one gradient are kept and added up.
 
 Indexed      a gradient that is zero but at some places, not written out
-Entries      that of a sequence, of which each time step brings its own entry
-Outer        that of a weight all time steps share, Σ_t x_tᵀ g_t, not multiplied out
 ArraySum     a sum of contributions, in a buffer of its own
 RecordedSum  the same with Tensors, nothing in place
 Waiting      for every leaf and every record, what has arrived for it so far
@@ -18,14 +16,14 @@ from .tape import Op, Record
 
 
 class Lazy:
-    """A gradient that is not written out yet."""
+    """A gradient that is not an array yet."""
 
     __slots__ = ("dtype", "shape")
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
 
     def join(self, other: Any) -> bool:
-        """Take in another contribution to the same gradient, if the two together can stay lazy."""
+        """Take in another contribution to the same gradient; False where that cannot be done here."""
         return False
 
     def value(self) -> np.ndarray:
@@ -52,80 +50,11 @@ class Indexed(Lazy):
         self.shape = x.shape
         self.dtype = x.dtype
 
-    def value(self) -> np.ndarray:
-        written = np.zeros(self.shape, self.dtype)
-        self.add_to(written)
-        return written
+    def value(self) -> Any:
+        return Scatter((self.index,), self.shape, self.dtype)(self.part)
 
     def add_to(self, buffer: np.ndarray) -> None:
         add_at(buffer, self.index, self.part)
-
-
-class Spread(Lazy):
-    """A lazy gradient to which each time step of an unrolled layer brings its part, in arrays over all steps.
-
-    The steps are walked from the last to the first, so the parts that have arrived are those of steps first..last.
-    g[k] is the part of step k; contributions belong together where their g is the same array.
-    """
-
-    __slots__ = ("first", "g", "last")
-
-    def __init__(self, g: np.ndarray, k: int, x: Any) -> None:
-        self.g = g
-        self.first = self.last = k
-        self.shape = x.shape
-        self.dtype = x.dtype
-
-    def join(self, other: Any) -> bool:
-        together = type(other) is type(self) and other.g is self.g and other.last == self.first - 1
-        if together:
-            self.first = other.first
-        return together
-
-
-class Entries(Spread):
-    """That of a sequence of which step k uses entry k: dL/da_k = g[k].  `backwards`: the last entry first."""
-
-    __slots__ = ("backwards",)
-
-    def __init__(self, g: np.ndarray, k: int, a: Any, backwards: bool) -> None:
-        super().__init__(g, k, a)
-        self.backwards = backwards
-
-    def value(self) -> np.ndarray:
-        g = self.g
-        if self.last - self.first + 1 < len(g):
-            g = np.zeros(self.shape, self.dtype)
-            g[self.first : self.last + 1] = self.g[self.first : self.last + 1]
-        return g[::-1] if self.backwards else g
-
-
-class Outer(Spread):
-    """That of a weight which step k uses as x[k] @ W: dL/dW = Σ_k x[k]ᵀ g[k], all steps in one product of two matrices.
-
-    With x=None it is that of a bias, dL/db = Σ_k Σ_batch g[k]. `columns`, if given, brings the columns into the order
-    of the weight.
-    """
-
-    __slots__ = ("columns", "x")
-
-    def __init__(self, x: np.ndarray | None, g: np.ndarray, k: int, weight: Any, columns: Any = None) -> None:
-        super().__init__(g, k, weight)
-        self.x = x
-        self.columns = columns
-
-    def value(self) -> np.ndarray:
-        g = _rows(self.g[self.first : self.last + 1])
-        if self.x is None:
-            return np.ones(len(g), g.dtype) @ g
-        total = _rows(self.x[self.first : self.last + 1]).T @ g
-        return total if self.columns is None else total[:, self.columns]
-
-
-def _rows(sequence: np.ndarray) -> np.ndarray:
-    """(T, B, H) as (T B, H), without a copy also where time runs backwards in memory: the sum does not mind."""
-    forwards = sequence if sequence.strides[0] >= 0 else sequence[::-1]
-    return forwards.reshape(-1, sequence.shape[-1])
 
 
 def add_at(buffer: np.ndarray, index: Any, part: Any) -> None:
@@ -133,10 +62,10 @@ def add_at(buffer: np.ndarray, index: Any, part: Any) -> None:
     if isinstance(index, np.ndarray) and index.dtype != bool and index.size:
         # rows with equal numbers are brought together and added up: the gradient of an embedding
         flat = index.reshape(-1).astype(np.intp) % len(buffer)
-        order = np.argsort(flat, kind="stable")
+        order = np.argsort(flat.astype(np.min_scalar_type(len(buffer))), kind="stable")  # short integers sort faster
         rows, starts = np.unique(flat[order], return_index=True)
         part = np.reshape(part, (flat.size, *buffer.shape[1:]))
-        buffer[rows] += np.add.reduceat(part[order], starts, axis=0)
+        buffer[rows] += np.add.reduceat(part.take(order, 0), starts, axis=0)
     elif isinstance(index, tuple) and any(isinstance(i, np.ndarray) for i in index):
         np.add.at(buffer, index, part)
     else:
@@ -162,8 +91,8 @@ class Scatter(Op):
         return tuple(g[index] for index in self.indices)
 
 
-class ArraySum:
-    """The sum of several contributions to one gradient, in a buffer of its own.
+class ArraySum(Lazy):
+    """The sum of two or more contributions to one gradient, in a buffer of its own.
 
     Contributions may be shared (`add` hands the same g to both of its inputs) or read-only views, so none of
     them is ever written to.
@@ -171,45 +100,55 @@ class ArraySum:
 
     __slots__ = ("total",)
 
-    def __init__(self, first: Any) -> None:
-        if isinstance(first, Indexed):
-            self.total = first.value()
+    def __init__(self, first: Any, second: Any) -> None:
+        if isinstance(first, Lazy) or isinstance(second, Lazy):
+            self.total = np.zeros(first.shape, first.dtype)
+            self.join(first)
+            self.join(second)
         else:
-            self.total = np.array(first.value() if isinstance(first, Lazy) else first)
+            self.total = np.asarray(first + second)
 
-    def add(self, g: Any) -> None:
-        if isinstance(g, Lazy):
-            g.add_to(self.total)
+    def join(self, other: Any) -> bool:
+        if isinstance(other, Lazy):
+            other.add_to(self.total)
         else:
-            self.total += g
+            self.total += other
+        return True
 
-    def value(self) -> Any:
+    def value(self) -> np.ndarray:
         return self.total
 
 
-class RecordedSum:
+class RecordedSum(Lazy):
     """The same sum with Tensors (`create_graph=True`): nothing in place, all indexed parts in one `Scatter`."""
 
     __slots__ = ("parts", "total")
 
-    def __init__(self, first: Any) -> None:
+    def __init__(self, first: Any, second: Any) -> None:
         self.total: Any = None
         self.parts: list[Indexed] = []
-        self.add(first)
+        self.join(first)
+        self.join(second)
 
-    def add(self, g: Any) -> None:
-        if type(g) is Indexed:
-            self.parts.append(g)
+    def join(self, other: Any) -> bool:
+        if type(other) is Indexed:
+            self.parts.append(other)
         else:
-            self.total = g if self.total is None else self.total + g
+            self.total = other if self.total is None else self.total + other
+        return True
 
     def value(self) -> Any:
         if self.parts:
             indices = tuple(part.index for part in self.parts)
             scatter = Scatter(indices, self.parts[0].shape, self.parts[0].dtype)
-            self.add(scatter(*[part.part for part in self.parts]))
+            self.join(scatter(*[part.part for part in self.parts]))
             self.parts = []
         return self.total
+
+
+def written(g: Any) -> Any:
+    """A gradient, lazy or not, as an array (or as a Tensor, with `create_graph=True`)."""
+    return g.value() if isinstance(g, Lazy) else g
 
 
 class Waiting:
@@ -231,28 +170,22 @@ class Waiting:
             place, key = place.setdefault(key, {}), x.output
         have = place.get(key)
         if have is None:
-            place[key] = self.sum(g) if type(g) is Indexed else g
-        elif type(have) is self.sum:
-            have.add(g)
+            place[key] = g
         elif not (isinstance(have, Lazy) and have.join(g)):
-            place[key] = have = self.sum(have)
-            have.add(g)
+            place[key] = self.sum(have, g)
 
     def take(self, record: Record) -> Any:
-        """The complete gradient of a record (a tuple for several outputs, zeros for an unused one), or None."""
+        """The complete gradient of a record, or None; for several outputs a tuple, with None for an unused one."""
         g = self.places.pop(record, None)
         if g is None or record.op.outputs == 1:
-            return self._complete(g)
-        return tuple(self._complete(g[k]) if k in g else np.zeros_like(y) for k, y in enumerate(record.value))
+            return written(g)
+        return tuple([written(g.get(k)) for k in range(record.op.outputs)])
 
     def at(self, x: Any) -> Any:
         """What has arrived for the tensor x, a leaf or a result that was not walked past; None where nothing has."""
         g = self.places.get(x.record or x)
-        return self._complete(g.get(x.output) if isinstance(g, dict) else g)
+        return written(g.get(x.output) if isinstance(g, dict) else g)
 
     def leaves(self) -> dict[Any, Any]:
         """The gradients of the leaves."""
-        return {x: self._complete(g) for x, g in self.places.items() if type(x) is not Record}
-
-    def _complete(self, g: Any) -> Any:
-        return g.value() if type(g) is self.sum or isinstance(g, Lazy) else g
+        return {x: written(g) for x, g in self.places.items() if type(x) is not Record}

@@ -212,7 +212,8 @@ class Adam(Optimizer):
         m += (1 - b1) * g
         v *= b2
         v += (1 - b2) * (g * g)
-        return p - self.lr / (1 - b1**t) * m / (np.sqrt(v) / math.sqrt(1 - b2**t) + self.eps)
+        root = math.sqrt(1 - b2**t)  # lr and eps are corrected in place of every m and v: the paper's end of section 2
+        return p - self.lr * root / (1 - b1**t) * (m / (np.sqrt(v) + self.eps * root))
 
 
 class AdamW(Adam):
@@ -250,7 +251,8 @@ def clip_grad_norm_(parameters: Iterable[Tensor], max_norm: float) -> float:
     if not max_norm > 0:
         raise ValueError(f"max_norm must be above 0, not {max_norm}")
     having = [p for p in listed(parameters) if p.grad is not None]
-    norm = math.sqrt(sum(float(np.sum(np.square(np.asarray(p.grad, np.float64)))) for p in having))
+    doubles = [np.ravel(np.asarray(p.grad, np.float64)) for p in having]
+    norm = math.sqrt(sum(float(g @ g) for g in doubles))
     if max_norm < norm < math.inf:
         for p in having:
             p.grad = p.grad * (max_norm / norm)  # type: ignore[operator]

@@ -16,10 +16,11 @@ import inspect
 import itertools
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ContextDecorator, contextmanager
 from typing import Any, ClassVar, NamedTuple
 
+from .collector import EVERY, milestone
 from .errors import ShapeError
 
 clock = itertools.count(1)
@@ -85,6 +86,7 @@ class Op:
 
     name: ClassVar[str] = "op"
     outputs: int = 1
+    together: ClassVar[bool] = False  # whether records of it that share a Workspace can be swept as one
     forward: Callable[..., Any]
     rules: ClassVar[tuple[Callable[..., Any], ...]] = ()
 
@@ -124,10 +126,17 @@ class Op:
 
 
 class Workspace:
-    """What several applications of ops share besides arrays.
+    """What several applications of ops share besides arrays: in a fused layer, the arrays over all its steps.
 
-    It is given to an op among its inputs, so that it is let go together with their arrays once the records are freed.
+    It is given to each of them as its last input, so that it is let go with their arrays once the records are freed.
     """
+
+    def pull(self, records: Sequence[Any], gs: Sequence[Any]) -> Iterable[tuple[Any, Any]]:
+        """The rules of consecutive records that share this, newest first: (x, dL/dx) for the inputs of them all.
+
+        gs are their gradients as they are before any of these rules was used; None where there is none.
+        """
+        raise NotImplementedError
 
 
 class Record:
@@ -156,6 +165,8 @@ class Record:
         self.hooks: dict[int, list[Callable[[Any], Any]]] | None = None
         self.kept: dict[int, Any] | None = None
         self.line: Any = None  # `Lines`
+        if not self.seq % EVERY:
+            milestone(self)
 
     def free(self) -> None:
         """Let go of the inputs, every saved array and the hooks; only the op and the step remain, for messages."""

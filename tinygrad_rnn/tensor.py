@@ -18,7 +18,7 @@ from .backward import hooked_leaves, sweep
 from .errors import DtypeError, GraphError, NonScalarError, NotDifferentiableError, OverwrittenError, ShapeError
 from .tape import Op, Record, Step, Workspace, at_step, mode
 
-_AS_THEY_ARE = (bool, int, float, np.bool_, np.integer, np.floating, Workspace)
+_AS_THEY_ARE = (float, int, np.floating, np.integer, np.bool_, Workspace)  # a bool is an int
 
 
 class Cut(NamedTuple):
@@ -27,6 +27,45 @@ class Cut(NamedTuple):
     record: weakref.ref[Record]
     output: int
     step: Step | None
+
+
+def apply(op: Op, *inputs: Any) -> Any:
+    """Compute ``op.forward`` and, if recording is on and an input needs a gradient, write a record of it."""
+    arrays: list[Any] = []
+    tensors: list[Tensor | None] = []
+    needed, cut = False, None
+    for x in inputs:
+        if isinstance(x, Tensor):
+            if not x.locked:
+                x.lock()
+            arrays.append(x.array)
+            tensors.append(x)
+            if x.requires_grad:
+                needed = True
+            elif x.cut is not None:
+                cut = x.cut
+        else:
+            arrays.append(x if isinstance(x, _AS_THEY_ARE) else _as_array(x, None, f"an operand of {op.name}"))
+            tensors.append(None)
+    try:
+        value = op.forward(*arrays)
+    except (ValueError, IndexError, TypeError, OverflowError) as error:
+        raise _explained(error, op, arrays) from None
+    several = op.outputs > 1
+    if several or type(value) is not np.ndarray:
+        value = _as_outputs(value, op)
+    record = None
+    if needed and mode.recording:
+        record = Record(op, tuple(tensors), tuple(arrays), value)
+    if mode.anomaly:
+        check_forward(op, arrays, value)
+        if record is not None:
+            record.line = users_line()
+    y = _result(value, record) if not several else results(op, value, record)
+    if cut is not None and record is None:  # what is made from a detached state alone still lies behind the cut
+        for part in y if isinstance(y, tuple) else (y,):
+            part.cut = cut
+    return y
 
 
 class Tensor(ArrayLike):
@@ -166,7 +205,7 @@ class Tensor(ArrayLike):
         it does not fit, FreedGraphError on a second pass; in each case no gradient has been changed.
         """
         g = start_gradient(self, gradient, "backward()")
-        for x, gx in hooked_leaves(sweep([self], [plain(g)], retain_graph=retain_graph, visit=_keep)).items():
+        for x, gx in hooked_leaves(sweep([self], [plain(g)], retain_graph=retain_graph, fill=True)).items():
             x.add_grad(gx)
 
     def add_grad(self, g: np.ndarray) -> None:
@@ -195,10 +234,7 @@ class Tensor(ArrayLike):
 
     # ---------------------------------------------------------------- ops, arrays and copies
 
-    @staticmethod
-    def apply_op(op: Op, *inputs: Any) -> Any:
-        """Apply an op to Tensors and arrays: see `apply`."""
-        return apply(op, *inputs)
+    apply_op = staticmethod(apply)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if self.requires_grad:
@@ -241,45 +277,6 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, name: str 
     return Tensor(data, dtype, requires_grad, name)
 
 
-def apply(op: Op, *inputs: Any) -> Any:
-    """Compute ``op.forward`` and, if recording is on and an input needs a gradient, write a record of it."""
-    arrays: list[Any] = []
-    tensors: list[Tensor | None] = []
-    needed, cut = False, None
-    for x in inputs:
-        if isinstance(x, Tensor):
-            if not x.locked:
-                x.lock()
-            arrays.append(x.array)
-            tensors.append(x)
-            if x.requires_grad:
-                needed = True
-            elif x.cut is not None:
-                cut = x.cut
-        else:
-            arrays.append(x if isinstance(x, _AS_THEY_ARE) else _as_array(x, None, f"an operand of {op.name}"))
-            tensors.append(None)
-    try:
-        value = op.forward(*arrays)
-    except (ValueError, IndexError, TypeError, OverflowError) as error:
-        raise _explained(error, op, arrays) from None
-    several = op.outputs > 1
-    if several or type(value) is not np.ndarray:
-        value = _as_outputs(value, op)
-    record = None
-    if needed and mode.recording:
-        record = Record(op, tuple(tensors), tuple(arrays), value)
-    if mode.anomaly:
-        check_forward(op, arrays, value)
-        if record is not None:
-            record.line = users_line()
-    y = results(op, value, record)
-    if cut is not None and record is None:  # what is made from a detached state alone still lies behind the cut
-        for part in y if isinstance(y, tuple) else (y,):
-            part.cut = cut
-    return y
-
-
 def _as_outputs(value: Any, op: Op) -> Any:
     """What forward returned where it is no array: a number as an array, several outputs as a tuple of arrays."""
     several = op.outputs > 1
@@ -300,7 +297,8 @@ def _result(array: np.ndarray, record: Record | None, output: int = 0) -> Tensor
     """A Tensor around the output of an op."""
     t = _new(Tensor)
     t.array = array
-    t.locked, t.handed_out = True, False
+    t.locked = True
+    t.handed_out = False
     t.record = record
     t.output = output
     t.requires_grad = record is not None
@@ -309,15 +307,6 @@ def _result(array: np.ndarray, record: Record | None, output: int = 0) -> Tensor
 
 
 _new = object.__new__
-
-
-def _keep(record: Record, g: Any) -> None:
-    """Put the gradient of a record into those of its outputs that asked for it."""
-    if record.kept is not None:
-        for k, reference in record.kept.items():
-            tensor = reference()
-            if tensor is not None:
-                tensor.add_grad(g if record.op.outputs == 1 else g[k])
 
 
 def as_tensors(record: Record) -> tuple[Any, list[Any]]:

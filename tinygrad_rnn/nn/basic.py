@@ -99,9 +99,9 @@ def class_numbers(ids: Any, classes: int, name: str) -> np.ndarray:
     array = np.asarray(ids.array if isinstance(ids, Tensor) else ids)
     if array.dtype.kind not in "iu" and array.size:
         raise DtypeError(f"{name} must be integers, not {array.dtype}")
-    wrong = (array < 0) | (array >= classes)
-    if wrong.any():
-        raise DataError(f"{name} must be in 0 .. {classes - 1}, and {array[wrong].flat[0]} is not")
+    if array.size and not 0 <= array.min() <= array.max() < classes:
+        wrong = array[(array < 0) | (array >= classes)]
+        raise DataError(f"{name} must be in 0 .. {classes - 1}, and {wrong[0]} is not")
     return array.astype(np.intp)
 
 
@@ -128,8 +128,9 @@ class Dropout(Module):
         shape = list(t.shape)
         if self.shared is not None:
             shape[self.shared] = 1
-        keep = self.rng.random(shape) >= self.p
-        return t * (keep / (1 - self.p)).astype(t.dtype)
+        drawn = np.frombuffer(self.rng.bytes(2 * math.prod(shape)), "<u2").reshape(shape)
+        dropped = int(2**16 * self.p + self.rng.random())  # of the values of 16 bits; on average p of them exactly
+        return t * np.multiply(drawn >= dropped, 1 / (1 - self.p), dtype=t.dtype)
 
     def extra_repr(self) -> str:
         return f"{self.p}" + ("" if self.shared is None else f", shared={self.shared}")

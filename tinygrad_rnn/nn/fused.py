@@ -9,28 +9,27 @@ to draw, a record gives its composed form: the very step of the cell.
 What makes it fast, in order of gain:
 
 - memory: arrays over time are large, and `memory.empty` uses them again from one training step to the next;
-- one product over all steps for the gradient of the weights, and none of the sum for that of the input: both stay
-  lazy (`Outer`, `Entries`) until all steps have brought their part;
+- one product for the gradient of a weight, dL/dW = Σ_k h_{k-1}ᵀ d_k: all steps side by side as two matrices;
 - slabs: the gates lie side by side as (G, B, H), so that one NumPy call serves several;
 - one tanh for all gates, σ(x) = (1 + tanh(x/2)) / 2, where the inner 1/2 is put into a copy of the weights;
-- K, the factors of the derivative that do not depend on the gradient, for many steps in one call.
+- K, the factors of the derivative that do not depend on the gradient, for many steps in one call;
+- the sweep hands the steps of a run to it all at once (`Run.pull`), where nobody wants to see each gradient on its way.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
-from ..cotangent import Entries, Outer
+from ..cotangent import Indexed
 from ..memory import empty
 from ..ops.elementwise import where
 from ..ops.shape import Stack, stack
 from ..recompute import pulled_back
-from ..tape import Op, Workspace, clock, enable_grad, mode, scope
-from ..tensor import Tensor
+from ..tape import Op, Record, Workspace, clock, enable_grad, mode, scope
+from ..tensor import Tensor, results
 from .cells import Cell, GRUCell, LSTMCell, RNNCell
 from .module import replaced
 from .state import label, select
@@ -38,27 +37,6 @@ from .state import label, select
 add, matmul, multiply, subtract, tanh = np.add, np.matmul, np.multiply, np.subtract, np.tanh
 
 _CHUNK = 1 << 20  # bytes of K at a time: about half of a second-level cache
-
-
-class Pass(threading.local):
-    """What one backward pass over a run works with; each thread has its own.
-
-    at      the step it has come to. Coming to a later one is a new pass, with new arrays
-    d       (T, B, ·) dL/d(pre-activations), filled from the last step to the first
-    d_a     the part of it that is dL/da
-    uses    for each weight, as what it is used: see `Run.uses`
-    W_back  the recurrent weight, turned and packed
-    first   the first step of the chunk for which K is known
-    known   for each step of that chunk, what its rule needs
-    """
-
-    at: int = 0
-    d: np.ndarray
-    d_a: np.ndarray
-    uses: tuple[Any, ...]
-    W_back: np.ndarray
-    first: int
-    known: list[Any]
 
 
 class Run(Workspace):
@@ -72,6 +50,7 @@ class Run(Workspace):
                backwards through its memory, which so is in the order of time all the same
     """
 
+    step: ClassVar[type[FusedStep]]
     weights: ClassVar[tuple[str, ...]] = ("W_hh",)
     slots: int = 1  # the parts (B, H) that dL/d(pre-activations) has
 
@@ -85,7 +64,6 @@ class Run(Workspace):
         self.h = self.over_steps(self.T + 1, self.B, self.H)  # h[k] is the state before step k
         self.h[0] = start[0]
         self.forward(a[::-1] if backwards else a, *start[1:])
-        self.passing = Pass()
 
     def over_steps(self, *shape: int) -> np.ndarray:
         """An array with one entry a step."""
@@ -101,6 +79,11 @@ class Run(Workspace):
         """The parts of the state, each (T + 1, B, H) with entry k before step k."""
         return [self.h]
 
+    def after(self) -> Iterator[Any]:
+        """For each step the state after it: an array, or a tuple of them."""
+        parts = [part[1:] for part in self.states()]
+        return zip(*parts, strict=True) if len(parts) > 1 else iter(parts[0])
+
     def hold(self, k: int) -> None:
         """Let the sequences that have ended before step k keep their state."""
         if self.dead is not None:
@@ -111,30 +94,56 @@ class Run(Workspace):
         """(.., B, G H) as (.., G, B, H): gate by gate, a view."""
         return np.moveaxis(columns.reshape(*columns.shape[:-1], columns.shape[-1] // self.H, self.H), -2, -3)
 
-    def vjp(self, k: int, gs: Sequence[np.ndarray], inputs: Sequence[Any]) -> tuple[Any, ...]:
-        """dL/d(input) for the inputs (a, *state, *weights) of step k, given dL/d(state) after it."""
-        now = self.passing
-        if k >= now.at:
-            now.d = self.over_steps(self.T, self.B, self.slots * self.H)
-            now.d_a, *uses = self.uses(now.d)
-            now.uses = tuple(uses)
-            now.W_back = self.packed_back()
-            now.first = self.T
-        if k < now.first:
-            steps = max(1, _CHUNK // max(1, 5 * self.B * self.H * self.dtype.itemsize))
-            now.first, last = k // steps * steps, min(self.T, (k // steps + 1) * steps)
-            now.known = list(self.derivatives(now.first, last, now.d))
-        now.at = k
-        known = now.known[k - now.first]
-        if self.dead is None or not self.dead[k].any():
-            states = self.backward(known, now.W_back, *gs)
-        else:  # the gradient of a sequence that has ended passes by
-            dead = self.dead[k]
-            states = self.backward(known, now.W_back, *[np.where(dead, 0, g) for g in gs])
-            states = tuple(part + np.where(dead, g, 0) for part, g in zip(states, gs, strict=True))
-        weights = inputs[1 + len(states) :]
-        shared = [Outer(x, g, k, w, columns) for (x, g, columns), w in zip(now.uses, weights, strict=False)]
-        return Entries(now.d_a, k, inputs[0], self.backwards), *states, *shared
+    def pull(self, records: Sequence[Any], gs: Sequence[Any]) -> list[tuple[Any, Any]]:
+        newest, oldest = records[0], records[-1]
+        (a, *_), (_, *inputs) = newest.inputs, oldest.inputs
+        gs = [g if isinstance(g, tuple) else (g,) for g in gs]
+        parts = self.gradients(oldest.op.k, newest.op.k, gs, newest.arrays[0])
+        return [(x, g) for x, g in zip((a, *inputs[:-1]), parts, strict=True)]
+
+    def gradients(self, first: int, last: int, gs: Sequence[Sequence[Any]], a: np.ndarray) -> list[Any]:
+        """dL/da, dL/d(state before the first step) and dL/d(weights), by the steps first..last.
+
+        gs  for each step, the last one first, what dL/d(state after it) is without the part of the next step: for each
+            part of the state an array, or None for nothing
+        """
+        n = last + 1 - first
+        d = self.over_steps(n, self.B, self.slots * self.H)
+        states = [np.zeros((self.B, self.H), self.dtype) for _ in self.states()]
+        W_back, chunk = self.packed_back(), max(1, _CHUNK // max(1, 5 * self.B * self.H * self.dtype.itemsize))
+        dead = None if self.dead is None or not self.dead[first : last + 1].any() else self.dead
+        steps = iter(gs)
+        for end in range(last + 1, first, -chunk):
+            begin = max(first, end - chunk)
+            known = list(self.derivatives(begin, end, d[begin - first : end - first]))
+            for k in range(end - 1, begin - 1, -1):
+                for part, g in zip(states, next(steps), strict=False):
+                    if g is not None:
+                        add(part, g, out=part)
+                if dead is None:
+                    self.backward(known[k - begin], W_back, *states)
+                else:  # the gradient of a sequence that has ended passes by
+                    passing = [np.where(dead[k], part, 0) for part in states]
+                    for part, by in zip(states, passing, strict=True):
+                        subtract(part, by, out=part)
+                    self.backward(known[k - begin], W_back, *states)
+                    for part, by in zip(states, passing, strict=True):
+                        add(part, by, out=part)
+        return [self.of_sequence(d, first, last, a), *states, *self.of_weights(d, first, last)]
+
+    def of_sequence(self, d: np.ndarray, first: int, last: int, a: np.ndarray) -> Any:
+        """dL/da, in the order of time; lazy where the steps are not all."""
+        if self.backwards:
+            d, first, last = d[::-1], self.T - 1 - last, self.T - 1 - first
+        return d if len(d) == self.T else Indexed(slice(first, last + 1), d, a)
+
+    def of_weights(self, d: np.ndarray, first: int, last: int) -> list[np.ndarray]:
+        """dL/d(weight) for each of `weights`: for W_hh, Σ_k h_{k-1}ᵀ d_k."""
+        return [self.product(d, first, last)]
+
+    def product(self, d: np.ndarray, first: int, last: int) -> np.ndarray:
+        """Σ_k h_{k-1}ᵀ d_k as one product of two matrices."""
+        return _rows(self.h[first : last + 1]).T @ _rows(d)
 
     # ---------------------------------------------------------------- what a cell defines
 
@@ -143,20 +152,16 @@ class Run(Workspace):
         raise NotImplementedError
 
     def derivatives(self, first: int, last: int, d: np.ndarray) -> Iterator[Any]:
-        """For each step of first .. last - 1 what `backward` needs: factors K, and where in d its result goes."""
+        """For each step of first .. last - 1 what `backward` needs: factors K, and its part of d, of those steps alone."""
         raise NotImplementedError
 
-    def backward(self, known: Any, W_back: np.ndarray, *gs: np.ndarray) -> tuple[np.ndarray, ...]:
-        """dL/d(state before the step) given dL/d(state after it); writes dL/d(pre-activations) into d."""
+    def backward(self, known: Any, W_back: np.ndarray, *states: np.ndarray) -> None:
+        """From dL/d(state after the step) to dL/d(state before it), in place; dL/d(pre-activations) goes into d."""
         raise NotImplementedError
 
     def packed_back(self) -> np.ndarray:
         """The matrix that takes dL/d(pre-activations) back to dL/dh: the recurrent weight, turned."""
         return self.W.T.copy()
-
-    def uses(self, d: np.ndarray) -> tuple[Any, ...]:
-        """The part of d that is dL/da; then for each weight (x, g, columns) of its gradient: see `Outer`."""
-        return d, (self.h, d, None)
 
 
 class RNNRun(Run):
@@ -191,12 +196,12 @@ class RNNRun(Run):
             K = h * (self.one - h)
         else:
             K = np.ones_like(h)
-        return zip(K, d[first:last], strict=True)
+        return zip(K, d, strict=True)
 
-    def backward(self, known: Any, W_back: np.ndarray, *gs: np.ndarray) -> tuple[np.ndarray, ...]:
-        K, d = known
-        multiply(K, gs[0], out=d)
-        return (matmul(d, W_back),)
+    def backward(self, known: Any, W_back: np.ndarray, *states: np.ndarray) -> None:
+        (K, d), (dh,) = known, states
+        multiply(K, dh, out=d)
+        matmul(d, W_back, out=dh)
 
 
 class LSTMRun(Run):
@@ -255,19 +260,18 @@ class LSTMRun(Run):
         multiply(tanh_c, tanh_c, out=K[:, 4])
         subtract(one, K[:, 4], out=K[:, 4])
         multiply(K[:, 4], o, out=K[:, 4])
-        d = d[first:last]
         d_slabs = self.slabs(d)
         return zip(K[:, 4], K[:, 0], K[:, 1:4], f, d, d_slabs[:, 3], d_slabs[:, :3], strict=True)
 
-    def backward(self, known: Any, W_back: np.ndarray, *gs: np.ndarray) -> tuple[np.ndarray, ...]:
+    def backward(self, known: Any, W_back: np.ndarray, *states: np.ndarray) -> None:
         K_c, K_o, K_ifg, f, d, d_o, d_ifg = known
-        g_h, g_c = gs
-        dc = multiply(g_h, K_c)
-        add(dc, g_c, out=dc)
-        multiply(g_h, K_o, out=d_o)
+        dh, dc = states
+        multiply(K_o, dh, out=d_o)
+        multiply(K_c, dh, out=K_c)
+        add(dc, K_c, out=dc)
         multiply(K_ifg, dc, out=d_ifg)
         multiply(dc, f, out=dc)
-        return matmul(d, W_back), dc
+        matmul(d, W_back, out=dh)
 
 
 class GRURun(Run):
@@ -315,8 +319,9 @@ class GRURun(Run):
     def derivatives(self, first: int, last: int, d: np.ndarray) -> Iterator[Any]:
         gates, one = self.gates[first:last], self.one
         rz, r, z, n = gates[:, :2], gates[:, 0], gates[:, 1], gates[:, 2]
-        K = empty((last - first, 4, self.B, self.H), self.dtype)  # the factors of d_u d_r d_z d_n
+        K = empty((last - first, 5, self.B, self.H), self.dtype)  # the factors of d_u d_r d_z d_n, and z itself
         K_u, K_rz, K_n = K[:, 0], K[:, 1:3], K[:, 3]
+        K[:, 4] = z
         multiply(n, n, out=K_n)
         subtract(one, K_n, out=K_n)
         subtract(one, z, out=K_u)
@@ -327,23 +332,32 @@ class GRURun(Run):
         multiply(K[:, 1], self.u_n[first:last], out=K[:, 1])
         multiply(K[:, 1], K_n, out=K[:, 1])
         multiply(K[:, 2], self.less_n[first:last], out=K[:, 2])
-        d = d[first:last]
-        return zip(K, z, self.slabs(d), d[:, :, : 3 * self.H], strict=True)
+        return zip(K[:, :4], K[:, 4], self.slabs(d), d[:, :, : 3 * self.H], strict=True)
 
-    def backward(self, known: Any, W_back: np.ndarray, *gs: np.ndarray) -> tuple[np.ndarray, ...]:
-        K, z, d, d_u = known
-        multiply(K, gs[0], out=d)
-        dh = matmul(d_u, W_back)
-        add(dh, multiply(gs[0], z), out=dh)
-        return (dh,)
+    def backward(self, known: Any, W_back: np.ndarray, *states: np.ndarray) -> None:
+        (K, kept, d, d_u), (dh,) = known, states
+        multiply(K, dh, out=d)
+        multiply(kept, dh, out=kept)
+        matmul(d_u, W_back, out=dh)
+        add(dh, kept, out=dh)
 
     def packed_back(self) -> np.ndarray:
         return np.roll(self.W.T, self.H, axis=0)  # its rows in the order n r z
 
-    def uses(self, d: np.ndarray) -> tuple[Any, ...]:
+    def of_sequence(self, d: np.ndarray, first: int, last: int, a: np.ndarray) -> Any:
+        return super().of_sequence(d[:, :, self.H :], first, last, a)
+
+    def of_weights(self, d: np.ndarray, first: int, last: int) -> list[np.ndarray]:
         H = self.H
-        d_u = d[:, :, : 3 * H]
-        return d[:, :, H:], (self.h, d_u, np.roll(np.arange(3 * H), -H)), (None, d[:, :, :H], None)
+        dW = self.product(d[:, :, : 3 * H], first, last)
+        db = [] if self.cell.b_hn is None else [_rows(d[:, :, :H]).sum(axis=0)]
+        return [np.roll(dW, -H, axis=1), *db]
+
+
+def _rows(sequence: np.ndarray) -> np.ndarray:
+    """(n, B, H) as (n B, H), without a copy also where it runs backwards in memory: a sum over rows does not mind."""
+    forwards = sequence if sequence.strides[0] >= 0 else sequence[::-1]
+    return forwards.reshape(-1, sequence.shape[-1])
 
 
 # ------------------------------------------------------------------ on the tape
@@ -367,43 +381,36 @@ def run_for(cell: Cell) -> type[Run] | None:
 
 
 class FusedStep(Op):
-    """One time step of a cell: the state after it, given the projected sequence a, the state before, and the weights.
+    """Step k of a run: the state after it, given the projected sequence, the state before, the weights and the run."""
 
-    The last input is the `Run` that has computed it.
-    """
+    together = True
 
-    def __init__(self, cell: Cell, k: int, t: int) -> None:
-        self.cell, self.k, self.t = cell, k, t  # its place in the run and in the sequence
-        self.outputs = len(cell.states)
+    def __init__(self, k: int) -> None:
+        self.k = k
 
     def forward(self, *inputs: Any) -> Any:
         after = tuple(part[self.k + 1] for part in inputs[-1].states())
         return after if self.outputs > 1 else after[0]
 
     def vjp(self, g: Any, y: Any, *inputs: Any) -> tuple[Any, ...]:
-        run = inputs[-1]
-        inputs = inputs[:-1]
+        a, *_, run = inputs
         gs = g if self.outputs > 1 else (g,)
-        if not isinstance(inputs[0], Tensor):
-            return *run.vjp(self.k, gs, inputs), None
+        if not isinstance(a, Tensor):
+            return *run.gradients(self.k, self.k, [gs], a), None
         start = next(clock)  # to be differentiated again: the composed step can be
         with enable_grad():
-            after = self.composed(*inputs, run)
-        outputs = after if self.outputs > 1 else (after,)
-        return *pulled_back(outputs, gs, inputs, start, create_graph=True), None
+            after = self.composed(*inputs)
+        return *pulled_back(after if self.outputs > 1 else (after,), gs, inputs[:-1], start, create_graph=True), None
 
     def composed(self, a: Tensor, *inputs: Any) -> Any:
         """The same step as the cell computes it, op by op."""
-        run, states, weights = inputs[-1], inputs[: self.outputs], inputs[self.outputs : -1]
-        before = tuple(states) if self.outputs > 1 else states[0]
-        with replaced(self.cell, dict(zip(run.weights, weights, strict=False))):
-            _, after = self.cell.step(a[self.t], before)
+        states, weights, run = inputs[: self.outputs], inputs[self.outputs : -1], inputs[-1]
+        before = states if self.outputs > 1 else states[0]
+        with replaced(run.cell, dict(zip(run.weights, weights, strict=False))):
+            _, after = run.cell.step(a[run.T - 1 - self.k if run.backwards else self.k], before)
         if run.dead is not None and run.dead[self.k].any():
             after = select(~run.dead[self.k][:, 0], after, before)
         return after
-
-    def __repr__(self) -> str:
-        return f"{self.name}(t={self.t})"
 
 
 class RNNStep(FusedStep):
@@ -412,13 +419,14 @@ class RNNStep(FusedStep):
 
 class LSTMStep(FusedStep):
     name = "lstm_step"
+    outputs = 2
 
 
 class GRUStep(FusedStep):
     name = "gru_step"
 
 
-STEPS: dict[type[Run], type[FusedStep]] = {RNNRun: RNNStep, LSTMRun: LSTMStep, GRURun: GRUStep}
+RNNRun.step, LSTMRun.step, GRURun.step = RNNStep, LSTMStep, GRUStep
 
 
 class Output(Stack):
@@ -445,24 +453,31 @@ def unroll_fused(
     """As `unroll` with ``cell.step``, but with one record a time step."""
     kind = run_for(cell)
     assert kind is not None
-    T = len(a)
+    T, states = len(a), state if isinstance(state, tuple) else (state,)
     alive = None if lengths is None or (lengths == T).all() else np.arange(T)[:, None, None] < lengths[:, None]
-    dead = None if alive is None else ~alive[::-1] if reverse else ~alive
-    states = state if isinstance(state, tuple) else (state,)
     weights = [w for w in (getattr(cell, key) for key in kind.weights) if w is not None]
-    inputs = (a, *states, *weights)
-    for x in inputs:
+    for x in (a, *states, *weights):
         if not x.locked:
             x.lock()
+    dead = None if alive is None else ~alive[::-1] if reverse else ~alive
     run = kind(cell, a.array, [part.array for part in states], dead, reverse)
-    recorded = mode.recording and any(x.requires_grad for x in inputs)
     outputs = []
     with scope(name) as at:
-        for k in range(T) if recorded else (T - 1,):  # where nothing is recorded, the last state is all that is needed
-            t = T - 1 - k if reverse else k
-            at(first + t)
-            states = STEPS[kind](cell, k, t)(a, *states, *weights, run)
-            states = states if len(cell.states) > 1 else (states,)
+        if mode.recording and any(x.requires_grad for x in (a, *states, *weights)):
+            shared, arrays = (*weights, None), (*[w.array for w in weights], run)
+            for k, value in enumerate(run.after()):
+                at(first + (T - 1 - k if reverse else k))
+                inputs, before = (a, *states, *shared), [part.array for part in states]
+                record = Record(kind.step(k), inputs, (a.array, *before, *arrays), value)
+                states = results(record.op, value, record)
+                states = states if kind.step.outputs > 1 else (states,)
+                for part, role in zip(states, cell.states, strict=True):
+                    part.name = role
+                outputs.append(states[0])
+        else:  # nothing is recorded, so only the last state is needed
+            at(first + (0 if reverse else T - 1))
+            states = kind.step(T - 1)(a, *states, *weights, run)
+            states = states if kind.step.outputs > 1 else (states,)
             label(**dict(zip(cell.states, states, strict=True)))
             outputs.append(states[0])
     output = Output()(*(reversed(outputs) if reverse else outputs), run)

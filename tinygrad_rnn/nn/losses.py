@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import DtypeError, ShapeError
+from ..ops.classes import CrossEntropy
 from ..ops.elementwise import softplus, where
-from ..ops.reduction import logsumexp
 from ..tensor import Tensor
 from .basic import class_numbers
 
@@ -16,8 +16,8 @@ from .basic import class_numbers
 def cross_entropy(input: Any, target: Any, *, reduction: str = "mean", ignore_index: int = -100) -> Tensor:
     """-log softmax(o)_y = log Σ e^o - o_y, in nats: scores o (..., classes), class numbers y (...).
 
-    A difference of scores neither overflows nor loses small probabilities, in float32 too. Its gradient
-    dL/do = softmax(o) - onehot(y) arises from the two terms. Targets equal to `ignore_index` count for nothing.
+    A difference of scores neither overflows nor loses small probabilities, in float32 too. Targets equal to
+    `ignore_index` count for nothing.
 
     Raises ShapeError, DtypeError or DataError for targets that do not fit, ValueError for an unknown reduction or a
     mean over nothing.
@@ -33,13 +33,11 @@ def cross_entropy(input: Any, target: Any, *, reduction: str = "mean", ignore_in
             f"cross_entropy: target must have the shape of input without its last axis, the classes: expected "
             f"{scores.shape[:-1]}, got {y.shape}"
         )
-    classes = scores.shape[-1]
     counted = y != ignore_index
-    y = class_numbers(np.where(counted, y, 0) if y.size else y.astype(int), classes, "cross_entropy: target")
-    rows = scores.reshape(-1, classes)
-    losses = logsumexp(rows, -1) - rows[np.arange(y.size), y.ravel()]
-    losses = losses.reshape(y.shape)
-    if counted.all():
+    every = counted.all()
+    y = class_numbers(y if every else np.where(counted, y, 0), scores.shape[-1], "cross_entropy: target")
+    losses, _ = CrossEntropy(y)(scores)
+    if every:
         return reduce(losses, reduction)
     losses = where(counted, losses, 0)
     if reduction == "mean":

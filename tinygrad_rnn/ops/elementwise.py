@@ -178,7 +178,7 @@ class Tanh(Op):
     forward = np.tanh
 
     def vjp(self, g: Any, y: Any, x: Any) -> Any:
-        return g * (1 - y * y)
+        return g - g * y * y  # with no number among the arrays: to NumPy a number costs more than a small array
 
 
 class Sigmoid(Op):
@@ -186,10 +186,10 @@ class Sigmoid(Op):
 
     def forward(self, x: Any) -> Any:
         z = np.exp(-np.abs(x))  # never overflows, and small y keep their digits
-        return np.where(x >= 0, 1, z) / (1 + z)
+        return np.maximum(z, np.sign(x)) / (1 + z)  # above the line 1 where x >= 0, else z
 
     def vjp(self, g: Any, y: Any, x: Any) -> Any:
-        return g * (y * (1 - y))
+        return g * (y - y * y)
 
 
 class Softplus(Op):

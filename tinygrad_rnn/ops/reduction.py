@@ -26,7 +26,9 @@ class Reduction(Op):
 
     def kept(self, y: Any, x: Any) -> Any:
         """A result, or its gradient, with the reduced axes as axes of size 1, so that it broadcasts against x."""
-        axes = range(x.ndim) if self.axis is None else np.atleast_1d(self.axis) % (x.ndim or 1)
+        if self.axis is None or self.keepdims:
+            return y  # it broadcasts as it is
+        axes = np.atleast_1d(self.axis) % (x.ndim or 1)
         return np.reshape(y, tuple(1 if k in axes else n for k, n in enumerate(x.shape)))
 
 

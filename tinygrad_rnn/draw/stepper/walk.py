@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ...backward import pull, sweep
-from ...cotangent import ArraySum, Indexed, Lazy
+from ...cotangent import Indexed, Lazy
 from ...listing import Tape
 from ...tape import Op, Record, Step
 from ...tensor import Tensor
@@ -42,7 +42,7 @@ class Numbers:
         self.small = next((size for size in SMALL if _count(tape, size) <= BUDGET), 1)
         inputs = [x for record in tape for x in record.inputs or () if x is not None and x.record is not None]
         self.uses = Counter((x.record, x.output) for x in inputs)
-        self.sums = {x: Sum(self.figure) for x in tape.leaves if x.requires_grad}
+        self.sums = {x: Sum(x, self.figure) for x in tape.leaves if x.requires_grad}
 
     def data(self) -> dict[str, Any]:
         value = [self.figures(record.value, record.op) for record in self.tape]
@@ -107,27 +107,29 @@ class Numbers:
 class Sum:
     """How the gradient of a leaf grows in the walk: its totals, and the norm of what each time step adds."""
 
-    def __init__(self, figure: Callable[[Any], Any]) -> None:
+    def __init__(self, x: Tensor, figure: Callable[[Any], Any]) -> None:
         self.figure = figure
-        self.total: ArraySum | None = None
         self.totals: list[Any] = []
         self.steps: dict[int, float] = {}
-        self._step: tuple[Step, ArraySum] | None = None
+        self._total, self._of_step = np.zeros_like(x.array), np.zeros_like(x.array)
+        self._step: Step | None = None
 
     def add(self, part: Any, step: Step | None) -> None:
-        self.total = _added(self.total, part)
-        self.totals.append(self.figure(self.total.value()))
-        if step is not None and step.t is not None:  # all that a step contributes arrives before any other's
-            same = self._step is not None and self._step[0] == step
-            self._step = step, _added(self._step[1] if same else None, part)  # type: ignore[index]
-            self.steps[step.t] = norm(self._step[1].value())
+        _add(part, self._total)
+        self.totals.append(self.figure(self._total))
+        if step is not None and step.t is not None:
+            if step != self._step:  # all that a step contributes arrives before anything of another
+                self._of_step[...] = 0
+                self._step = step
+            _add(part, self._of_step)
+            self.steps[step.t] = norm(self._of_step)
 
 
-def _added(total: ArraySum | None, part: Any) -> ArraySum:
-    if total is None:
-        return ArraySum(part)
-    total.add(part)
-    return total
+def _add(part: Any, buffer: np.ndarray) -> None:
+    if isinstance(part, Lazy):
+        part.add_to(buffer)
+    else:
+        buffer += part
 
 
 def norm(array: Any) -> float:

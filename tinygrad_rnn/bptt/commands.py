@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from . import report_commands
+
 
 def add_commands(commands: Any, **style: Any) -> None:
     """Add the command `bptt`, with its own commands, to those of the program; `style` goes to each parser."""
     bptt = commands.add_parser("bptt", help="take backpropagation through time apart", **style)
     parts: argparse._SubParsersAction[Any] = bptt.add_subparsers(required=True, metavar="COMMAND")
-    del parts
+    for module in (report_commands,):
+        module.add_commands(parts, **style)

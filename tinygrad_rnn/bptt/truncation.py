@@ -55,6 +55,14 @@ def windows(sequence: Any, size: int) -> Iterator[Any]:
         yield window if isinstance(sequence, tuple) else window[0]
 
 
+def reads_forwards(layer: Any) -> None:
+    """Raise ValueError for a layer that cannot be run window by window."""
+    if getattr(layer, "batch_first", False):
+        raise ValueError("windows are cut along the first axis: with batch_first=True that is the batch, not time")
+    if getattr(layer, "bidirectional", False):
+        raise ValueError("windows need a layer that reads forwards: a bidirectional one has to see the whole sequence")
+
+
 class Truncated:
     """Every k1 steps, backpropagate through k2 steps.
 
@@ -93,12 +101,7 @@ class Truncated:
         >>> steps
         slice(4, 5, None)
         """
-        if getattr(layer, "batch_first", False):
-            raise ValueError("windows are cut along the first axis: with batch_first=True that is the batch, not time")
-        if getattr(layer, "bidirectional", False):
-            raise ValueError(
-                "windows need a layer that reads forwards: a bidirectional one has to see the whole sequence"
-            )
+        reads_forwards(layer)
         spans = list(self.spans(len(x)))
         for span, following in zip(spans, [*spans[1:], None], strict=True):
             start_of_next = following.start if following is not None else span.stop

@@ -24,7 +24,7 @@ from .cells import Cell, GRUCell, LSTMCell, RNNCell
 from .fused import run_for, unroll_fused
 from .init import Rng
 from .module import Module
-from .state import check_lengths, check_state, last_step, select
+from .state import check_lengths, check_state, label_parts, last_step, select
 
 
 def unroll(
@@ -47,6 +47,8 @@ def unroll(
     reverse  run time backwards; a sequence then begins with its own last step
     name     steps are tagged (name, first), (name, first + 1), ...
 
+    Parts of a state that have no name get one, for the pictures and reports: h, or h0, h1, ..., or the key in a dict.
+
     >>> import numpy as np, tinygrad_rnn as tg
     >>> def adder(x_t, state):
     ...     return state + x_t, state + x_t
@@ -63,6 +65,7 @@ def unroll(
         for t in reversed(range(T)) if reverse else range(T):
             at(first + t)
             y, new = cell(x[t], state)
+            label_parts(new)
             if n is not None and not (t < n).all():  # some sequences are shorter than this
                 y, new = select(t < n, y, None), select(t < n, new, state)
             outputs[t], state = y, new

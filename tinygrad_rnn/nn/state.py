@@ -19,6 +19,20 @@ def label(**tensors: Tensor) -> None:
         tensor.name = name
 
 
+def label_parts(state: Any, name: str = "h") -> None:
+    """Name what is computed in a state and has no name: h; h0, h1, ... in a tuple or list; by its keys in a dict."""
+    if isinstance(state, Tensor):
+        if state.name is None and state.record is not None:
+            state.name = name
+    elif isinstance(state, dict):
+        for key, part in state.items():
+            label_parts(part, str(key))
+    elif isinstance(state, tuple | list):
+        fields = getattr(state, "_fields", None) or [f"{name}{k}" for k in range(len(state))]
+        for field, part in zip(fields, state, strict=True):
+            label_parts(part, field)
+
+
 def check_state(
     state: Any, names: tuple[str, ...], shape: tuple[int, ...], dtype: Any, owner: Module, x_was: str = ""
 ) -> Any:

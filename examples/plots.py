@@ -1,7 +1,7 @@
 """The plots of the documentation's gallery, drawn again: python examples/plots.py [FOLDER].
 
-Prints the name of each file it writes (default folder: docs/plots). Needs matplotlib, the extra `plot`. A small language
-model is trained on the way, to look at its gates.
+Prints the name of each file it writes (default folder: docs/plots). Needs matplotlib, the extra `plot`. A small
+language model is trained on the way, to look at its gates.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tinygrad_rnn.charlm import CharLM
 from tinygrad_rnn.data import Stream, Vocabulary, bigram_entropy, unigram_entropy
 from tinygrad_rnn.draw import plots
 
-SIZE, T = 16, 100
+SIZE, T, STEPS = 16, 100, 1200
 CELLS = {"RNN": tg.nn.RNN, "GRU": tg.nn.GRU, "LSTM": tg.nn.LSTM}
 
 
@@ -91,7 +91,7 @@ def trained() -> tuple[CharLM, Vocabulary, list[dict[str, float]], dict[str, flo
     optimizer = tg.optim.Adam(model.parameters(), lr=0.01)
     log, state = [], None
     stream = Stream(ids, 16, 32)
-    for step in range(1, 1201):
+    for step in range(1, STEPS + 1):
         x, y, at_start = next(stream)
         scores, state = model(x, None if at_start else state)
         loss = tg.nn.cross_entropy(scores, y)
@@ -112,7 +112,7 @@ def loss() -> Any:
 
 
 def gates() -> Any:
-    """The unit that knows best whether the text is inside quotation marks, and its forget gate, on a text it never saw."""
+    """The unit that knows best whether a text, new to the model, is inside quotation marks; and its forget gate."""
     model, vocabulary, _, _ = trained()
     text = speech(np.random.default_rng(3), 45)
     scores, _ = model(vocabulary.encode(text)[:, None])

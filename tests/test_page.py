@@ -258,7 +258,7 @@ def agree(text, array):
 COLLECT = """
 () => walk.map((_, at) => {
   go(at);
-  const text = (part) => part.innerText;
+  const text = (part) => part.childNodes.length ? [...part.childNodes].map(text).join(" ") : part.textContent;
   const all = (selector) => [...document.querySelectorAll("#panel " + selector)].map(text);
   const { phase, record, input } = walk[at];
   return {

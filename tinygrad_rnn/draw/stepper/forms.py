@@ -70,7 +70,7 @@ class Forms:
         shape = (("shape", x.shape),) if x.shape else ()
         if not x.requires_grad:
             if x.cut is None:
-                return (("name", self.reading.name(x) or "constant"), *shape)
+                return (("name", self.constant_name(x)), *shape)
             t = x.cut.step.t if x.cut.step is not None else None
             here = record.step.t if record.step is not None else None
             back = here - t if here is not None and t is not None else None
@@ -81,6 +81,10 @@ class Forms:
         near = record in self.reading.where and x.record in self.reading.where
         output = (("output", x.output),) if x.record.op.outputs > 1 else ()
         return (("near", k - j) if near else ("record", j), *output)
+
+    def constant_name(self, x: Tensor) -> str:
+        reading = self.reading
+        return reading.sequence_name(x) if x in reading.rows else reading.name(x) or "constant"
 
     def cut_name(self, record: Record, i: int, x: Tensor) -> str:
         """What a detached tensor is called: by its role, where it stands in the place of a state."""

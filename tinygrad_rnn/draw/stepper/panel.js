@@ -1,6 +1,7 @@
 // The panel beside the picture: the op, where it was written, its values, and the chain rule with numbers.
 
-const ENTRIES = 16; // inputs and terms beyond so many are counted, not listed
+const LISTED = 16; // inputs beyond so many are counted, not listed
+const ROWS = 6; // of a chain rule written out; further ones are folded
 
 function showPanel(place) {
   const { record, phase, input } = walk[place];
@@ -71,11 +72,11 @@ function valueOf(figure, shape) {
 }
 
 function listed(inputs) {
-  return inputs.length > ENTRIES ? inputs.slice(0, ENTRIES) : inputs;
+  return inputs.length > LISTED ? inputs.slice(0, LISTED) : inputs;
 }
 
 function more(inputs) {
-  return inputs.length > ENTRIES ? html("p", { class: "quiet" }, `and ${inputs.length - ENTRIES} more`) : "";
+  return inputs.length > LISTED ? html("p", { class: "quiet" }, `and ${inputs.length - LISTED} more`) : "";
 }
 
 // ---------------------------------------------------------------- backwards
@@ -123,10 +124,17 @@ function chain(record, i, part, shape) {
   const incoming = gradientEntries(record);
   if (!local || !incoming) return gain(record, part, shape);
   const out = Array.isArray(part) ? part : [part];
-  const rows = out.slice(0, ENTRIES).map((x, j) =>
-    html("tr", {}, html("th", { scope: "row" }, shape.length ? `[${indexOf(j, shape)}]` : ""), html("td", {}, terms(incoming, local, j, out.length)),
-         html("td", { class: "outgoing" }, `= ${number(x)}`)));
-  return html("table", { class: "chain" }, ...rows);
+  const rows = out.map((x, j) =>
+    html("tr", {}, html("th", { scope: "row" }, shape.length ? `[${indexOf(j, shape)}]` : ""),
+         html("td", {}, terms(incoming, local, j, out.length)), html("td", { class: "outgoing" }, `= ${number(x)}`)));
+  const table = html("table", { class: "chain" }, ...rows.slice(0, ROWS));
+  if (rows.length <= ROWS + 2) {
+    table.append(...rows.slice(ROWS));
+    return table;
+  }
+  const others = html("details", {}, html("summary", {}, `${rows.length - ROWS} more entries`),
+                      html("table", { class: "chain" }, ...rows.slice(ROWS)));
+  return html("div", {}, table, others);
 }
 
 function gain(record, part, shape) {

@@ -58,12 +58,12 @@ function buildRibbon(rows, kind) {
                    html("span", {}, `t = ${times[0]}`), html("span", {}, `${times[times.length - 1]}`)));
 }
 
-/** Bars on a logarithmic scale, at most twelve decades below the largest; and marks for what has no place on it. */
+/** Bars on a logarithmic scale of two to twelve decades; and marks for what has no place on it. */
 function drawBars(values, bars, marks, high, low) {
   const sizes = [...values.values()].filter((x) => Number.isFinite(x) && x > 0);
   const top = sizes.length ? Math.floor(Math.log10(Math.max(...sizes))) + 1 : 0;
   const smallest = sizes.length ? Math.floor(Math.log10(Math.min(...sizes))) : -1;
-  const bottom = Math.min(top - 1, Math.max(smallest, top - DECADES));
+  const bottom = Math.min(top - 2, Math.max(smallest, top - DECADES));
   high.textContent = `1e${top}`.replace("-", "−");
   low.textContent = `1e${bottom}`.replace("-", "−");
   const step = WIDE / times.length, gap = times.length > 150 ? 0 : step * 0.15;

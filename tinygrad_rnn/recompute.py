@@ -92,7 +92,7 @@ class Recompute(Op):
         return pulled_back(outputs, gs, (*xs, *self.used), start, create_graph)
 
     def __repr__(self) -> str:
-        return f"checkpoint({getattr(self.fn, '__name__', self.fn)})"
+        return f"checkpoint({getattr(self.fn, '__name__', type(self.fn).__name__)})"
 
 
 def pulled_back(

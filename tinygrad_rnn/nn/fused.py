@@ -34,6 +34,7 @@ from .cells import Cell, GRUCell, LSTMCell, RNNCell
 from .module import replaced
 from .state import label, select
 
+# the last argument of each call below is where the result goes
 add, matmul, multiply, subtract, tanh = np.add, np.matmul, np.multiply, np.subtract, np.tanh
 
 _CHUNK = 1 << 20  # bytes of K at a time: about half of a second-level cache
@@ -86,9 +87,8 @@ class Run(Workspace):
 
     def hold(self, k: int) -> None:
         """Let the sequences that have ended before step k keep their state."""
-        if self.dead is not None:
-            for part in self.states():
-                np.copyto(part[k + 1], part[k], where=self.dead[k])
+        for part in self.states():
+            np.copyto(part[k + 1], part[k], where=self.dead[k])  # type: ignore[index]
 
     def slabs(self, columns: np.ndarray) -> np.ndarray:
         """(.., B, G H) as (.., G, B, H): gate by gate, a view."""
@@ -97,7 +97,8 @@ class Run(Workspace):
     def pull(self, records: Sequence[Any], gs: Sequence[Any]) -> list[tuple[Any, Any]]:
         newest, oldest = records[0], records[-1]
         (a, *_), (_, *inputs) = newest.inputs, oldest.inputs
-        gs = [g if isinstance(g, tuple) else (g,) for g in gs]
+        nothing = (None,) * newest.op.outputs
+        gs = [nothing if g is None else g if newest.op.outputs > 1 else (g,) for g in gs]
         parts = self.gradients(oldest.op.k, newest.op.k, gs, newest.arrays[0])
         return [(x, g) for x, g in zip((a, *inputs[:-1]), parts, strict=True)]
 
@@ -112,23 +113,26 @@ class Run(Workspace):
         states = [np.zeros((self.B, self.H), self.dtype) for _ in self.states()]
         W_back, chunk = self.packed_back(), max(1, _CHUNK // max(1, 5 * self.B * self.H * self.dtype.itemsize))
         dead = None if self.dead is None or not self.dead[first : last + 1].any() else self.dead
-        steps = iter(gs)
+        # the parts of the state that gradients reach from outside the recurrence, with that of each step
+        arriving = [
+            (part, g) for part, g in zip(states, zip(*gs, strict=True), strict=True) if any(x is not None for x in g)
+        ]
         for end in range(last + 1, first, -chunk):
             begin = max(first, end - chunk)
             known = list(self.derivatives(begin, end, d[begin - first : end - first]))
             for k in range(end - 1, begin - 1, -1):
-                for part, g in zip(states, next(steps), strict=False):
-                    if g is not None:
-                        add(part, g, out=part)
+                for part, g in arriving:
+                    if g[last - k] is not None:
+                        add(part, g[last - k], part)
                 if dead is None:
                     self.backward(known[k - begin], W_back, *states)
                 else:  # the gradient of a sequence that has ended passes by
                     passing = [np.where(dead[k], part, 0) for part in states]
                     for part, by in zip(states, passing, strict=True):
-                        subtract(part, by, out=part)
+                        subtract(part, by, part)
                     self.backward(known[k - begin], W_back, *states)
                     for part, by in zip(states, passing, strict=True):
-                        add(part, by, out=part)
+                        add(part, by, part)
         return [self.of_sequence(d, first, last, a), *states, *self.of_weights(d, first, last)]
 
     def of_sequence(self, d: np.ndarray, first: int, last: int, a: np.ndarray) -> Any:
@@ -152,7 +156,7 @@ class Run(Workspace):
         raise NotImplementedError
 
     def derivatives(self, first: int, last: int, d: np.ndarray) -> Iterator[Any]:
-        """For each step of first .. last - 1 what `backward` needs: factors K, and its part of d, of those steps alone."""
+        """For each step of first .. last - 1 what `backward` needs: factors K, and its part of d (of those steps)."""
         raise NotImplementedError
 
     def backward(self, known: Any, W_back: np.ndarray, *states: np.ndarray) -> None:
@@ -171,20 +175,21 @@ class RNNRun(Run):
     """
 
     def forward(self, a: np.ndarray, *start: np.ndarray) -> None:
-        W, half, name = self.W, self.half, self.cell.nonlinearity
+        W, half, name, some_end = self.W, self.half, self.cell.nonlinearity, self.dead is not None
         if name == "sigmoid":
             a, W = a * half, W * half
         for k, (h, a_k, new) in enumerate(zip(self.h, a, self.h[1:], strict=False)):
-            matmul(h, W, out=new)
-            add(new, a_k, out=new)
+            matmul(h, W, new)
+            add(new, a_k, new)
             if name == "relu":
                 np.maximum(new, 0, out=new)
             elif name != "identity":
-                tanh(new, out=new)
+                tanh(new, new)
             if name == "sigmoid":
-                multiply(new, half, out=new)
-                add(new, half, out=new)
-            self.hold(k)
+                multiply(new, half, new)
+                add(new, half, new)
+            if some_end:
+                self.hold(k)
 
     def derivatives(self, first: int, last: int, d: np.ndarray) -> Iterator[Any]:
         h, name = self.h[first + 1 : last + 1], self.cell.nonlinearity
@@ -200,8 +205,8 @@ class RNNRun(Run):
 
     def backward(self, known: Any, W_back: np.ndarray, *states: np.ndarray) -> None:
         (K, d), (dh,) = known, states
-        multiply(K, dh, out=d)
-        matmul(d, W_back, out=dh)
+        multiply(K, dh, d)
+        matmul(d, W_back, dh)
 
 
 class LSTMRun(Run):
@@ -216,7 +221,7 @@ class LSTMRun(Run):
     slots = 4
 
     def forward(self, a: np.ndarray, *start: np.ndarray) -> None:
-        half = self.half
+        half, some_end = self.half, self.dead is not None
         # the slabs of a step are o i f g c_{k-1}: three that σ squashes, and [i f] against [g c_{k-1}]
         self.gates = self.over_steps(self.T + 1, 5, self.B, self.H)
         self.gates[0, 4] = start[0]
@@ -224,24 +229,25 @@ class LSTMRun(Run):
         W = np.empty((4, self.H, self.H), self.dtype)
         for to, (gate, scale) in enumerate(zip("oifg", (half, half, half, self.one), strict=True)):
             columns = self.cell.gate(gate)
-            multiply(self.W[:, columns], scale, out=W[to])
-            multiply(a[:, :, columns], scale, out=self.gates[: self.T, to])
+            multiply(self.W[:, columns], scale, W[to])
+            multiply(a[:, :, columns], scale, self.gates[: self.T, to])
         u, p = np.empty((4, self.B, self.H), self.dtype), np.empty((2, self.B, self.H), self.dtype)
         p_i, p_f = p
         gates = self.gates[: self.T]
         slabs = zip(gates[:, :4], gates[:, :3], gates[:, 1:3], gates[:, 3:], gates[:, 0], strict=True)
         states = zip(self.h, self.tanh_c, self.gates[1:, 4], self.h[1:], strict=False)
         for k, ((z, oif, i_f, g_c, o), (h, tanh_c, c, new)) in enumerate(zip(slabs, states, strict=True)):
-            matmul(h, W, out=u)
-            add(z, u, out=z)
-            tanh(z, out=z)
-            multiply(oif, half, out=oif)
-            add(oif, half, out=oif)
-            multiply(i_f, g_c, out=p)
-            add(p_i, p_f, out=c)
-            tanh(c, out=tanh_c)
-            multiply(o, tanh_c, out=new)
-            self.hold(k)
+            matmul(h, W, u)
+            add(z, u, z)
+            tanh(z, z)
+            multiply(oif, half, oif)
+            add(oif, half, oif)
+            multiply(i_f, g_c, p)
+            add(p_i, p_f, c)
+            tanh(c, tanh_c)
+            multiply(o, tanh_c, new)
+            if some_end:
+                self.hold(k)
 
     def states(self) -> list[np.ndarray]:
         return [self.h, self.gates[:, 4]]
@@ -250,28 +256,28 @@ class LSTMRun(Run):
         gates, tanh_c, one = self.gates[first:last], self.tanh_c[first:last], self.one
         oif, o, i, f, g = gates[:, :3], gates[:, 0], gates[:, 1], gates[:, 2], gates[:, 3]
         K = empty((last - first, 5, self.B, self.H), self.dtype)  # the factors of d_o, d_i, d_f, d_g and dc
-        subtract(one, oif, out=K[:, :3])
-        multiply(K[:, :3], oif, out=K[:, :3])
-        multiply(K[:, 0], tanh_c, out=K[:, 0])
-        multiply(K[:, 1:3], gates[:, 3:], out=K[:, 1:3])
-        multiply(g, g, out=K[:, 3])
-        subtract(one, K[:, 3], out=K[:, 3])
-        multiply(K[:, 3], i, out=K[:, 3])
-        multiply(tanh_c, tanh_c, out=K[:, 4])
-        subtract(one, K[:, 4], out=K[:, 4])
-        multiply(K[:, 4], o, out=K[:, 4])
+        subtract(one, oif, K[:, :3])
+        multiply(K[:, :3], oif, K[:, :3])
+        multiply(K[:, 0], tanh_c, K[:, 0])
+        multiply(K[:, 1:3], gates[:, 3:], K[:, 1:3])
+        multiply(g, g, K[:, 3])
+        subtract(one, K[:, 3], K[:, 3])
+        multiply(K[:, 3], i, K[:, 3])
+        multiply(tanh_c, tanh_c, K[:, 4])
+        subtract(one, K[:, 4], K[:, 4])
+        multiply(K[:, 4], o, K[:, 4])
         d_slabs = self.slabs(d)
         return zip(K[:, 4], K[:, 0], K[:, 1:4], f, d, d_slabs[:, 3], d_slabs[:, :3], strict=True)
 
     def backward(self, known: Any, W_back: np.ndarray, *states: np.ndarray) -> None:
         K_c, K_o, K_ifg, f, d, d_o, d_ifg = known
         dh, dc = states
-        multiply(K_o, dh, out=d_o)
-        multiply(K_c, dh, out=K_c)
-        add(dc, K_c, out=dc)
-        multiply(K_ifg, dc, out=d_ifg)
-        multiply(dc, f, out=dc)
-        matmul(d, W_back, out=dh)
+        multiply(K_o, dh, d_o)
+        multiply(K_c, dh, K_c)
+        add(dc, K_c, dc)
+        multiply(K_ifg, dc, d_ifg)
+        multiply(dc, f, dc)
+        matmul(d, W_back, dh)
 
 
 class GRURun(Run):
@@ -286,7 +292,7 @@ class GRURun(Run):
     slots = 4  # d_u d_r d_z d_n: the first three are dL/du, the last three dL/da
 
     def forward(self, a: np.ndarray, *start: np.ndarray) -> None:
-        half, H = self.half, self.H
+        half, H, some_end = self.half, self.H, self.dead is not None
         b = self.cell.b_hn.array if self.cell.b_hn is not None else np.zeros(H, self.dtype)
         self.gates = self.over_steps(self.T, 3, self.B, H)  # r z n
         self.u_n = self.over_steps(self.T, self.B, H)
@@ -294,27 +300,28 @@ class GRURun(Run):
         W = np.empty((3, H, H), self.dtype)
         for to, (gate, scale) in enumerate(zip("rzn", (half, half, self.one), strict=True)):
             columns = self.cell.gate(gate)
-            multiply(self.W[:, columns], scale, out=W[to])
-            multiply(a[:, :, columns], scale, out=self.gates[:, to])
+            multiply(self.W[:, columns], scale, W[to])
+            multiply(a[:, :, columns], scale, self.gates[:, to])
         u, p = np.empty((3, self.B, H), self.dtype), np.empty((self.B, H), self.dtype)
         u_rz, product_n = u[:2], u[2]
         gates = self.gates
         slabs = zip(gates[:, :2], gates[:, 0], gates[:, 1], gates[:, 2], self.u_n, self.less_n, strict=True)
         states = zip(self.h, self.h[1:], strict=False)
         for k, ((rz, r, z, n, u_n, less_n), (h, new)) in enumerate(zip(slabs, states, strict=True)):
-            matmul(h, W, out=u)
-            add(rz, u_rz, out=rz)
-            tanh(rz, out=rz)
-            multiply(rz, half, out=rz)
-            add(rz, half, out=rz)
-            add(product_n, b, out=u_n)
-            multiply(r, u_n, out=p)
-            add(n, p, out=n)
-            tanh(n, out=n)
-            subtract(h, n, out=less_n)
-            multiply(z, less_n, out=new)
-            add(new, n, out=new)
-            self.hold(k)
+            matmul(h, W, u)
+            add(rz, u_rz, rz)
+            tanh(rz, rz)
+            multiply(rz, half, rz)
+            add(rz, half, rz)
+            add(product_n, b, u_n)
+            multiply(r, u_n, p)
+            add(n, p, n)
+            tanh(n, n)
+            subtract(h, n, less_n)
+            multiply(z, less_n, new)
+            add(new, n, new)
+            if some_end:
+                self.hold(k)
 
     def derivatives(self, first: int, last: int, d: np.ndarray) -> Iterator[Any]:
         gates, one = self.gates[first:last], self.one
@@ -322,24 +329,24 @@ class GRURun(Run):
         K = empty((last - first, 5, self.B, self.H), self.dtype)  # the factors of d_u d_r d_z d_n, and z itself
         K_u, K_rz, K_n = K[:, 0], K[:, 1:3], K[:, 3]
         K[:, 4] = z
-        multiply(n, n, out=K_n)
-        subtract(one, K_n, out=K_n)
-        subtract(one, z, out=K_u)
-        multiply(K_n, K_u, out=K_n)
-        multiply(K_n, r, out=K_u)
-        subtract(one, rz, out=K_rz)
-        multiply(K_rz, rz, out=K_rz)
-        multiply(K[:, 1], self.u_n[first:last], out=K[:, 1])
-        multiply(K[:, 1], K_n, out=K[:, 1])
-        multiply(K[:, 2], self.less_n[first:last], out=K[:, 2])
+        multiply(n, n, K_n)
+        subtract(one, K_n, K_n)
+        subtract(one, z, K_u)
+        multiply(K_n, K_u, K_n)
+        multiply(K_n, r, K_u)
+        subtract(one, rz, K_rz)
+        multiply(K_rz, rz, K_rz)
+        multiply(K[:, 1], self.u_n[first:last], K[:, 1])
+        multiply(K[:, 1], K_n, K[:, 1])
+        multiply(K[:, 2], self.less_n[first:last], K[:, 2])
         return zip(K[:, :4], K[:, 4], self.slabs(d), d[:, :, : 3 * self.H], strict=True)
 
     def backward(self, known: Any, W_back: np.ndarray, *states: np.ndarray) -> None:
         (K, kept, d, d_u), (dh,) = known, states
-        multiply(K, dh, out=d)
-        multiply(kept, dh, out=kept)
-        matmul(d_u, W_back, out=dh)
-        add(dh, kept, out=dh)
+        multiply(K, dh, d)
+        multiply(kept, dh, kept)
+        matmul(d_u, W_back, dh)
+        add(dh, kept, dh)
 
     def packed_back(self) -> np.ndarray:
         return np.roll(self.W.T, self.H, axis=0)  # its rows in the order n r z
@@ -465,12 +472,13 @@ def unroll_fused(
     with scope(name) as at:
         if mode.recording and any(x.requires_grad for x in (a, *states, *weights)):
             shared, arrays = (*weights, None), (*[w.array for w in weights], run)
+            several = kind.step.outputs > 1
+            before: tuple[np.ndarray, ...] = tuple(part.array for part in states)
             for k, value in enumerate(run.after()):
                 at(first + (T - 1 - k if reverse else k))
-                inputs, before = (a, *states, *shared), [part.array for part in states]
-                record = Record(kind.step(k), inputs, (a.array, *before, *arrays), value)
-                states = results(record.op, value, record)
-                states = states if kind.step.outputs > 1 else (states,)
+                record = Record(kind.step(k), (a, *states, *shared), (a.array, *before, *arrays), value)
+                made = results(record.op, value, record)
+                before, states = (value, made) if several else ((value,), (made,))
                 for part, role in zip(states, cell.states, strict=True):
                     part.name = role
                 outputs.append(states[0])

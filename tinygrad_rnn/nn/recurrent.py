@@ -8,8 +8,10 @@ sequences of different lengths.
 from __future__ import annotations
 
 import inspect
+import math
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ import numpy as np
 from ..errors import ShapeError
 from ..ops.elementwise import where
 from ..ops.shape import concatenate, stack
+from ..recompute import checkpoint
 from ..tape import mode, scope
 from ..tensor import Tensor
 from .basic import Dropout, as_input, positive
@@ -94,6 +97,8 @@ class Recurrent(Module):
         variational          dropout with one mask for all time steps of a sequence (Gal and Ghahramani 2016)
         fused                whether a time step is one record (fast), or a dozen (to be looked at): True, False, or
                              "auto", which is True where the cell's options allow it, and not within `tg.anomaly()`
+        checkpoint           keep the states of every n-th time step, and compute those between again in the backward
+                             pass (`tg.checkpoint`): n, or True for √T. Memory for time; √T steps are then one record
         learn_initial_state  a missing state is a parameter ``h_0`` (and ``c_0``) a layer and direction, at first zero
         rng                  a NumPy Generator or a seed, for the initial weights and the dropout
         others               go to the cell: ``bias``, ``dtype`` (float32), and what the cell takes besides
@@ -127,6 +132,7 @@ class Recurrent(Module):
         variational: bool = False,
         bidirectional: bool = False,
         fused: bool | str = "auto",
+        checkpoint: bool | int = False,
         rng: Rng = None,
         **options: Any,
     ) -> None:
@@ -140,6 +146,7 @@ class Recurrent(Module):
         if fused not in (True, False, "auto"):
             raise ValueError(f'fused must be True, False or "auto", not {fused!r}')
         self.fused = fused
+        self.checkpoint = checkpoint if isinstance(checkpoint, bool) else positive("checkpoint", checkpoint)
         rng = np.random.default_rng(rng)
         self.dropout = Dropout(dropout, shared=0 if variational else None, rng=rng)  # axis 0 of (T, B, H) is time
         if dropout and self.num_layers == 1:
@@ -228,11 +235,24 @@ class Recurrent(Module):
         self, k: int, x: Tensor, state: Any, lengths: np.ndarray | None, first: int, reverse: bool
     ) -> tuple[Tensor, Any]:
         """One layer in one direction: project the whole sequence at once, then step through it."""
-        cell = self.cells[k]
+        cell, T = self.cells[k], len(x)
         name = type(self).__name__.lower() + self.suffixes[k]
-        if self._fuses(cell):
-            return unroll_fused(cell, cell.project(x), state, lengths, name, first, reverse)
-        return unroll(cell.step, cell.project(x), state, lengths=lengths, name=name, first=first, reverse=reverse)
+
+        def steps(x: Tensor, state: Any, lengths: np.ndarray | None, first: int) -> tuple[Tensor, Any]:
+            a = cell.project(x)
+            if self._fuses(cell):
+                return unroll_fused(cell, a, state, lengths, name, first, reverse)
+            return unroll(cell.step, a, state, lengths=lengths, name=name, first=first, reverse=reverse)
+
+        if not (self.checkpoint and mode.recording):
+            return steps(x, state, lengths, first)
+        n = math.isqrt(T - 1) + 1 if self.checkpoint is True else self.checkpoint
+        outputs = []
+        for start in reversed(range(0, T, n)) if reverse else range(0, T, n):
+            ends = None if lengths is None else np.clip(lengths - start, 0, len(x[start : start + n]))
+            output, state = checkpoint(partial(steps, lengths=ends, first=first + start), x[start : start + n], state)
+            outputs.append(output)
+        return concatenate(outputs[::-1] if reverse else outputs), state
 
     def _fuses(self, cell: Cell) -> bool:
         """Whether a step of this cell becomes one record."""
@@ -283,7 +303,7 @@ class Recurrent(Module):
             "dropout": self.dropout.p,
         }
         shown |= {"variational": self.dropout.shared is not None, "bidirectional": self.bidirectional}
-        shown |= {"fused": self.fused}
+        shown |= {"fused": self.fused, "checkpoint": self.checkpoint}
         shown |= {**self._options, "dtype": self.cells[0].W_hh.dtype.name}
         plain = {name: p.default for name, p in self.__signature__.parameters.items()} | {"dtype": "float32"}
         options = [f"{key}={value!r}" for key, value in shown.items() if value != plain.get(key)]

@@ -1,0 +1,13 @@
+"""Measure: one thread for all products, one core. NumPy and its like read the settings when they are imported."""
+
+import os
+
+from .timing import CORES, ONE_THREAD, hold
+
+if __name__ == "__main__":
+    os.environ.update(ONE_THREAD)
+    cores = set(CORES)
+    hold(set(sorted(cores)[-1:]))
+    from .command import main
+
+    main(cores=cores)

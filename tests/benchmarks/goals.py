@@ -1,0 +1,167 @@
+"""The goals, and whether a run of the benchmark reaches them.
+
+Every goal is a ratio that should be small: our time or memory over another's, in the same run. A `Bar` has two heights,
+"at least" and "better"; it is judged by the worst of the ratios that it stands for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from .problem import GRID
+
+Results = dict[str, Any]
+ROWS = [str(shape) for shape in GRID]
+CELLS = ("lstm", "gru", "rnn")
+
+
+class Bar(NamedTuple):
+    """A ratio (or, where `unit` says so, a size) that should be at most `at_least`, and can be at most `better`."""
+
+    what: str
+    measured: dict[str, float]
+    at_least: float | None
+    better: float | None = None
+    unit: str = "x"
+
+    @property
+    def worst(self) -> tuple[str, float] | None:
+        """Where the largest ratio was measured, and that ratio; None where nothing was."""
+        return max(self.measured.items(), key=lambda item: item[1]) if self.measured else None
+
+    @property
+    def verdict(self) -> str:
+        if self.worst is None:
+            return "not measured"
+        if self.better is not None and self.worst[1] <= self.better:
+            return "better"
+        if self.at_least is None:
+            return "not better"
+        return "at least" if self.worst[1] <= self.at_least else "missed"
+
+
+# ------------------------------------------------------------------ the tape
+
+
+def tape_bars(results: Results) -> list[Bar]:
+    us = {(r["library"], r["length"], r["op"]): r for r in results["ops"]}
+
+    def over(library: str, n: int, way: str, ours: int = 1_000) -> dict[str, float]:
+        """Our time for an op of a chain, over the time of a library for one of a chain of n."""
+        pairs = {op: (us.get(("tinygrad_rnn", ours, op)), us.get((library, n, op))) for op in ("mul", "tanh")}
+        return {op: a[way] / b[way] for op, (a, b) in pairs.items() if a and b}
+
+    return [
+        Bar("an op forward / torch", over("torch", 1_000, "forward"), 0.7, 0.5),
+        Bar("an op backward / torch", over("torch", 1_000, "backward"), 0.7, 0.5),
+        Bar("an op of 1e6 / of 1e3, forward", over("tinygrad_rnn", 1_000, "forward", ours=1_000_000), 1.5, 1.2),
+    ]
+
+
+# ------------------------------------------------------------------ the layers
+
+
+def layer_bars(results: Results) -> list[Bar]:
+    ms = {(r["cell"], r["dtype"], ",".join(map(str, r["shape"]))): r["ms"] for r in results["layers"]}
+
+    def ratios(
+        ours: str, theirs: str, rows: list[str], cells: tuple[str, ...] = ("lstm",), dtype: str = "float32"
+    ) -> dict[str, float]:
+        found = {}
+        for cell in cells:
+            for row in rows:
+                times = ms.get((cell, dtype, row), {})
+                if ours in times and theirs in times:
+                    found[row if len(cells) == 1 else f"{cell} {row}"] = times[ours] / times[theirs]
+        return found
+
+    def mean(measured: dict[str, float], n: int) -> dict[str, float]:
+        """Their geometric mean, if all of them were measured."""
+        if len(measured) < n:
+            return {}
+        return {f"{n} rows": math.exp(sum(map(math.log, measured.values())) / n)}
+
+    to_limit = [(2.6, 1.6), (2.0, 1.4), (1.5, 1.2), (1.35, 1.15), (1.4, 1.15), (1.15, 1.08)]
+    both = ("gru", "rnn")
+    fused_both, fused_all = (ratios("fused", "nn.*", ROWS, cells) for cells in (both, CELLS))
+    to_layer64 = ratios("fused", "nn.*", ROWS[:5], dtype="float64")
+    return [
+        Bar("composed LSTM / torch's ops, B=1", ratios("composed", "ops", ROWS[:1]), 1 / 1.5),
+        Bar("composed LSTM / torch's ops, B=16", ratios("composed", "ops", ROWS[1:2]), 1.0),
+        Bar("composed LSTM / torch's ops, B=32", ratios("composed", "ops", ROWS[2:5]), 1.3, 1.0),
+        Bar("composed LSTM / torch's ops, B=64", ratios("composed", "ops", ROWS[5:]), None, 1.0),
+        *(
+            Bar(f"fused LSTM / limit, {row}", ratios("fused", "limit", [row]), *heights)
+            for row, heights in zip(ROWS, to_limit, strict=True)
+        ),
+        Bar("fused LSTM / torch's LSTMCell", ratios("fused", "cell", ROWS), 1.0),
+        Bar("fused GRU, RNN / nn.*, B=1", ratios("fused", "nn.*", ROWS[:1], both), 1 / 3),
+        Bar("fused GRU, RNN / nn.*, B=16, 32, H to 128", ratios("fused", "nn.*", ROWS[1:5], both), 1.0),
+        Bar("fused GRU, RNN / nn.*, geometric mean", mean(fused_both, 12), None, 1 / 1.8),
+        Bar("fused LSTM / nn.LSTM, float64, H to 128", to_layer64, 1.0, 1 / 1.2),
+        Bar("fused / nn.*, geometric mean", mean(fused_all, 18), 1 / 1.2, 1 / 1.5),
+        *(
+            Bar(f"fused / {peer}, {where}", ratios("fused", peer, rows, CELLS), height)
+            for peer in ("autograd", "mygrad")
+            for where, rows, height in (("B=1, 16", ROWS[:2], 1 / 5), ("B=32", ROWS[2:5], 1 / 2.5))
+        ),
+    ]
+
+
+# ------------------------------------------------------------------ memory, length, training
+
+
+def memory_bars(results: Results) -> list[Bar]:
+    peers = {r["peer"]: r for r in results["memory"]}
+    fused, torchs, checkpointed = peers.get("fused"), peers.get("nn.*"), peers.get("checkpointed")
+    return [
+        Bar("memory of T=1000, fused / nn.LSTM", over(fused, torchs, "mib"), 1.3, 1.0),
+        Bar("memory of T=1000, checkpointed", {"": checkpointed["mib"]} if checkpointed else {}, 40, unit=" MiB"),
+        Bar("time of T=1000, checkpointed / fused", over(checkpointed, fused, "ms"), 1.4),
+    ]
+
+
+def over(a: dict[str, float] | None, b: dict[str, float] | None, what: str) -> dict[str, float]:
+    return {"": a[what] / b[what]} if a and b else {}
+
+
+def size_bars(results: Results) -> list[Bar]:
+    one_layer = {(r["mode"], r["T"]): r for r in results["length"] if r["layers"] == 1}
+
+    def growth(what: str) -> dict[str, float]:
+        pairs = {m: (one_layer.get((m, 100_000)), one_layer.get((m, 1_000))) for m in ("composed", "fused")}
+        return {mode: long[what] / short[what] for mode, (long, short) in pairs.items() if long and short}
+
+    return [
+        Bar("time a step at T=1e5 / T=1e3", growth("us"), 1.3),
+        Bar("memory a step at T=1e5 / T=1e3", growth("kib"), 1.3),
+    ]
+
+
+def training_bars(results: Results) -> list[Bar]:
+    ratios = {}
+    for record in results["train"]:
+        torchs = [ms for name, ms in record.get("ms", {}).items() if name.startswith("torch")]
+        if torchs:
+            ratios[record["hidden"]] = record["ms"]["tinygrad_rnn"] / min(torchs)
+    small, large = ({f"H={H}": r for H, r in ratios.items() if (H > 64) is above} for above in (False, True))
+    return [
+        Bar("whole training step / torch, H to 64", small, 1.0),
+        Bar("whole training step / torch, H=128", large, None, 1.0),
+    ]
+
+
+JUDGES: dict[str, Callable[[Results], list[Bar]]] = {
+    "ops": tape_bars,
+    "layers": layer_bars,
+    "memory": memory_bars,
+    "length": size_bars,
+    "train": training_bars,
+}
+
+
+def bars(results: Results) -> list[Bar]:
+    """All goals for the parts that were measured."""
+    return [bar for part, judge in JUDGES.items() if part in results for bar in judge(results)]

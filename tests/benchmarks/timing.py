@@ -1,0 +1,78 @@
+"""How things are timed: in turns, by the processor time they take, and by the median.
+
+Whatever disturbs the machine for a second then disturbs every candidate, and time in which another program had the
+processor does not count. With the process held on one core (`__main__`), processor time is what the work needs.
+"""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+ONE_THREAD = {
+    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
+    "JAX_PLATFORMS": "cpu",
+}
+"""What the libraries read when they are imported."""
+
+CORES: set[int] = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+"""The cores this process may use, empty where the system does not tell."""
+
+
+def hold(cores: set[int]) -> None:
+    """Keep this process on these cores, where the system can."""
+    if cores:
+        os.sched_setaffinity(0, cores)
+
+
+@contextmanager
+def as_if_alone() -> Iterator[None]:
+    """Within, Python's garbage collector passes over all that is there already: the objects of every library loaded
+    would else slow down each of them."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+def in_turns(
+    candidates: Mapping[str, Callable[[], Any]],
+    seconds: float,
+    rounds: int = 5,
+    clock: Callable[[], float] = time.process_time,
+) -> dict[str, float]:
+    """Seconds that each candidate takes: the median over rounds in which all take turns, `seconds` for each in all."""
+    repeats = {}
+    for name, run in candidates.items():
+        run()
+        start = time.perf_counter()
+        run()
+        once = time.perf_counter() - start
+        repeats[name] = max(1, min(200, int(seconds / rounds / max(once, 1e-9))))
+    times: dict[str, list[float]] = {name: [] for name in candidates}
+    with as_if_alone():
+        for _ in range(rounds):
+            for name, run in candidates.items():
+                of_round = []
+                for _ in range(repeats[name]):
+                    start = clock()
+                    run()
+                    of_round.append(clock() - start)
+                times[name].append(statistics.median(of_round))
+    return {name: statistics.median(of_rounds) for name, of_rounds in times.items()}
+
+
+def in_new_process(function: Callable[..., Any], *arguments: Any) -> Any:
+    """What the function returns when a new process runs it, which has loaded nothing else."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()

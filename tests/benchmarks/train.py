@@ -1,0 +1,112 @@
+"""Training for real: the command `tinygrad-rnn train`, and its whole training step beside the same model in PyTorch.
+
+The step reads a window, embeds it, runs the LSTM and the head, and then clips the gradient and updates by Adam. Here
+the clock on the wall counts, since PyTorch may use two threads; ours uses one.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import tinygrad_rnn as tg
+from tinygrad_rnn.charlm import Run, Settings, read_log
+
+from .timing import hold, in_new_process, in_turns
+
+ROOT = Path(__file__).parents[2]
+
+
+def torch_run(ours: Run) -> Callable[[], float]:
+    """The step of a Run in PyTorch, from the same weights and the same place in the text; it gives the loss."""
+    import torch
+
+    settings, characters = ours.settings, len(ours.vocabulary)
+
+    class CharLM(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embedding = torch.nn.Embedding(characters, settings.embedding)
+            self.recurrent = torch.nn.LSTM(settings.embedding, settings.hidden)
+            self.head = torch.nn.Linear(settings.hidden, characters)
+
+    model = CharLM()
+    model.load_state_dict({name: torch.from_numpy(a) for name, a in tg.io.to_torch(ours.model).items()})
+    model.recurrent.bias_hh_l0.requires_grad_(False)  # one bias, as ours: two would learn at twice the rate
+    learning = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.Adam(learning, lr=settings.lr, fused=True)
+    stream, state = Run(settings).stream, None
+
+    def step() -> float:
+        nonlocal state
+        x, y, at_start = next(stream)
+        output, state = model.recurrent(model.embedding(torch.from_numpy(x)), None if at_start else state)
+        scores = model.head(output)
+        loss = torch.nn.functional.cross_entropy(scores.reshape(-1, characters), torch.from_numpy(y).reshape(-1))
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(learning, settings.clip)
+        optimizer.step()
+        state = tuple(part.detach() for part in state)
+        return loss.item()
+
+    return step
+
+
+def one_size(settings: Settings, cores: set[int], seconds: float) -> dict[str, float]:
+    """Milliseconds a training step: ours, and torch's with one and two threads."""
+    hold(cores)
+    ours = Run(settings)
+    candidates: dict[str, Callable[[], float]] = {"tinygrad_rnn": ours.step}
+    if importlib.util.find_spec("torch"):
+        import torch
+
+        theirs = torch_run(ours)
+        for k in range(3):
+            mine, its = ours.step(), theirs()
+            if abs(mine - its) > 1e-3 * its:
+                raise AssertionError(f"step {k + 1}: the losses differ, {mine} and torch's {its}")
+
+        def with_threads(n: int) -> Callable[[], float]:
+            def step() -> float:
+                torch.set_num_threads(n)
+                return theirs()
+
+            return step
+
+        candidates |= {f"torch, {n} thread{'s' * (n > 1)}": with_threads(n) for n in (1, 2) if n <= max(1, len(cores))}
+    times = in_turns(candidates, seconds, clock=time.perf_counter)
+    return {name: t * 1e3 for name, t in times.items()}
+
+
+def whole_command(steps: int, options: tuple[str, ...] = ()) -> dict[str, float]:
+    """What `tinygrad-rnn train` takes from start to end, and its characters a second while it trains."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "tinygrad_rnn", "train", "--steps", str(steps), "--quiet", "--out", folder]
+        start = time.perf_counter()
+        subprocess.run([*command, *options], cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
+        seconds = time.perf_counter() - start
+        rate = median(line["characters_per_second"] for line in read_log(Path(folder)))
+    return {"steps": steps, "seconds": seconds, "characters_per_second": rate}
+
+
+def measure(
+    hidden: tuple[int, ...] = (32, 64, 128),
+    steps: int = 200,
+    seconds: float = 2.0,
+    cores: set[int] = frozenset(),
+    options: tuple[str, ...] = (),
+) -> list[dict[str, Any]]:
+    """A record for each number of hidden units, milliseconds a step; and one for the whole command."""
+    records: list[dict[str, Any]] = []
+    for units in hidden:
+        settings = Settings(hidden=units, dropout=0.0)
+        records.append({"hidden": units, "ms": in_new_process(one_size, settings, set(cores), seconds)})
+    return [*records, whole_command(steps, options)]

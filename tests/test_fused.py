@@ -1,0 +1,434 @@
+"""A fused layer is the composed layer: values, gradients of every order, tape, pictures and memory."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tg
+from tinygrad_rnn import nn
+from tinygrad_rnn.memory import empty
+from tinygrad_rnn.nn import fused
+
+RNG = np.random.default_rng
+OPTIONS: list[tuple[str, dict[str, Any]]] = [
+    ("RNN", {}),
+    ("RNN", {"nonlinearity": "relu"}),
+    ("RNN", {"nonlinearity": "sigmoid", "bias": False}),
+    ("RNN", {"nonlinearity": "identity"}),
+    ("LSTM", {}),
+    ("LSTM", {"bias": False, "forget_bias": None}),
+    ("GRU", {}),
+    ("GRU", {"bias": False}),
+]
+SHAPES: list[dict[str, Any]] = [{}, {"num_layers": 2, "bidirectional": True, "learn_initial_state": True}]
+
+
+def pair(kind: str, input_size: int = 3, hidden_size: int = 4, **options: Any) -> tuple[Any, Any]:
+    """The same layer composed and fused."""
+    make = getattr(nn, kind)
+    return tuple(make(input_size, hidden_size, rng=0, dtype=float, fused=f, **options) for f in (False, True))  # type: ignore[return-value]
+
+
+def flat(state: Any) -> tuple[Any, ...]:
+    return state if isinstance(state, tuple) else (state,)
+
+
+def loss_of(output: Any, state: Any) -> Any:
+    """A scalar that weighs every entry of the output and of the state differently."""
+    weights = np.cos(np.arange(output.size)).reshape(output.shape)
+    return (output * weights).sum() + sum((part**3).sum() for part in flat(state))
+
+
+def close(a: Any, b: Any) -> None:
+    np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-10)
+
+
+# ---------------------------------------------------------------- the same numbers
+
+
+@pytest.mark.parametrize("lengths", [None, [5, 2, 0]], ids=["whole", "lengths"])
+@pytest.mark.parametrize("shape", SHAPES, ids=["plain", "stacked"])
+@pytest.mark.parametrize(("kind", "options"), OPTIONS, ids=str)
+def test_values_and_gradients_to_second_order(kind: str, options: Any, shape: Any, lengths: Any) -> None:
+    results = []
+    for layer in pair(kind, **options, **shape):
+        x = tg.tensor(RNG(1).standard_normal((5, 3, 3)), requires_grad=True)
+        rows = layer.num_layers * layer.directions
+        given = [tg.tensor(RNG(2).standard_normal((rows, 3, 4)), requires_grad=True) for _ in layer.cell_type.states]
+        output, state = layer(x, tuple(given) if len(given) > 1 else given[0], lengths=lengths)
+        inputs = [x, *given, *(p for name, p in layer.named_parameters() if "_0" not in name)]
+        first = tg.grad(loss_of(output, state), inputs, create_graph=True)
+        second = tg.grad(sum((g**2).sum() for g in first), inputs)
+        results.append([output, *flat(state), *first, *second])
+    for composed, fused_ in zip(*results, strict=True):
+        close(composed.data, fused_.data)
+
+
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+def test_a_learned_initial_state_learns(kind: str) -> None:
+    gradients = []
+    for layer in pair(kind, learn_initial_state=True, bidirectional=True):
+        loss_of(*layer(RNG(1).standard_normal((5, 3, 3)))).backward()
+        gradients.append({name: p.grad for name, p in layer.named_parameters()})
+    for name, g in gradients[0].items():
+        close(g, gradients[1][name])
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+@pytest.mark.parametrize("t", [0, 2, 4])
+def test_a_loss_at_one_step_alone(kind: str, t: int, reverse: bool) -> None:
+    """Only the steps before it get a gradient, and the sequence beyond gets zeros."""
+    gradients = []
+    for layer in pair(kind, bidirectional=reverse):
+        x = tg.tensor(RNG(1).standard_normal((5, 3, 3)), requires_grad=True)
+        output, _ = layer(x)
+        (output[t] ** 2).sum().backward()
+        gradients.append([x.grad, *(p.grad for p in layer.parameters())])
+    for composed, fused_ in zip(*gradients, strict=True):
+        close(composed, fused_)
+
+
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+def test_a_loss_on_the_last_state_alone(kind: str) -> None:
+    gradients = []
+    for layer in pair(kind):
+        _, state = layer(RNG(1).standard_normal((5, 3, 3)))
+        (flat(state)[-1] ** 2).sum().backward()
+        gradients.append([p.grad for p in layer.parameters()])
+    for composed, fused_ in zip(*gradients, strict=True):
+        close(composed, fused_)
+
+
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+def test_the_factors_are_computed_in_chunks_of_steps(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    gradients = []
+    for size in (1, 5 * 3 * 4 * 8 * 3, 1 << 20):  # one step, three steps, all steps at a time
+        monkeypatch.setattr(fused, "_CHUNK", size)
+        layer = pair(kind, bidirectional=True)[1]
+        loss_of(*layer(RNG(1).standard_normal((8, 3, 3)), lengths=[8, 3, 5])).backward()
+        gradients.append([p.grad for p in layer.parameters()])
+    for parts in zip(*gradients, strict=True):
+        close(parts[0], parts[2])
+        close(parts[1], parts[2])
+
+
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+def test_central_differences(kind: str) -> None:
+    layer = pair(kind, 2, 3)[1]
+    x = tg.tensor(RNG(1).standard_normal((3, 2, 2)), requires_grad=True)
+    names = [name for name, _ in layer.named_parameters()]
+
+    def f(x: Any, *parameters: Any) -> Any:
+        output, state = nn.functional_call(layer, dict(zip(names, parameters, strict=True)), x, lengths=[3, 2])
+        return loss_of(output, state)
+
+    assert tg.gradcheck(f, [x, *(tg.tensor(p.data, requires_grad=True) for p in layer.parameters())], order=2)
+
+
+def test_float32_stays_float32_and_agrees_to_its_precision() -> None:
+    for kind in ("RNN", "LSTM", "GRU"):
+        layer = getattr(nn, kind)(3, 4, rng=0)
+        x = RNG(1).standard_normal((6, 3, 3)).astype(np.float32)
+        (layer(x)[0] ** 2).sum().backward()
+        got = [p.grad for p in layer.parameters()]
+        layer.zero_grad()
+        layer.fused = False
+        (layer(x)[0] ** 2).sum().backward()
+        for g, p in zip(got, layer.parameters(), strict=True):
+            assert g.dtype == np.float32
+            np.testing.assert_allclose(g, p.grad, rtol=2e-4, atol=2e-6)
+
+
+# ---------------------------------------------------------------- when a step is fused
+
+
+def op_names(layer: Any, **kwargs: Any) -> set[str]:
+    return {record.op.name for record in tg.tape(layer(np.ones((2, 1, 3)), **kwargs)[0].sum())}
+
+
+def test_auto_fuses_where_the_options_allow_it() -> None:
+    assert "lstm_step" in op_names(nn.LSTM(3, 4))
+    assert "lstm_step" not in op_names(nn.LSTM(3, 4, fused=False))
+    for options in ({"peepholes": True}, {"forget_gate": False}, {"cut_gate_gradient": True}, {"layer_norm": True}):
+        assert "lstm_step" not in op_names(nn.LSTM(3, 4, **options))  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match='leave fused="auto"'):
+            op_names(nn.LSTM(3, 4, fused=True, **options))  # type: ignore[arg-type]
+    assert "gru_step" not in op_names(nn.GRU(3, 4, reset_after=False))
+    with pytest.raises(ValueError, match="fused must be True, False or"):
+        nn.RNN(3, 4, fused="always")
+
+
+def test_a_cell_with_a_step_of_its_own_is_not_fused() -> None:
+    class Slow(nn.RNNCell):
+        def step(self, a: Any, state: Any) -> Any:
+            h = 0.9 * state + 0.1 * np.tanh(a + state @ self.W_hh)
+            return h, h
+
+    class SlowRNN(nn.RNN):
+        cell_type = Slow
+
+    assert "rnn_step" not in op_names(SlowRNN(3, 4))
+
+
+def test_within_anomaly_the_op_of_a_gate_is_named() -> None:
+    layer = nn.LSTM(3, 4, rng=0)
+    layer.W_hh.data[:] = 3e38
+    state = np.ones((1, 1, 4)), np.ones((1, 1, 4))
+    message = "op matmul at lstm t=1 made inf"
+    with tg.anomaly(), pytest.raises(tg.errors.AnomalyError, match=message), np.errstate(over="ignore"):
+        layer(np.ones((2, 1, 3)), state)
+
+
+def test_the_tape_has_one_record_a_step_with_its_names() -> None:
+    output, (h, c) = nn.LSTM(3, 4, rng=0)(np.ones((3, 1, 3)))
+    tape = tg.tape(output.sum() + h.sum() + c.sum())
+    steps = [record for record in tape if record.op.name == "lstm_step"]
+    assert [str(record.step) for record in steps] == ["lstm t=1", "lstm t=2", "lstm t=3"]
+    assert [(tape.names[record, 0], tape.names[record, 1]) for record in steps] == [("h", "c")] * 3
+    assert "lstm t=2  h, c" in str(tape)
+
+
+def test_the_picture_is_that_of_the_composed_layer() -> None:
+    for kind in ("RNN", "LSTM", "GRU"):
+        pictures = []
+        for layer in pair(kind, num_layers=2):
+            output, state = layer(np.ones((4, 2, 3)))
+            past = tg.bptt.detach(state)
+            loss = (layer(np.ones((4, 2, 3)), past)[0] ** 2).sum() + (output**2).sum()
+            pictures += [tg.draw(loss, level=level, grads=True, names=layer).svg() for level in ("op", "cell")]
+        assert pictures[:2] == pictures[2:]
+
+
+# ---------------------------------------------------------------- gradients looked at on their way
+
+
+def test_hooks_and_visits_see_every_state() -> None:
+    """A gradient that somebody looks at is taken step by step, with the same numbers."""
+    seen: dict[bool, list[Any]] = {True: [], False: []}
+    for layer in pair("RNN"):
+        output, _ = layer(RNG(1).standard_normal((5, 3, 3)))
+        loss = (output**2).sum()
+        states = {record.step.t: record for record in tg.tape(loss) if record.step and record.op.name != "getitem"}
+        gradients = tg.tape(loss).gradients
+        seen[layer.fused] += [gradients[states[t]] for t in sorted(states)]
+        record = states[3]
+        record.hooks = {0: [lambda g: 2 * g]}
+        loss.backward()
+        seen[layer.fused] += [p.grad for p in layer.parameters()]
+    for composed, fused_ in zip(seen[False], seen[True], strict=True):
+        close(composed, fused_)
+
+
+def test_gradients_of_intermediate_states_and_of_the_sequence() -> None:
+    layer = pair("LSTM")[1]
+    output, _ = layer(RNG(1).standard_normal((5, 3, 3)))
+    loss = (output**2).sum()
+    inputs = {t: x for r in tg.tape(loss) if r.op.name == "stack" for t, x in enumerate(r.inputs) if x is not None}
+    a = next(r.inputs[0] for r in tg.tape(loss) if r.op.name == "lstm_step")
+    all_at_once = tg.grad(loss, [a, inputs[1], layer.W_hh], retain_graph=True)
+    for x, g in zip([a, inputs[1], layer.W_hh], all_at_once, strict=True):
+        close(tg.grad(loss, x, retain_graph=True).data, g.data)
+    loss.backward()
+    close(layer.W_hh.grad, all_at_once[2].data)
+
+
+def test_twice_through_a_retained_graph() -> None:
+    layer = pair("GRU")[1]
+    loss = loss_of(*layer(RNG(1).standard_normal((5, 3, 3))))
+    loss.backward(retain_graph=True)
+    once = [p.grad.copy() for p in layer.parameters()]
+    loss.backward()
+    for g, p in zip(once, layer.parameters(), strict=True):
+        close(2 * g, p.grad)
+    with pytest.raises(tg.errors.FreedGraphError, match="freed by an earlier backward"):
+        loss.backward()
+
+
+def test_frozen_weights_and_other_weights_in_their_place() -> None:
+    layer = pair("LSTM")[1]
+    layer.W_hh.requires_grad = False
+    loss_of(*layer(RNG(1).standard_normal((5, 3, 3)))).backward()
+    assert layer.W_hh.grad is None and layer.W_xh.grad is not None
+    W = tg.tensor(RNG(3).standard_normal((4, 16)), requires_grad=True)
+    y = nn.functional_call(layer, {"W_hh": W * 0.5}, RNG(1).standard_normal((5, 3, 3)))[0]
+    first = tg.grad(y.sum(), W, create_graph=True)
+    assert np.isfinite(tg.grad((first**2).sum(), W).data).all()
+
+
+# ---------------------------------------------------------------- memory
+
+
+def test_what_a_user_holds_is_never_written_to_again() -> None:
+    """Arrays over steps are used again from one training step to the next, but not while anybody can see them."""
+    layer, head = nn.LSTM(24, 32, rng=0), nn.Linear(32, 3, rng=1)
+    optimizer = tg.optim.SGD([*layer.parameters(), *head.parameters()], lr=0.1)
+    state, kept = None, []
+    for k in range(100):
+        x = RNG(k).standard_normal((20, 32, 24)).astype(np.float32)
+        output, state = layer(x, None if state is None else tg.bptt.detach(state))
+        loss = nn.cross_entropy(head(output), RNG(k).integers(0, 3, (20, 32)))
+        optimizer.zero_grad()
+        (gx,) = tg.grad(loss, [output], retain_graph=True)
+        loss.backward()
+        optimizer.step()
+        held = [output.data, *(part.data for part in state), gx.data, *(p.grad for p in layer.parameters())]
+        if k % 3 == 0:  # the others are let go, so that their memory is used again
+            kept += [(array, array.copy()) for array in held]
+            kept.append((held[0][3:7, :, ::2].T, held[0][3:7, :, ::2].T.copy()))
+    for array, copy in kept:
+        np.testing.assert_array_equal(array, copy)
+
+
+def test_memory_is_handed_out_again_only_when_nobody_refers_to_it() -> None:
+    first = empty((300, 1000), np.float32)
+    where = first.ctypes.data
+    view = first[::2].T[5:]
+    del first
+    other = empty((300, 1000), np.float32)
+    assert other.ctypes.data != where
+    del view
+    again = empty((1000, 300), np.float32)
+    assert again.ctypes.data == where
+    assert empty((0, 3), float).shape == (0, 3)
+
+
+def test_idle_memory_is_let_go_when_other_sizes_are_asked_for() -> None:
+    owners = fused.empty.__globals__["_pool"].owners
+    held = empty((100_000,), np.float64)
+    for n in range(200_000, 300_000, 10_000):
+        empty((n,), np.float64)
+    assert sum(owner.nbytes for owner in owners) < held.nbytes + 2 * 8 * 300_000
+
+
+def test_a_freed_graph_leaves_nothing_behind() -> None:
+    layer, x = nn.LSTM(3, 4, rng=0), np.ones((6, 2, 3))
+    (layer(x)[0] ** 2).sum().backward()
+    gc.collect()
+    gc.disable()
+    try:
+        before = len(gc.get_objects())
+        for _ in range(20):
+            loss = (layer(x)[0] ** 2).sum()
+            loss.backward()
+            del loss
+        assert len(gc.get_objects()) - before < 20
+    finally:
+        gc.enable()
+
+
+def test_after_a_backward_pass_the_loss_keeps_no_array_of_the_run() -> None:
+    output, _ = nn.LSTM(3, 4, rng=0)(np.ones((6, 2, 3)))
+    loss = output.sum()
+    steps = [record for record in tg.tape(loss) if record.op.name == "lstm_step"]
+    loss.backward()
+    assert all(record.inputs is record.arrays is record.value is None for record in steps)
+
+
+# ---------------------------------------------------------------- threads and exceptions
+
+
+def test_threads_have_their_own_arrays() -> None:
+    def train(seed: int, losses: list[float]) -> None:
+        layer = nn.GRU(16, 32, rng=seed)
+        optimizer = tg.optim.Adam(layer.parameters(), lr=0.01)
+        x = RNG(seed).standard_normal((30, 16, 16)).astype(np.float32)
+        for _ in range(15):
+            optimizer.zero_grad()
+            loss = (layer(x)[0] ** 2).mean()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+
+    alone: list[list[float]] = [[], [], [], []]
+    together: list[list[float]] = [[], [], [], []]
+    for seed in range(4):
+        train(seed, alone[seed])
+    threads = [threading.Thread(target=train, args=(seed, together[seed])) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert alone == together
+
+
+def test_two_threads_may_walk_one_retained_graph() -> None:
+    layer = nn.LSTM(8, 16, rng=0, dtype=float)
+    output, _ = layer(RNG(0).standard_normal((60, 8, 8)))
+    losses = [(output * (k + 1)).sum() for k in range(4)]
+    want = [tg.grad(loss, layer.W_hh, retain_graph=True).data.copy() for loss in losses]
+    got: list[Any] = [None] * 4
+
+    def walk(k: int) -> None:
+        for _ in range(5):
+            got[k] = tg.grad(losses[k], layer.W_hh, retain_graph=True).data
+
+    threads = [threading.Thread(target=walk, args=(k,)) for k in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for a, b in zip(want, got, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_an_exception_leaves_the_step_tag_the_mode_and_the_collector_as_they_were() -> None:
+    layer = nn.LSTM(3, 4, rng=0)
+    thresholds = gc.get_threshold()
+    loss = (layer(np.ones((5, 2, 3)))[0] ** 2).sum()
+    record = tg.tape(loss)[-3]
+
+    def fail(g: Any) -> Any:
+        raise RuntimeError("stop here")
+
+    record.hooks = {0: [fail]}
+    with pytest.raises(RuntimeError, match="stop here"):
+        loss.backward()
+    assert gc.get_threshold() == thresholds and gc.isenabled()
+    assert tg.is_grad_enabled() and (layer.W_hh * 1).record.step is None
+    layer.zero_grad()
+    (layer(np.ones((5, 2, 3)))[0] ** 2).sum().backward()
+    assert layer.W_hh.grad is not None
+
+
+def test_nothing_is_recorded_under_no_grad_and_a_cut_stays_a_cut() -> None:
+    layer = nn.LSTM(3, 4, rng=0)
+    with tg.no_grad():
+        output, state = layer(np.ones((5, 2, 3)))
+    assert not output.requires_grad and not state[0].requires_grad
+    want, _ = layer(np.ones((5, 2, 3)))
+    np.testing.assert_array_equal(output.data, want.data)
+
+
+# ---------------------------------------------------------------- checkpointing over time
+
+
+@pytest.mark.parametrize("fused_", [False, True])
+@pytest.mark.parametrize("lengths", [None, [10, 3, 0, 7]], ids=["whole", "lengths"])
+@pytest.mark.parametrize("n", [True, 3, 100])
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+def test_checkpointing_gives_the_same_gradients(kind: str, n: Any, lengths: Any, fused_: bool) -> None:
+    results = []
+    for checkpoint in (False, n):
+        options = {"num_layers": 2, "bidirectional": True, "fused": fused_, "checkpoint": checkpoint}
+        layer = getattr(nn, kind)(3, 4, rng=0, dtype=float, **options)
+        x = tg.tensor(RNG(1).standard_normal((10, 4, 3)), requires_grad=True)
+        loss = loss_of(*layer(x, lengths=lengths))
+        first = tg.grad(loss, [x, *layer.parameters()], create_graph=True)
+        second = tg.grad(sum((g**2).sum() for g in first), [x, *layer.parameters()])
+        results.append([loss, *first, *second])
+    for whole, pieces in zip(*results, strict=True):
+        close(whole.data, pieces.data)
+
+
+def test_checkpointing_records_the_square_root_of_the_steps() -> None:
+    layer = nn.GRU(3, 4, checkpoint=True, rng=0)
+    names = [record.op.name for record in tg.tape(layer(np.ones((100, 1, 3)))[0].sum())]
+    assert names.count("checkpoint") == 10 and "gru_step" not in names
+    with pytest.raises(ValueError, match="checkpoint must be 1 or more"):
+        nn.GRU(3, 4, checkpoint=0 - 1)

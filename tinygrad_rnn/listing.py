@@ -138,7 +138,16 @@ def figure(array: Any) -> str:
         return ""
     if np.size(array) == 1:
         return f"{float(np.reshape(array, ())):.4g}"
-    return f"‖{float(np.linalg.norm(array)):.3g}‖"
+    return f"‖{norm(array):.3g}‖"
+
+
+def norm(array: Any) -> float:
+    """The Euclidean norm of all entries, also where their squares would vanish or overflow: sqrt(sum_i a_i^2)."""
+    entries = np.abs(array).astype(float)
+    largest = float(entries.max(initial=0.0))
+    if not 0.0 < largest < np.inf:  # also a nan
+        return largest
+    return largest * float(np.sqrt(np.square(entries / largest).sum()))
 
 
 def shorten(text: str, width: int = 24) -> str:

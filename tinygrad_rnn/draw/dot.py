@@ -2,103 +2,258 @@
 
 The positions of boxes and the curves of edges are written into the text, and ``layout=nop2`` tells Graphviz to keep
 them. Its own layout of an unrolled graph puts steps out of order, and takes minutes from some hundred steps on. Who
-wants it all the same deletes that one attribute: depth then goes upwards, and recurrent edges do not count in ranks.
+wants it all the same writes the text without positions: depth then goes upwards, recurrent edges do not count in ranks.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from . import theme
+from .flow import Amount
 from .layout import Point
 from .legend import Legend, wrap
-from .parts import Cell
-from .template import ROUND
+from .overlay import ASIDE, beside
+from .parts import Cell, Column
+from .ribbon import Ribbon
+from .template import ROUND, layer_title
 from .text import escape as xml
 from .text import line_width, pieces
+from .tile import Line
 
 if TYPE_CHECKING:
     from .drawing import Drawing
 
+UNPINNED = 100  # steps that Graphviz lays out in a time one can wait for
+
 FONT = "DejaVu Sans,Helvetica,Arial,sans-serif"
 
 
-def write(drawing: Drawing) -> str:
-    """The DOT of a drawing, made with the graphviz package."""
+def write(named: list[tuple[str, Drawing]], pinned: bool = True) -> str:
+    """The DOT of drawings, one below the other, made with the graphviz package; ids begin with what goes with each."""
     import graphviz
 
-    colours = theme.DARK if drawing.theme == "dark" else theme.LIGHT
-    picture, drawn = drawing.picture, drawing.drawn
-    notes = Legend(picture)
-    graph = graphviz.Digraph("tape", comment="the layout is part of this file; without layout=nop2, dot makes its own")
-    graph.attr(layout="nop2", rankdir="BT", newrank="true", nodesep="0.2", ranksep="0.3", bgcolor=colours["page"])
-    graph.attr(label=escape(notes.title), labelloc="t", fontname=FONT, fontcolor=colours["text"], fontsize="13")
+    first = named[0][1]
+    colours = theme.DARK if first.theme == "dark" else theme.LIGHT
+    notes = "the layout is part of this file; to render it: dot -Tsvg, or neato -n2 -Tsvg" if pinned else "dot -Tsvg"
+    graph = graphviz.Digraph("tape", comment=notes)
+    graph.attr(rankdir="BT", newrank="true", nodesep="0.2", ranksep="0.3", bgcolor=colours["page"], splines="line")
+    titles = [Legend(drawing.picture).title for _, drawing in named]
+    graph.attr(labelloc="t", fontname=FONT, fontcolor=colours["text"], fontsize="13", label=escape("; ".join(titles)))
+    if pinned:
+        graph.attr(layout="nop2")
+    elif sum(len(drawing.steps) for _, drawing in named) > UNPINNED:
+        steps = f"{UNPINNED} time steps and more take Graphviz minutes to lay out"
+        warnings.warn(f"dot(pinned=False): {steps}; dot() keeps the layout of this library", UserWarning, stacklevel=3)
     graph.attr("node", fontname=FONT, fontsize="10", margin="0.08,0.04", height="0.3", fontcolor=colours["text"])
-    graph.attr("edge", arrowsize="0.5", color=colours["edge"], fontname=FONT)
-    tiles = {tile.cell: tile for tile in drawn.tiles}
-    places = {column: (x, width) for column, x, width in drawn.columns}
+    graph.attr("edge", arrowsize="0.5", color=colours["edge"], fontname=FONT, fontcolor=colours["text"])
+    floor = 0.0
+    for k, (p, drawing) in enumerate(named):
+        writer = _Writer(graph, p, drawing, pinned)
+        if k:
+            floor -= drawing.drawn.height + 90
+        writer.floor = floor
+        writer.write()
+        floor = writer.lowest
+    return str(graph.source)
 
-    def node(target: Any, cell: Cell, k: int) -> None:
-        name = cell.id_of(k)
-        tile = tiles[cell]
-        x, y = tile.at(tile.layout.centres[k])
+
+class _Writer:
+    """Writes one drawing into a graph."""
+
+    def __init__(self, graph: Any, p: str, drawing: Drawing, pinned: bool) -> None:
+        self.graph, self.p, self.drawing, self.pinned = graph, p, drawing, pinned
+        self.picture, self.drawn, self.overlay = drawing.picture, drawing.drawn, drawing.overlay
+        self.colours = theme.DARK if drawing.theme == "dark" else theme.LIGHT
+        self.ramp = theme.ramp(drawing.theme)
+        self.tiles = {tile.cell: tile for tile in self.drawn.tiles}
+        self.floor = self.lowest = 0.0
+
+    def at(self, point: Point) -> str:
+        return f"{point[0]:.1f},{point[1] + self.floor:.1f}"
+
+    def write(self) -> None:
+        by_column: dict[Any, list[Cell]] = {}
+        for cell in self.picture.cells.values():
+            by_column.setdefault(cell.column, []).append(cell)
+        places = {column: (x, width) for column, x, width in self.drawn.columns}
+        for column in self.picture.columns:
+            panel = column.kind in ("step", "layer")
+            name = f"cluster_{self.p}t{column.t}" if panel else f"{self.p}{column.kind}_{column.t}"
+            with self.graph.subgraph(name=name) as cluster:
+                if panel:
+                    self.panel(cluster, column, *places[column])
+                for cell in by_column[column]:
+                    for k in range(len(cell.template.boxes)):
+                        self.node(cluster, cell, k)
+        for tile in self.drawn.tiles:
+            for link, points in zip(tile.cell.template.links, tile.layout.edges, strict=True):
+                kind = "cut" if tile.cell.template.boxes[link.target].kind == "cut" else "forward"
+                ends = tile.cell.id_of(link.source), tile.cell.id_of(link.target)
+                amount = None if self.overlay is None else self.overlay.on_link(tile.cell, link)
+                self.edge(ends, edge_looks(kind, self.colours), [tile.at(q) for q in points], amount)
+        severed = {line.join.target for line in self.drawn.lines if line.join.kind == "cut"}
+        for line in self.drawn.lines:
+            self.join(line, severed)
+        if not self.pinned:
+            self.in_order([by_column[column] for column in self.picture.columns])
+        lowest = self.floor
+        if self.pinned and self.drawing.ribbon is not None:
+            lowest = self.ribbon(self.drawing.ribbon, self.floor - 24)
+        self.lowest = self.footer(lowest)
+
+    def in_order(self, columns: list[list[Cell]]) -> None:
+        """Keep the columns in the order of time: the data of each on one level, joined by edges that are not seen."""
+        firsts = []
+        for cells in columns:
+            boxes = cells[0].template.boxes
+            data = (k for k, box in enumerate(boxes) if box.kind in ROUND)
+            firsts.append(self.p + cells[0].id_of(next(data, 0)))
+        with self.graph.subgraph() as level:
+            level.attr(rank="same")
+            for name in firsts:
+                level.node(name)
+        for a, b in pairwise(firsts):
+            self.graph.edge(a, b, style="invis")
+
+    def panel(self, cluster: Any, column: Column, x: float, width: float) -> None:
+        """The frame and the heading of a time step."""
+        words = column.heading
+        if self.overlay is not None and self.overlay.largest_at == column.t and column.kind == "step":
+            words += ": largest ∇"
+        cluster.attr(
+            label=words,
+            labelloc="t" if self.pinned else "b",
+            style="rounded",
+            color=self.colours["line"],
+            bgcolor=self.colours["panel"],
+        )
+        if self.pinned:
+            low, high = (x - 8, -8.0), (x + width + 8, self.drawn.height + 22)
+            cluster.attr(bb=f"{self.at(low)},{self.at(high)}", lp=self.at((x + width / 2, self.drawn.height + 12)))
+
+    def node(self, target: Any, cell: Cell, k: int) -> None:
+        name, tile, box = cell.id_of(k), self.tiles[cell], cell.template.boxes[k]
         w, h = tile.sizes[k]
-        box = cell.template.boxes[k]
         if box.kind == "loss":  # the second outline lies outside
             w, h = w - 8, h - 8
-        lines = (*map(cell.text, box.lines), *drawing.figures.get(name, ()))
-        words = label(lines)
-        tip = escape(cell.text(box.title))
-        size = {"width": f"{w / 72:.3f}", "height": f"{h / 72:.3f}", "pos": f"{x:.1f},{y:.1f}"}
-        target.node(name, words, tooltip=tip, **size, **looks(box.kind, colours))
+        words = label((*map(cell.text, box.lines), *self.drawing.figures.get(name, ())))
+        look = looks(box.kind, self.colours)
+        if self.pinned:
+            look |= {
+                "width": f"{w / 72:.3f}",
+                "height": f"{h / 72:.3f}",
+                "pos": self.at(tile.at(tile.layout.centres[k])),
+            }
+        target.node(self.p + name, words, tooltip=escape(cell.text(box.title)), **look)
 
-    by_column: dict[Any, list[Cell]] = {}
-    for cell in picture.cells.values():
-        by_column.setdefault(cell.column, []).append(cell)
-    for column in picture.columns:
-        cells = by_column[column]
-        name = f"cluster_t{column.t}" if column.kind == "step" else f"{column.kind}_{column.t}"
-        with graph.subgraph(name=name) as cluster:
-            if column.kind == "step":
-                x, width = places[column]
-                box = f"{x - 8:.1f},-8.0,{x + width + 8:.1f},{drawn.height + 22:.1f}"
-                cluster.attr(bb=box, lp=f"{x + width / 2:.1f},{drawn.height + 12:.1f}")
-                cluster.attr(label=f"t = {column.t}", labelloc="t", style="rounded")
-                cluster.attr(color=colours["line"], bgcolor=colours["panel"])
-            for cell in cells:
-                for k in range(len(cell.template.boxes)):
-                    node(cluster, cell, k)
-    for tile in drawn.tiles:
-        for link, points in zip(tile.cell.template.links, tile.layout.edges, strict=True):
-            cut = tile.cell.template.boxes[link.target].kind == "cut"
-            look = edge_looks("cut" if cut else "forward", colours)
-            ends = tile.cell.id_of(link.source), tile.cell.id_of(link.target)
-            graph.edge(*ends, pos=spline([tile.at(q) for q in points]), **look)
-    severed = {line.join.target for line in drawn.lines if line.join.kind == "cut"}
-    for line in drawn.lines:
+    def join(self, line: Line, severed: set[Cell]) -> None:
         join = line.join
-        ends = join.source.id_of(join.box), join.target.id_of(join.target.template.entries[join.entry])
-        look = edge_looks(join.kind, colours)
+        look = edge_looks(join.kind, self.colours)
         if join.kind == "cut" and join.source in severed:  # the word stands where the cut is, once for each state
             del look["label"]
         if join.kind in ("state", "cut", "gather"):
             look["constraint"] = "false"
-        graph.edge(*ends, pos=spline(line.points, line.whole), edgetooltip=escape(join.name), **look)
-    footer(graph, notes, drawn.width)
-    return str(graph.source)
+        look["edgetooltip"] = escape(join.name)
+        ends = join.source.id_of(join.box), join.target.id_of(join.target.template.entries[join.entry])
+        amount = None if self.overlay is None else self.overlay.on_join(join)
+        self.edge(ends, look, line.points, amount, line.points[:2] if join.kind == "gather" else None, line.whole)
 
+    def edge(
+        self,
+        ends: tuple[str, str],
+        look: dict[str, str],
+        points: list[Point],
+        amount: Amount | None,
+        part: list[Point] | None = None,
+        whole: bool = True,
+    ) -> None:
+        """An edge, and the gradient that goes back along it (or along a part): beside it, or written at it."""
+        source, target = (self.p + end for end in ends)
+        if not self.pinned:
+            words = {} if amount is None else {"label": f"∇ {amount:.2g}", "fontsize": "8"}
+            self.graph.edge(source, target, **look, **words)
+            return
+        self.graph.edge(source, target, pos=self.spline(points, whole), **look)
+        if amount is not None and self.overlay is not None:
+            back = self.spline(beside(part or points, -ASIDE))
+            self.graph.edge(target, source, pos=back, constraint="false", **self.stroke(amount))
 
-def footer(graph: Any, notes: Legend, width: float) -> None:
-    """The weights and the notes of the legend, as a node of text below the picture, at its left."""
-    lines = [line for text in notes.texts for line in wrap(text, max(width, 400.0))]
-    if lines:
-        width, height = max(line_width(line, 10) for line in lines), 14.0 * len(lines)
+    def stroke(self, amount: Amount) -> dict[str, str]:
+        """The look of what goes back, by its amount."""
+        assert self.overlay is not None
+        tip = {"edgetooltip": f"∇ {amount}", "arrowsize": "0.4"}
+        if amount.kind == "number":
+            level = self.overlay.scale.level(amount)
+            style = {} if level else {"style": "dotted"}
+            return {"color": self.ramp[level], "penwidth": f"{theme.width(level):.2f}", **style, **tip}
+        heads = {"zero": "odot", "none": "tee", "nan": "diamond"}
+        colour = self.colours["text" if amount.kind == "nan" else "quiet"]
+        return {"color": colour, "style": "dotted", **tip, "arrowhead": heads[amount.kind], "arrowsize": "0.6"}
+
+    def spline(self, points: list[Point], arrow: bool = True) -> str:
+        """The points as Graphviz writes an edge: an arrowhead and cubic curves, here straight."""
+        (ax, ay), (bx, by) = points[-2], points[-1]
+        length = max(abs(ax - bx) + abs(ay - by), 0.01)
+        back = min(5.0, length / 2) if arrow else 0.0
+        out = [f"e,{self.at((bx, by))}"] if arrow else []
+        line = [*points[:-1], (bx - (bx - ax) / length * back, by - (by - ay) / length * back)]
+        out.append(self.at(line[0]))
+        for (ax, ay), (bx, by) in pairwise(line):
+            slanted = abs(ax - bx) > 0.05 and abs(ay - by) > 0.05
+            middle = (ay + by) / 2
+            controls = ((ax, middle), (bx, middle)) if slanted else ((ax, ay), (bx, by))
+            out += [self.at(point) for point in (*controls, (bx, by))]
+        return " ".join(out)
+
+    def ribbon(self, r: Ribbon, top: float) -> float:
+        """The columns of the gradient of every step, as boxes; gives where they end."""
+        shift = max(0.0, (self.drawn.width - r.width) / 2)
+
+        def put(name: str, x: float, y: float, w: float, h: float, **look: str) -> None:
+            size = {"width": f"{w / 72:.4f}", "height": f"{h / 72:.4f}", "pos": self.at((x + shift, y - self.floor))}
+            self.graph.node(f"{self.p}{name}", **{"label": "", "shape": "box", "margin": "0", **size, **look})
+
+        for k, row in enumerate(r.rows):
+            base = top - row.base
+            words = escape(r.words(row, layer_title(row.layer)))
+            put(f"ribbon{k}", r.width / 2, base + r.tall + 10, r.width, 12, label=words, shape="plaintext")
+            for bar in row.bars:
+                kind, h = bar.amount.kind, bar.height or r.tall
+                fill = self.ramp[bar.level] if kind == "number" else self.colours["text" if kind == "nan" else "line"]
+                tip = escape(f"t = {bar.first}: {bar.amount}")
+                look = {"style": "filled", "fillcolor": fill, "color": fill, "penwidth": "0", "tooltip": tip}
+                put(f"ribbon{k}_{bar.first}", bar.x + r.px / 2, base + h / 2, r.px, h, **look)
+            for height, number in r.levels():
+                put(
+                    f"ribbon{k}_{number[2:].replace('-', 'm')}d",
+                    20,
+                    base + height,
+                    30,
+                    10,
+                    label=number,
+                    shape="plaintext",
+                )
+        for x, t in r.ticks():
+            put(f"tick_{t}", x, top - r.foot - 8, 24, 10, label=str(t), shape="plaintext")
+        return self.floor + top - self.floor - r.height
+
+    def footer(self, y: float) -> float:
+        """The weights and the notes of the legend, as a node of text below the picture; gives where it ends."""
+        width = max(self.drawn.width, 400.0)
+        texts = Legend(self.picture, self.overlay).all_texts
+        lines = [line for text in texts for line in wrap(text, width)]
+        if not lines:
+            return y
+        wide, height = max(line_width(line, 10) for line in lines), 14.0 * len(lines)
         rows = "".join(f'{line}<BR ALIGN="LEFT"/>' for line in marked(lines))
-        size = {"width": f"{width / 72:.3f}", "height": f"{height / 72:.3f}"}
-        place = f"{width / 2:.1f},{-height / 2 - 20:.1f}"
-        graph.node("legend", f"<{rows}>", shape="plaintext", tooltip="legend", pos=place, **size)
+        size = {"width": f"{wide / 72:.3f}", "height": f"{height / 72:.3f}"} if self.pinned else {}
+        place = {"pos": f"{wide / 2:.1f},{y - height / 2 - 20:.1f}"} if self.pinned else {}
+        self.graph.node(f"{self.p}legend", f"<{rows}>", shape="plaintext", tooltip="legend", **place, **size)
+        return y - height - 40
 
 
 def label(lines: Iterable[str]) -> Any:
@@ -125,7 +280,9 @@ def marked(lines: list[str]) -> list[str]:
 
 def looks(kind: str, colours: dict[str, str]) -> dict[str, str]:
     """Shape, line and colour of a node: the marks of the legend."""
-    family = {"cell": "state", "loss": "op", "leaf": "input", "entry": "input", "fold": "op"}.get(kind, kind)
+    family = {"cell": "state", "loss": "op", "leaf": "input", "entry": "input", "fold": "op", "loop": "state"}.get(
+        kind, kind
+    )
     fill = colours.get(f"{family}-fill", colours["page"])
     look = {"shape": "box", "style": "filled", "fillcolor": fill, "color": colours[family]}
     if kind in ("state", "cell"):
@@ -149,23 +306,6 @@ def edge_looks(kind: str, colours: dict[str, str]) -> dict[str, str]:
         look = {"color": colours["cut"], "penwidth": "1.8", "style": "dashed", "fontcolor": colours["text"]}
         return look | {"label": "✂ detach", "fontsize": "9"}
     return {"color": colours["quiet"]} if kind == "gather" else {}
-
-
-def spline(points: list[Point], arrow: bool = True) -> str:
-    """The points as Graphviz writes an edge: an arrowhead and cubic curves, here straight."""
-    (ax, ay), (bx, by) = points[-2], points[-1]
-    length = max(abs(ax - bx) + abs(ay - by), 0.01)
-    back = min(5.0, length / 2) if arrow else 0.0
-    tip = [f"e,{bx:.1f},{by:.1f}"] if arrow else []
-    end = (bx - (bx - ax) / length * back, by - (by - ay) / length * back)
-    line = [*points[:-1], end]
-    out = [f"{line[0][0]:.1f},{line[0][1]:.1f}"]
-    for (ax, ay), (bx, by) in pairwise(line):
-        slanted = abs(ax - bx) > 0.05 and abs(ay - by) > 0.05
-        middle = (ay + by) / 2
-        controls = ((ax, middle), (bx, middle)) if slanted else ((ax, ay), (bx, by))
-        out += [f"{x:.1f},{y:.1f}" for x, y in (*controls, (bx, by))]
-    return " ".join([*tip, *out])
 
 
 def escape(text: str) -> str:

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
-from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, overload
 
 from ..errors import DrawError, FreedGraphError, GraphError
-from ..expand import Expanded
 from ..listing import Tape, figure
 from ..tensor import Tensor
+from .output import Output
 
 if TYPE_CHECKING:
     from ..nn.module import Module
+    from .comparison import Comparison
+    from .flow import Flow
     from .parts import Cell, Edge, Node
     from .picture import Picture
+    from .ribbon import Ribbon
+    from .svg import Writer
     from .tile import Drawn
 
+STRIP_WIDTH = 1044.0  # a thousand columns and the numbers at their left
 
-class Drawing:
+
+class Drawing(Output):
     """A picture of a graph: first data (`nodes`, `edges`, `steps`), then ``svg()``, ``dot()`` and ``save(path)``.
 
     A notebook shows it as it is.
@@ -34,12 +38,13 @@ class Drawing:
     [('n_a', 'n_multiply'), ('n_a', 'n_multiply')]
     """
 
-    def __init__(self, picture: Picture, theme: str = "light", grads: bool = False, values: bool = False) -> None:
-        from .theme import check
+    def __init__(self, picture: Picture, theme: str = "light", values: bool = False, flow: Flow | None = None) -> None:
+        from .overlay import Overlay
 
-        self.picture = picture
-        self.theme = check(theme)
-        self._grads, self._values = grads, values
+        self.picture, self.theme = picture, theme
+        self._flow, self._values = flow, values
+        self.overlay = Overlay(picture, flow) if flow is not None else None
+        _ = self.figures  # now: a backward pass will free the records they are read from
 
     @property
     def level(self) -> str:
@@ -64,14 +69,13 @@ class Drawing:
     @cached_property
     def edges(self) -> list[Edge]:
         """Every edge that is drawn, as ids of nodes."""
-        return list(self.picture.edges())
+        return list(self.picture.edges(self.overlay))
 
     @cached_property
     def figures(self) -> dict[str, tuple[str, ...]]:
         """For each node the values and gradients that were asked for, as text."""
-        if not (self._grads or self._values):
+        if not (self._flow or self._values):
             return {}
-        gradients = self.picture.reading.tape.gradients if self._grads else {}
         found: dict[str, tuple[str, ...]] = {}
         for cell in self.picture.cells.values():
             folded = cell.template.folded and cell.step is not None  # one box for all records
@@ -80,25 +84,26 @@ class Drawing:
                 if self._values:
                     values = record.value if record.op.outputs > 1 else (record.value,)
                     lines.append("" if len(values) > 1 else figure(values[0]))
-                if self._grads:
-                    g = gradients.get(record)
+                if self._flow is not None:
+                    g = self._flow.whole(record) if self._flow is not None else None
                     lines.append("∇ none" if g is None else "∇ " + figure(g) if record.op.outputs == 1 else "")
                 found[cell.id_of(k)] = tuple(lines)
-            found.update(self._source_figures(cell, gradients))
+            found.update(self._source_figures(cell))
+            if cell.column.hidden is not None and cell.row is not None and self.overlay is not None:
+                found[cell.id_of(0)] = self.overlay.range_of(cell)
         return found
 
-    def _source_figures(self, cell: Cell, gradients: dict[Any, Any]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    def _source_figures(self, cell: Cell) -> Iterator[tuple[str, tuple[str, ...]]]:
         """The figures of the leaves of a cell, and of the entries that its step takes out of sequences."""
         sources = self.picture.sources
         rows = sources.rows_of(cell.records) if cell.step else {}
         for k, box in enumerate(cell.template.boxes):
             if box.number:
                 x = sources.tensors[box.number]
-                g = gradients.get(x.record or x)
-                g = g[x.output] if isinstance(g, tuple) else g
+                g = self._flow.at(x) if self._flow is not None else None
                 part = rows.get(box.number, ...)
                 values = [figure(x.data[part])] if self._values else []
-                grads = ["∇ none" if g is None else "∇ " + figure(g[part])] if self._grads else []
+                grads = ["∇ none" if g is None else "∇ " + figure(g[part])] if self._flow is not None else []
                 yield cell.id_of(k), (*values, *grads)
 
     @cached_property
@@ -108,42 +113,38 @@ class Drawing:
 
         return draw(self.picture)
 
+    @cached_property
+    def ribbon(self) -> Ribbon | None:
+        """The gradient of every step, where not every step is drawn with its own."""
+        from .overlay import FULL
+        from .ribbon import Ribbon
+
+        if self.overlay is None or not (self.hidden or len(self.steps) > FULL or self.level in ("layer", "strip")):
+            return None
+        reading, overlay = self.picture.reading, self.overlay
+        if self.level == "strip":
+            return Ribbon(reading, overlay, self.steps, STRIP_WIDTH, tall=90.0, widest=4)
+        return Ribbon(reading, overlay, self.steps, max(self.drawn.width, 430.0), tall=34.0, widest=10)
+
+    def writer(self) -> Writer:
+        """What writes the picture as SVG."""
+        from .svg import Writer
+
+        return Writer(self.drawn, self.theme, self.figures, self.overlay, self.ribbon)
+
     def svg(self) -> str:
         """The picture as the text of an SVG file; needs no other program."""
-        from .svg import write
+        return self.writer().text()
 
-        return write(self.drawn, self.theme, self.figures)
+    def dot(self, pinned: bool = True) -> str:
+        """The picture as text for Graphviz: ``dot -Tpdf``. One cluster a time step, time to the right.
 
-    def dot(self) -> str:
-        """The picture as text for Graphviz: ``dot -Tpdf``. One cluster a time step, time to the right."""
+        pinned  whether the positions are written into it, which Graphviz then keeps. Without them Graphviz makes a
+                layout of its own, which takes minutes for more than a hundred steps: a UserWarning says so
+        """
         from .dot import write
 
-        return write(self)
-
-    def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the picture to a file; its suffix says how: svg, dot, png or pdf.
-
-        png and pdf are rendered by Graphviz. Raises DrawError for another suffix, or where Graphviz is missing.
-        """
-        path = Path(path)
-        suffix = path.suffix.lower().removeprefix(".")
-        if suffix == "svg":
-            path.write_text(self.svg(), encoding="utf-8")
-        elif suffix in ("dot", "gv"):
-            path.write_text(self.dot(), encoding="utf-8")
-        elif suffix in ("png", "pdf"):
-            from .render import render
-
-            path.write_bytes(render(self.dot(), suffix))
-        else:
-            raise DrawError(f"cannot save a picture as {path.name!r}: the name must end in .svg, .dot, .png or .pdf")
-        return path
-
-    def _repr_svg_(self) -> str:
-        return self.svg()
-
-    def _repr_html_(self) -> str:
-        return f'<div style="overflow:auto;max-width:100%">{self.svg()}</div>'
+        return write([("", self)], pinned)
 
     def __repr__(self) -> str:
         picture = self.picture
@@ -151,6 +152,7 @@ class Drawing:
         return f"<drawing: {len(self.nodes)} nodes, {len(self.edges)} edges{steps}, level {self.level}>"
 
 
+@overload
 def draw(
     root: Tensor,
     level: str | None = None,
@@ -159,13 +161,38 @@ def draw(
     values: bool = False,
     theme: str = "light",
     names: Mapping[str, Any] | Module | None = None,
-) -> Drawing:
+) -> Drawing: ...
+@overload
+def draw(
+    root: Sequence[Tensor] | Mapping[str, Tensor],
+    level: str | None = None,
+    steps: Any = None,
+    grads: bool = False,
+    values: bool = False,
+    theme: str = "light",
+    names: Mapping[str, Any] | Module | None = None,
+) -> Comparison: ...
+def draw(
+    root: Tensor | Sequence[Tensor] | Mapping[str, Tensor],
+    level: str | None = None,
+    steps: Any = None,
+    grads: bool = False,
+    values: bool = False,
+    theme: str = "light",
+    names: Mapping[str, Any] | Module | None = None,
+) -> Drawing | Comparison:
     """A picture of the graph that leads to `root`, unrolled over time.
 
-    level   "op": a node for each op; "cell": a node for each time step of each layer. None chooses: "op" for few steps
-    steps   "all", or a list such as ``[1, 2, "...", 30]``. None shows the first and the last, every cut and every loss
-    grads   write the gradient of the root with respect to each result (its norm) into the node
-    values  write its value (its norm) into the node
+    root    a Tensor; or several, drawn one below the other: a list, or a mapping from titles to Tensors. They show the
+            same steps, and their gradients are on one scale
+    level   "op": a node for each op; "cell": a node for each time step of each layer; "layer": a node for each layer,
+            its state handed on in a loop; "strip": no graph, but the gradient of the state of every step. None chooses
+            what can be read: "op" for few steps, else "cell"
+    steps   "all", or a list such as ``[1, 2, "...", 30]``. None shows the first and the last, every cut and every loss,
+            the step with the largest gradient, and as many more as can be read in a column of 1100 px
+    grads   show the gradient of the root with respect to each result: its norm in the node, and beside each edge a
+            stroke for what goes back along it, by its norm on a scale of twelve decades
+    values  write the value of each result (its norm) into the node
     theme   "light", "dark", or "auto": as the reader's system prefers
     names   names for tensors, a mapping: ``names=locals()`` works. Or a Module: its parameters get their full names
 
@@ -176,31 +203,49 @@ def draw(
     >>> output, h = tg.nn.RNN(3, 4, rng=0)(np.ones((50, 1, 3)))
     >>> picture = tg.draw(output.sum())
     >>> picture.steps, picture.hidden
-    ([1, 2, 3, 4, 5, 46, 47, 48, 49, 50], [(6, 45)])
+    ([1, 2, 3, 4, 48, 49, 50], [(5, 47)])
     >>> tg.draw(output.sum(), level="op", steps=[1, "...", 50])
     <drawing: 20 nodes, 21 edges, 2 of 50 steps, level op>
     """
-    from .picture import Picture
+    from .theme import check
+
+    check(theme)
+    one = partial(_draw, grads=grads, values=values, theme=theme, names=names)
+    if isinstance(root, Tensor):
+        return one(root, level, steps)
+    if isinstance(root, Mapping | list | tuple) and len(root):
+        from .comparison import compare
+
+        return compare(root, one, level, steps)
+    raise TypeError(f"draw() needs a Tensor, or a list or mapping of some, not {type(root).__name__}")
+
+
+def _draw(
+    root: Any, level: str | None, steps: Any, title: str = "", *, grads: bool, values: bool, theme: str, names: Any
+) -> Drawing:
+    """The picture of one graph."""
+    from .fit import fitted
+    from .flow import Flow
     from .reading import Reading
 
     if not isinstance(root, Tensor):
-        raise TypeError(f"draw() needs a Tensor, not {type(root).__name__}")
+        raise TypeError(f"draw() needs Tensors, and {title} is of type {type(root).__name__}")
     try:
-        expanded = Expanded(root)
+        tape = Tape(root)
     except FreedGraphError as error:
         raise DrawError(
             "nothing is left to draw: backward() has freed this graph. Draw before calling backward(), or call "
             "backward(retain_graph=True)"
         ) from error
+    grads = grads or level == "strip"
     if grads and not root.requires_grad:
-        raise GraphError("draw(grads=True) of a tensor that needs no gradient: there are none to show")
-    if isinstance(names, Mapping):
-        names = {name: expanded(x) if isinstance(x, Tensor) else x for name, x in names.items()}
-    picture = Picture(Reading(Tape(expanded.root), names), level, steps, extra=bool(grads) + bool(values))
+        raise GraphError("draw() of the gradients of a tensor that needs no gradient: there are none to show")
+    reading = Reading(tape, names)
+    flow = Flow(reading) if grads else None
+    picture = fitted(reading, level, steps, bool(values), flow)
+    picture.title = title
     if values:
         picture.notes.append("a number is the value of a result, ‖·‖ its norm")
     if grads:
         picture.notes.append("∇ is the gradient of the root with respect to a result, ‖·‖ its norm")
-    drawing = Drawing(picture, theme, grads, values)
-    _ = drawing.figures  # now: a backward pass will free the records they are read from
-    return drawing
+    return Drawing(picture, theme, values, flow)

@@ -14,37 +14,34 @@ from .reading import Reading
 
 LIMIT = 12  # columns, where the steps to show are chosen here and not by the caller
 
-ENDS = {"op": (2, 1), "cell": (5, 5)}
-SMALL_ENDS = {"op": (2, 2), "cell": (5, 5)}  # for cells of few ops, which are narrow
-SMALL = 8
 
+def choose(reading: Reading, steps: Any, room: int, largest: int | None = None) -> tuple[list[int], list[str]]:
+    """The time steps to show, in order, and what to say about those that had to be left out.
 
-def default_level(reading: Reading) -> str:
-    """Ops where everything fits without folding, else cells."""
-    return "op" if len(reading.times) <= sum(_ends(reading, "op")) else "cell"
-
-
-def choose(reading: Reading, level: str, steps: Any) -> tuple[list[int], list[str]]:
-    """The time steps to show, in order, and what to say about those that had to be left out."""
+    room     how many to show, where the caller leaves it open
+    largest  the step with the largest gradient, to be shown as well
+    """
     times = reading.times
     if isinstance(steps, str) and steps == "all":
         return times, []
+    cuts, losses = cut_places(reading), loss_places(reading)
     if steps is not None:
         chosen = _chosen(times, steps)
-        return chosen, hidden_notes(cut_places(reading), loss_places(reading), set(chosen))
-    first, last = _ends(reading, level)
-    if len(times) <= first + last:
+        return chosen, hidden_notes(cuts, losses, set(chosen))
+    if len(times) <= room:
         return times, []
     shown = {*times[:2], times[-1]}
-    cuts, losses = cut_places(reading), loss_places(reading)
-    for place in [*outermost_first(cuts), *outermost_first(losses)]:
+    marked = [(largest,)] if largest is not None else []
+    for place in [*outermost_first(cuts), *outermost_first(losses), *marked]:
         if len(shown.union(place)) <= LIMIT:
             shown.update(place)
-    for t in [*times[:first], *reversed(times[-last:])]:
-        if len(shown) < max(first + last, len(cuts) and LIMIT):
-            shown.add(t)
+    room -= len(times) == room + 1  # to fold one step would save nothing
+    for pair in zip(times, reversed(times), strict=True):  # from both ends
+        for t in pair:
+            if len(shown) < room:
+                shown.add(t)
     for before, t, behind in zip(times, times[1:], times[2:], strict=False):
-        if before in shown and behind in shown:  # an ellipsis for one step would save nothing
+        if before in shown and behind in shown and len(shown) < LIMIT:
             shown.add(t)
     return sorted(shown), hidden_notes(cuts, losses, shown)
 
@@ -76,11 +73,6 @@ def loss_places(reading: Reading) -> list[tuple[int, ...]]:
 def outermost_first(places: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
     """First, last, second, last but one, ..."""
     return [places[k // 2] if k % 2 == 0 else places[-1 - k // 2] for k in range(len(places))]
-
-
-def _ends(reading: Reading, level: str) -> tuple[int, int]:
-    small = max((len(records) for records in reading.steps.values()), default=0) <= SMALL
-    return (SMALL_ENDS if small else ENDS)[level]
 
 
 def _chosen(times: Sequence[int], steps: Iterable[Any]) -> list[int]:

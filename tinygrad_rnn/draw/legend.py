@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from .flow import DECADES
+from .overlay import Overlay
 from .picture import Picture
 from .reading import MARK
+from .strokes import scale_legend
 from .template import ROUND, layer_title, shape_text
 from .text import escape, line_width, pieces
 
@@ -22,6 +25,7 @@ WORDS = {
     "entry": "entry of a sequence computed elsewhere",
     "loss": "loss or output",
     "cut": "detached: no gradient passes",
+    "loop": "the state of the step before",
     "fold": "steps not shown",
 }
 
@@ -29,15 +33,15 @@ WORDS = {
 class Legend:
     """The words that go with a picture."""
 
-    def __init__(self, picture: Picture) -> None:
-        self.picture = picture
+    def __init__(self, picture: Picture, overlay: Overlay | None = None) -> None:
+        self.picture, self.overlay = picture, overlay
         kinds = {box.kind for cell in picture.cells.values() for box in cell.template.boxes}
         self.kinds = [kind for kind in WORDS if kind in kinds]
         if "ref" in kinds and not picture.rows:
             self.words = {**WORDS, "ref": "parameter"}
         else:
             self.words = WORDS
-        self.title = self._title()
+        self.title = f"{picture.title}: {self._title()}" if picture.title else self._title()
         self.facts = self._facts()
 
     def _title(self) -> str:
@@ -69,6 +73,10 @@ class Legend:
         if not picture.rows and len(picture.reading.tape) > MANY:
             facts.append("no time steps are tagged: tg.nn.unroll and tg.scope tag them, and time then goes right")
         facts += picture.notes
+        if self.overlay is not None and self.overlay.largest is not None:
+            layer, t, a = self.overlay.largest
+            at = f"at t = {t}" + (f" of {layer_title(layer)}" if len(picture.reading.layers) > 1 else "")
+            facts.append(f"largest gradient of a state: {a} {at}")
         return facts
 
     def _rows(self) -> list[str]:
@@ -107,6 +115,16 @@ class Legend:
         texts = [f"Weights: {'   '.join(self.shared)}"] if self.shared else []
         return texts + [fact[:1].upper() + fact[1:] for fact in self.facts]
 
+    @property
+    def all_texts(self) -> list[str]:
+        """The same where no samples are drawn: with the scale of gradients in words."""
+        if self.overlay is None:
+            return self.texts
+        top = self.overlay.scale.top
+        scale = f"1e{top} (wide) to 1e{top - DECADES} (thin; dotted below)"
+        marks = "an open circle is exactly 0, a bar not reached, a diamond nan or inf"
+        return [*self.texts, f"Beside an edge: the gradient that goes back along it, its norm from {scale}; {marks}"]
+
     def write(self, p: str, width: float) -> tuple[str, float]:
         """The legend as SVG, and its height."""
         items = [(kind, self.words[kind]) for kind in self.kinds]
@@ -120,6 +138,10 @@ class Legend:
             out.append(_sample(p, kind, x, y) + _text(p, words, x + 34, y + 4))
             x += need
         y += LINE if items else 0
+        if self.overlay is not None:
+            scale, height = scale_legend(p, self.overlay.scale, self.overlay.kinds, width)
+            out.append(f'<g transform="translate(0 {y:.0f})">{scale}</g>')
+            y += height
         for text in self.texts:
             for line in wrap(text, width):
                 out.append(_text(p, line, 0.0, y + 4))

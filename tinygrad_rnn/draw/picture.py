@@ -7,13 +7,13 @@ there are columns for initial states, for cuts, for folded steps, and for what w
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import DrawError
 from ..tape import Record, Step
 from ..tensor import Tensor
-from .fold import choose, default_level
-from .parts import Cell, Column, Edge, Join, Node
+from .fold import LIMIT, choose
+from .parts import Cell, Column, Edge, Join, Node, Use
 from .reading import Reading, whole
 from .sources import Origin, Sources
 from .template import (
@@ -27,7 +27,21 @@ from .template import (
     shape_text,
 )
 
-PHASES = {"cut": -3, "setup": -2, "init": -1, "step": 0, "fold": 0, "init_back": 1, "cut_back": 2, "head": 3}
+if TYPE_CHECKING:
+    from .flow import Flow
+    from .overlay import Overlay
+
+PHASES = {
+    "cut": -3,
+    "setup": -2,
+    "init": -1,
+    "step": 0,
+    "fold": 0,
+    "layer": 0,
+    "init_back": 1,
+    "cut_back": 2,
+    "head": 3,
+}
 """Where a column stands among those of one time step: a cut before it, the loss after it."""
 
 GUARD = 500  # boxes of one cell; beyond that a plain layout is neither fast nor readable
@@ -38,30 +52,42 @@ MANY = 1000  # an output of a step drawn as one box is port record * MANY + outp
 class Picture:
     """What is to be drawn of a tape."""
 
-    def __init__(self, reading: Reading, level: str | None = None, steps: Any = None, extra: int = 0) -> None:
-        self.reading = reading
-        self.level = level or (default_level(reading) if reading.times else "op")
-        if self.level not in ("op", "cell"):
-            raise DrawError(f'level must be "op" (a node an op) or "cell" (a node a time step), not {level!r}')
-        self.steps, self.notes = choose(reading, self.level, steps) if reading.times else ([], [])
+    def __init__(
+        self, reading: Reading, level: str, steps: Any, values: bool, flow: Flow | None, room: int = LIMIT
+    ) -> None:
+        self.reading, self.level = reading, level
+        largest = flow.largest[1] if flow is not None and flow.largest is not None else None
+        if level in ("layer", "strip"):
+            self.steps, self.notes = reading.times, list[str]()
+            reading.expand([*reading.times[:2], *reading.times[-2:]] if level == "layer" else [])
+        else:
+            self.steps, self.notes = choose(reading, steps, room, largest) if reading.times else ([], [])
+            reading.expand(self.steps)
+        self.title = ""
         self.rows = list(reading.layers)
         self.cells: dict[tuple[Any, ...], Cell] = {}
-        self.joins: dict[tuple[Any, ...], Join] = {}
+        self.joins: dict[Any, Join] = {}
         self.sources = Sources(reading)
-        self._extra = extra
+        self._grads = flow is not None
+        self._extra = values + self._grads  # lines of a box
         self._templates: dict[Any, Template] = {}
         self._losses = reading.losses()
         self._details: dict[Any, str] = {}
         self._constants: dict[tuple[Any, ...], list[str]] = {}
-        self._folds = self._find_folds()
+        self._folds = self.sources.folds = self._find_folds()
         self._places: dict[Record, tuple[Cell, int]] = {}  # of the loose records that are drawn
-        self._build()
+        if level == "strip":
+            pass  # the ribbon is all
+        elif level == "layer":
+            self._build_layers()
+        else:
+            self._build()
         self.columns = sorted({c.column for c in self.cells.values()}, key=lambda c: (c.t, PHASES.get(c.kind, 0)))
 
     @property
     def hidden(self) -> list[tuple[int, int]]:
         """The ranges of time steps that are folded, first and last."""
-        return sorted(set(self._folds.values()))
+        return sorted(set(self._folds.values())) if self.level != "layer" else []
 
     def nodes(self) -> Iterator[Node]:
         """Every node, in the order of recording."""
@@ -70,21 +96,23 @@ class Picture:
                 lines = tuple(map(cell.text, box.lines))
                 yield Node(cell.id_of(k), box.kind, lines, cell.step, cell.text(box.title))
 
-    def edges(self) -> Iterator[Edge]:
+    def edges(self, overlay: Overlay | None = None) -> Iterator[Edge]:
         """Every edge, first those inside cells."""
         for cell in self.cells.values():
             boxes = cell.template.boxes
             for link in cell.template.links:
                 kind = "cut" if boxes[link.target].kind == "cut" else "forward"
-                yield Edge(cell.id_of(link.source), cell.id_of(link.target), kind)
+                a = None if overlay is None else overlay.on_link(cell, link)
+                yield Edge(cell.id_of(link.source), cell.id_of(link.target), kind, gradient=a)
         for join in self.joins.values():
             target = join.target.template.entries[join.entry]
-            yield Edge(join.source.id_of(join.box), join.target.id_of(target), join.kind, join.name)
+            a = None if overlay is None else overlay.on_join(join)
+            yield Edge(join.source.id_of(join.box), join.target.id_of(target), join.kind, join.name, a)
 
     # ---------------------------------------------------------------- cells
 
     def _build(self) -> None:
-        waiting: list[tuple[Cell, tuple[int, int], Origin]] = []
+        waiting: list[tuple[Cell, tuple[int, int], Origin, Use]] = []
         for step, records in self.reading.steps.items():
             assert step.t is not None
             if step.t not in self._folds:
@@ -93,9 +121,33 @@ class Picture:
                 waiting += self._add_fold(step, records)  # the first of its steps in the order of recording
         waiting += self._add_loose(waiting)
         if not self.cells:
-            self._add_leaf(self.reading.tape.root)
-        for cell, entry, origin in waiting:
-            self._connect(cell, entry, origin)
+            self._add_leaf(self.reading.root)
+        for item in waiting:
+            self._connect(*item)
+
+    def _build_layers(self) -> None:
+        """One cell a layer: a step that stands for all, its state handed on to itself, what the first starts from."""
+        times, loops = self.reading.times, []
+        waiting: list[tuple[Cell, tuple[int, int], Origin, Use]] = []
+        self._folds = self.sources.folds = dict.fromkeys(times[:-1], (times[0], times[-1]))
+        for layer in self.reading.layers:
+            steps = [step for step in self.reading.steps if step.layer == layer]  # in the order of recording
+            first, typical = steps[0], steps[min(1, len(steps) - 1)]
+            entering = self._add_layer(typical, self.reading.steps[typical])
+            cell = self.cells["step", layer]
+            waiting += entering
+            if typical is not first:
+                records = self.reading.steps[first]
+                _, outside = self._described(
+                    records, [self.sources.of_step(first, k, r) for k, r in enumerate(records)]
+                )
+                waiting += [(cell, *rest) for rest in outside if rest[1].kind in ("init", "forward")]
+                loops.append((cell, [rest for _, *rest in entering if rest[1].kind == "state"], len(steps) - 1))
+        waiting += self._add_loose(waiting)
+        for item in waiting:
+            self._connect(*item)
+        for loop in loops:
+            self._add_loop(*loop)
 
     def _find_folds(self) -> dict[int, tuple[int, int]]:
         """For each hidden step, the range of hidden steps that it lies in."""
@@ -111,7 +163,7 @@ class Picture:
         return folds
 
     def _add_step(self, step: Step, records: list[Record]) -> list[Any]:
-        rows, outside = self._described([self.sources.of_step(step, k, r) for k, r in enumerate(records)])
+        rows, outside = self._described(records, [self.sources.of_step(step, k, r) for k, r in enumerate(records)])
         key = (step.layer, tuple(map(self._signature, records)), rows)
         template = self._templates.get(key)
         if template is None:
@@ -119,27 +171,60 @@ class Picture:
                 raise DrawError(f'{step} has {len(records)} ops, too many to read: draw(root, level="cell") folds them')
             build = op_template if self.level == "op" else cell_template
             template = self._templates[key] = build(self.reading, records, rows, self._losses, self._extra)
-        column, prefix = Column("step", step.t or 0), self._prefix(f"t{step.t}", step.layer)
-        cell = Cell(template, column, self._row(step.layer), prefix)
-        cell.step, cell.layer, cell.back, cell.records = step, step.layer, self.reading.reverse[step.layer], records
+        cell = Cell(
+            template, Column("step", step.t or 0), self._row(step.layer), self._prefix(f"t{step.t}", step.layer)
+        )
+        cell.step, cell.layer, cell.form = step, step.layer, self.reading.form(step)
+        cell.back = self.reading.reverse[step.layer]
+        cell.records = cell.members = records
         self.cells["step", step] = cell
         return [(cell, *rest) for rest in outside]
+
+    def _add_layer(self, step: Step, records: list[Record]) -> list[Any]:
+        """All steps of a layer as one box, which looks like this one of them."""
+        rows, outside = self._described(records, [self.sources.of_step(step, k, r) for k, r in enumerate(records)])
+        template = cell_template(self.reading, records, rows, self._losses, 0)
+        template.boxes[0].extra = 2 * self._grads
+        times = self.reading.times
+        column = Column("layer", times[0], (times[0], times[-1]))
+        cell = Cell(template, column, self._row(step.layer), self._prefix("all", step.layer), mark="t")
+        cell.layer, cell.form, cell.back = step.layer, self.reading.form(step), self.reading.reverse[step.layer]
+        self.cells["step", step.layer] = cell
+        return [(cell, *rest) for rest in outside]
+
+    def _add_loop(self, cell: Cell, states: list[Any], times: int) -> None:
+        """The state of the step before as a box of its own, into which the state of the cell goes back."""
+        before = self._beside(cell, "init")
+        box = len(before.template.boxes)
+        names = dict.fromkeys(self.reading.output_name(x.record, x.output) or "s" for _, (_, x, _), _ in states)
+        cuts = [str(t) for _, t in sorted(self.reading.cuts)]
+        places = f"✂ detach before t = {', '.join(cuts)}" if len(cuts) < 4 else f"✂ {len(cuts)} times detached"
+        lines = (f"× {times}", f"{' '.join(names)} of t {'+' if cell.back else '−'} 1", *([places] if cuts else []))
+        before.template.add("loop", "loop", lines, f"{', '.join(names)}, handed on {times} times")
+        for entry, (_, x, _), use in states:
+            name = self.reading.output_name(x.record, x.output) or "s"
+            port = MANY + list(names).index(name)
+            before.template.entries[0, port] = box
+            made = self.reading.where[x.record][1] * MANY + x.output
+            self._join((cell, 0, made), before, (0, port), "state", name, use)
+            self._join((before, box, port), cell, entry, "state", name, use)
 
     def _add_fold(self, step: Step, records: list[Record]) -> list[Any]:
         """The folded steps of a layer as one box; what enters it is what enters the first of them."""
         assert step.t is not None
         first, last = self._folds[step.t]
-        _, outside = self._described([self.sources.of_step(step, k, r) for k, r in enumerate(records)])
-        count = sum(Step(step.layer, t) in self.reading.steps for t in range(first, last + 1))
+        _, outside = self._described(records, [self.sources.of_step(step, k, r) for k, r in enumerate(records)])
+        count, ops = self.reading.count(step.layer, first, last)
         span = f"t = {first} … {last}" if first != last else f"t = {first}"
         template = Template(folded=True)
         cuts = sum(first <= t <= last for _, t in self.reading.cuts)
         inside = [f"{cuts} cut{'s' * (cuts != 1)} inside"] if cuts else []
-        lines = ("· · ·", f"{count} step{'s' * (count != 1)}", "not shown", span, *inside)
-        template.add("fold", "fold", lines, f"{count} steps of {step.layer} are not shown: {span}")
+        lines = (f"{count} step{'s' * (count != 1)}", "not shown", span, f"{ops} ops", *inside)
+        words = f"{count} steps of {step.layer} are not shown: {span}"
+        template.add("fold", "fold", lines, words, 2 * self._grads)
         column = Column("fold", first, (first, last))
         cell = Cell(template, column, self._row(step.layer), self._prefix(f"t{first}to{last}", step.layer))
-        cell.layer, cell.back = step.layer, self.reading.reverse[step.layer]
+        cell.layer, cell.form, cell.back = step.layer, self.reading.form(step), self.reading.reverse[step.layer]
         self.cells["fold", step.layer, first] = cell
         return [(cell, *rest) for rest in outside if rest[1].kind in ("state", "forward")]
 
@@ -164,14 +249,14 @@ class Picture:
             self._details[op] = op.name if taken else repr(op)
         return self._details[op], names, tuple(v.shape for v in values), record in self._losses
 
-    def _described(self, found: list[Any]) -> tuple[Rows, list[tuple[tuple[int, int], Origin]]]:
-        """The sources of each record, and what enters from outside at which place."""
+    def _described(self, records: list[Record], found: list[Any]) -> tuple[Rows, list[tuple[Any, Origin, Use]]]:
+        """The sources of each record; and what enters from outside, at which place, and for which input of which."""
         outside = []
         for k, row in enumerate(found):
             for i, (source, origin) in enumerate(row):
                 if origin is not None:
                     entry = (-1, source.number) if source.kind == "cut" else (k, 0 if origin.kind == "gather" else i)
-                    outside.append((entry, origin))
+                    outside.append((entry, origin, (records[k], i)))
         return tuple(tuple(source for source, _ in row) for row in found), outside
 
     def _add_loose(self, waiting: list[Any]) -> list[Any]:
@@ -179,11 +264,13 @@ class Picture:
         groups: dict[Column, list[Record]] = {}
         hidden: list[Record] = []
         for record, column in sorted(self._loose_columns(waiting).items(), key=lambda item: item[0].seq):
-            if column.t not in self._folds:
+            if column.t not in self._folds or (self.level == "layer" and column.kind == "setup"):
                 groups.setdefault(column, []).append(record)
             else:
                 hidden.append(record)
-        outside = [(self._fold_of(r), (-4, 0), Origin("forward", x)) for r in hidden for x in self._loose_inputs(r)]
+        inside = [(r, i, x) for r in hidden for i, x in enumerate(self.reading.inputs(r)) if x is not None]
+        loose = [(r, i, x) for r, i, x in inside if x.record in self.reading.after]
+        outside = [(self._fold_of(r), (-4, 0), Origin("forward", x), (r, i)) for r, i, x in loose]
         early = any(column.kind == "head" and column.t < self.reading.times[-1] for column in groups)
         if early:  # losses of windows or of steps stand above their step, so that they are not in the way of the states
             self.rows.append("loss")
@@ -195,15 +282,15 @@ class Picture:
                     "picture can fold it; the layers of tg.nn do this. Or draw a smaller part of the graph"
                 )
             places = {record: k for k, record in enumerate(records)}
-            rows, entering = self._described([self.sources.of_loose(record, places) for record in records])
-            if self.level == "cell" and column.kind != "plain":
+            rows, entering = self._described(records, [self.sources.of_loose(record, places) for record in records])
+            if self.level != "op" and column.kind != "plain":
                 ends = [k for record, k in places.items() if record in self._ends]
                 template = group_template(self.reading, records, rows, self._losses, self._extra, ends)
                 places = {records[end]: box for box, end in enumerate(ends)}
             else:
                 template = op_template(self.reading, records, rows, self._losses, self._extra)
             names = {"setup": f"before{column.t}", "head": f"after{column.t}", "plain": "n"}
-            cell = Cell(template, column, None, names[column.kind], records=list(places))
+            cell = Cell(template, column, None, names[column.kind], records=list(places), members=records)
             if early and column.kind == "head":
                 cell.column, cell.row = Column("step", column.t), len(self.rows) - 1
             self.cells[tuple(column)] = cell
@@ -211,11 +298,10 @@ class Picture:
             outside += [(cell, *rest) for rest in entering]
         return outside
 
-    def _loose_inputs(self, record: Record) -> list[Tensor]:
-        return [x for x in record.inputs or () if x is not None and x.record in self.reading.after]
-
     def _fold_of(self, record: Record) -> Cell:
         """The folded steps in which a loose record is hidden."""
+        if self.level == "layer":
+            return self.cells["step", self.reading.layers[-1]]
         first = self._folds[self.reading.after[record] or 0][0]
         return next(self.cells["fold", layer, first] for layer in self.rows if ("fold", layer, first) in self.cells)
 
@@ -223,12 +309,12 @@ class Picture:
         """Which loose records have to be drawn, and in which column."""
         reading = self.reading
         wanted: dict[Record, int] = {}  # the earliest step that needs it
-        requests = [(cell.column.t, origin.x.record) for cell, _, origin in waiting] + self.sources.wanted
+        requests = [(cell.column.t, origin.x.record) for cell, _, origin, _ in waiting] + self.sources.wanted
         for t, record in requests:
             if record is not None and record in reading.after:
                 wanted[record] = min(t, wanted.get(record, t))
         end = reading.times[-1] if reading.times else 0
-        root = reading.tape.root.record
+        root = reading.root.record
         if root is not None and root in reading.after:
             wanted.setdefault(root, end)
         found: dict[Record, Column] = {}
@@ -243,12 +329,12 @@ class Picture:
                 found[record] = Column("head", t)
             else:
                 found[record] = Column("setup", max(wanted[record], self.steps[0]))
-            for x in record.inputs or ():
+            for x in reading.inputs(record):
                 made = None if x is None or reading.stacked(record) else reading.taken(x).record
                 if made is not None and made in reading.after:
                     wanted[made] = min(wanted[record], wanted.get(made, end))
         for record, column in found.items():  # at level "cell" only what another column needs is a box of its own
-            made_by = [reading.taken(x).record for x in record.inputs or () if x is not None]
+            made_by = [reading.taken(x).record for x in reading.inputs(record) if x is not None]
             self._ends.update(made for made in made_by if made is not None and found.get(made, column) != column)
         return found
 
@@ -262,35 +348,39 @@ class Picture:
 
     # ---------------------------------------------------------------- edges between cells
 
-    def _connect(self, cell: Cell, entry: tuple[int, int], origin: Origin) -> None:
+    def _connect(self, cell: Cell, entry: tuple[int, int], origin: Origin, use: Use) -> None:
         kind, x, role = origin
         if kind in ("init", "cut") or (x.record is None and kind != "past"):
-            start = self._constant(cell, kind, x, role or "x", entry)
-            self._join(start, cell, entry, "cut" if kind == "cut" else "state", role)
+            start = self._constant(cell, kind, x, role or "x", entry, use)
+            self._join(start, cell, entry, "cut" if kind == "cut" else "state", role, use)
         elif kind == "past":
             assert x.cut is not None
-            self._join(self._made_by(x.cut.record(), x.cut.output), cell, entry, "cut", "")
+            self._join(self._made_by(x.cut.record(), x.cut.output), cell, entry, "cut", "", use)
         else:
             name = self.reading.output_name(x.record, x.output) or ""  # type: ignore[arg-type]
-            self._join(self._made_by(x.record, x.output), cell, entry, kind, name)
+            self._join(self._made_by(x.record, x.output), cell, entry, kind, name, use)
 
-    def _join(self, start: Any, cell: Cell, entry: tuple[int, int], kind: str, name: str) -> None:
+    def _join(self, start: Any, cell: Cell, entry: tuple[int, int], kind: str, name: str, use: Use) -> None:
         if start is None or start[0] is cell:
             return
         if cell.template.folded and cell.layer is not None:
-            feed = self.reading.feeds[cell.layer].get(entry)  # two uses of h in one box are one edge
+            feed = self.reading.feeds[cell.form].get(entry)  # two uses of h in one box are one edge
             sign = -1 if self.level == "op" else 1  # h above c where it comes from, so that fewer lines cross
             entry = (-2, sign * (feed[0] * MANY + feed[1])) if feed else entry
             cell.template.entries.setdefault(entry, 0)
         source, box, port = start
-        self.joins.setdefault((source, box, port, cell, entry), Join(source, box, port, cell, entry, kind, name))
+        key = (source, box, port, cell, entry)
+        self.joins.setdefault(key, Join(*key, kind, name, [])).uses.append(use)
 
     def _made_by(self, record: Record | None, output: int) -> tuple[Cell, int, int] | None:
         """The cell, box and port where an output is drawn; None where it is not."""
         if record is None:
             return None
+        record, output = self.reading.drawn(record, output)
         if record in self.reading.where:
             step, k = self.reading.where[record]
+            if self.level == "layer":
+                return self.cells["step", step.layer], 0, k * MANY + output
             if step.t in self._folds:
                 return self.cells["fold", step.layer, self._folds[step.t][0]], 0, k * MANY + output
             cell = self.cells["step", step]
@@ -301,41 +391,51 @@ class Picture:
             return self._fold_of(record), 0, -1
         return None
 
-    def _constant(self, cell: Cell, kind: str, x: Tensor, role: str, entry: tuple[int, int]) -> tuple[Cell, int, int]:
+    def _constant(
+        self, cell: Cell, kind: str, x: Tensor, role: str, entry: tuple[int, int], use: Use
+    ) -> tuple[Cell, int, int]:
         """An initial or severed state, in a column before the step that takes it; after it, where time runs left."""
-        t = cell.column.t
-        back = "_back" if cell.back else ""
-        column = Column(("cut" if kind == "cut" else "init") + back, t)
-        layer = cell.layer or self.reading.layers[0]
-        before = t + 1 if cell.back else t - 1
-        key = (*column, layer)
-        if key not in self.cells:
-            start = f"cut{t}" if kind == "cut" else f"init{t}" if before in self.reading.times else f"t{before}"
-            prefix = self._prefix(start, layer)
-            self.cells[key] = Cell(Template(), column, self._row(layer), prefix, layer=layer, back=cell.back)
-        found = self.cells[key]
+        found = self._beside(cell, "cut" if kind == "cut" else "init")
+        key, before = (*found.column, found.layer), self._before(cell)
         given = x.name if x.name and "_" in x.name else None
         name = self.reading.given.get(x) or given or f"{role}_{before}"
         names = self._constants.setdefault(key, [])
         if name in names:
             port = names.index(name)
-            return (found, 0, port) if self.level == "cell" else (found, port, 0)
+            return (found, port, 0) if self.level == "op" else (found, 0, port)
         port = len(names)
         names.append(name)
         shape = shape_text(x.shape)
         words = "detached: no gradient passes" if kind == "cut" else "initial state"
         mark = "cut" if kind == "cut" else "leaf" if x.requires_grad else "input"
         boxes = found.template.boxes
-        if self.level == "cell" and boxes:  # all states of a layer in one box
+        if self.level != "op" and boxes:  # all states of a layer in one box
             boxes[0] = Box(boxes[0].key, mark, (" ".join(names), shape), f"{', '.join(names)} {shape}: {words}")
         else:
-            label = "state" if self.level == "cell" else role
+            label = role if self.level == "op" else "state"
             found.template.add(label, mark, (name, shape), f"{name} {shape}: {words}")
-        box, out = (0, port) if self.level == "cell" else (port, 0)
+        box, out = (port, 0) if self.level == "op" else (0, port)
         if kind == "cut":
             found.template.entries[0, port] = box
-            self._join(self._past_of(x, cell, entry, role), found, (0, port), "cut", role)
+            self._join(self._past_of(x, cell, entry, role), found, (0, port), "cut", role, use)
         return found, box, out
+
+    def _beside(self, cell: Cell, kind: str) -> Cell:
+        """The cell for what a layer starts from, in a column of its own."""
+        t, layer = cell.column.t, cell.layer or self.reading.layers[0]
+        column = Column(kind + "_back" * cell.back, t)
+        key = (*column, layer)
+        if key not in self.cells:
+            before = self._before(cell)
+            start = f"cut{t}" if kind == "cut" else f"init{t}" if before in self.reading.times else f"t{before}"
+            prefix = self._prefix(start, layer)
+            self.cells[key] = Cell(Template(), column, self._row(layer), prefix, layer=layer, back=cell.back)
+        return self.cells[key]
+
+    def _before(self, cell: Cell) -> int:
+        """The step whose state enters a cell."""
+        first, last = cell.column.hidden or (cell.column.t, cell.column.t)
+        return last + 1 if cell.back else first - 1
 
     def _past_of(self, x: Tensor, cell: Cell, entry: tuple[int, int], role: str) -> tuple[Cell, int, int] | None:
         """What a severed state was computed by, if that is part of this graph.
@@ -345,12 +445,14 @@ class Picture:
         """
         assert x.cut is not None
         record = x.cut.record()
+        if record is not None:
+            record, _ = self.reading.drawn(record, x.cut.output)
         if record is not None and (record in self.reading.where or record in self._places):
             return self._made_by(record, x.cut.output)
         layer = cell.layer or self.reading.layers[0]
         step = Step(layer, x.cut.step.t if x.cut.step is not None else None)
         records = self.reading.steps.get(step, [])
-        k, output = self.reading.feeds[layer].get(entry, (-1, 0))
+        k, output = self.reading.feeds[cell.form or (layer, False)].get(entry, (-1, 0))
         if 0 <= k < len(records):
             return self._made_by(records[k], output)
         for made in records:

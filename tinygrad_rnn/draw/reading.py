@@ -11,17 +11,20 @@ layers or after them:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..backward import reachable
 from ..listing import Tape
 from ..nn.module import Module, Parameter
 from ..ops.elementwise import Elementwise
-from ..tape import Record, Step
+from ..tape import Record, Setting, Step, at_record, clock
 from ..tensor import Tensor
+
+Form = tuple[str, bool]
 
 MARK = "\ue000"
 """Stands for the number of the time step in a text that many steps share (a character that nobody uses)."""
@@ -38,6 +41,11 @@ class Series(NamedTuple):
     text: str
     sources: tuple[Any, ...]
     shared: tuple[Tensor, ...]
+
+    @property
+    def drawn(self) -> tuple[Any, ...]:
+        """What an entry of it is drawn as made of, in this order."""
+        return (*self.sources, *self.shared)
 
 
 class Reading:
@@ -61,8 +69,13 @@ class Reading:
         self.layers = list(dict.fromkeys(step.layer for step in self.steps))
         self.times = sorted({step.t for step in self.steps if step.t is not None})
         self.reverse = {layer: self._runs_backwards(layer) for layer in self.layers}
+        self.root, self.names = tape.root, dict(tape.names)
+        self.composed: dict[tuple[Record, int], Tensor] = {}  # what stands for an output of a fused step
+        self.inside: dict[Record, Record] = {}  # for an op of a composed form, the fused step that it is a part of
+        self._inputs: dict[Record, tuple[Any, ...]] = {}
+        self._stacks: dict[Record, bool] = {}
+        self._sizes: dict[str, int] = {}
         self._walk_steps()
-        self.states = {layer: set(slots.values()) for layer, slots in self.feeds.items()}
 
     def _set_final_states_free(self) -> None:
         """A layer stacks its final states under the tag of its last step; that is no part of the step."""
@@ -89,32 +102,130 @@ class Reading:
         cuts   the steps before and after each cut of a state
         taken_apart  the sequences of which steps take their entries
         """
-        self.feeds: dict[str, dict[tuple[int, int], tuple[int, int]]] = {layer: {} for layer in self.layers}
+        self.feeds: dict[Form, dict[tuple[int, int], tuple[int, int]]] = {}
+        self.states: dict[Form, set[tuple[int, int]]] = {}
         self.uses: dict[Any, int] = {}
         self.cuts: set[tuple[int, int]] = set()
         self.taken_apart: dict[Any, Tensor] = {}
         used_last: dict[Any, Step] = {}
         where = self.where
         for step, records in self.steps.items():
-            slots = self.feeds[step.layer]
-            for k, record in enumerate(records):
+            self._note_states(step, records)
+            for record in records:
                 for i, x in enumerate(record.inputs or ()):
-                    if x is None:
+                    if x is None or x.record in where:
                         continue
-                    made = where.get(x.record)
-                    if made is not None:
-                        other, position = made
-                        if other is not step and other.layer == step.layer and other.t != step.t:
-                            slots.setdefault((k, i), (position, x.output))
-                    else:
-                        key = key_of(x)
-                        if used_last.get(key) is not step:
-                            used_last[key] = step
-                            self.uses[key] = self.uses.get(key, 0) + 1
-                            if self.entry(record) is not None:
-                                self.taken_apart[key] = x
-                        if x.cut is not None and x.cut.step is not None and x.cut.step.t is not None:
-                            self.cuts.add((x.cut.step.t, step.t))  # type: ignore[arg-type]
+                    key = x if x.record is None else (x.record, x.output)
+                    if used_last.get(key) is not step:
+                        used_last[key] = step
+                        self.uses[key] = self.uses.get(key, 0) + 1
+                        if self.entry(record) is not None or (i == 0 and fused(record)):
+                            self.taken_apart[key] = x
+                    if x.cut is not None and x.cut.step is not None and x.cut.step.t is not None:
+                        self.cuts.add((x.cut.step.t, step.t))  # type: ignore[arg-type]
+
+    def _note_states(self, step: Step, records: list[Record]) -> None:
+        """Which input of which record of a step is fed by the step before."""
+        form = self.form(step)
+        slots, where = self.feeds.setdefault(form, {}), self.where
+        if form[1] and slots:  # fused steps are all alike
+            return
+        for k, record in enumerate(records):
+            for i, x in enumerate(self.inputs(record)):
+                made = None if x is None or x.record is None else where.get(x.record)
+                if x is not None and made is not None:
+                    other, position = made
+                    if (
+                        other is not step
+                        and other.layer == step.layer
+                        and other.t != step.t
+                        and self.form(other) == form
+                    ):
+                        slots.setdefault((k, i), (position, x.output))
+        self.states[form] = set(slots.values())
+
+    # ---------------------------------------------------------------- fused steps
+
+    def form(self, step: Step) -> Form:
+        """A layer, and whether its step is one fused record: steps of one form are made up alike."""
+        return step.layer, fused(self.steps[step][0])
+
+    def inputs(self, record: Record | None) -> tuple[Any, ...]:
+        """The inputs of a record, as they are drawn: for an output of a fused step, that of its composed form."""
+        if record is None or not self.composed:
+            return (record and record.inputs) or ()
+        if record not in self._inputs:
+            known = self.composed
+            found = (x if x is None else known.get((x.record, x.output), x) for x in record.inputs or ())
+            self._inputs[record] = tuple(found)
+        return self._inputs[record]
+
+    def drawn(self, record: Record, output: int) -> tuple[Record, int]:
+        """The record and output that stand for an output of a fused step; of any other, itself."""
+        y = self.composed.get((record, output))
+        return (record, output) if y is None or y.record is None else (y.record, y.output)
+
+    def count(self, layer: str, first: int, last: int) -> tuple[int, int]:
+        """How many steps of a layer lie in a range, and how many ops they have, in their composed form."""
+        steps = [step for t in range(first, last + 1) if (step := Step(layer, t)) in self.steps]
+        sizes = [len(self.steps[step]) for step in steps]
+        composed = self._sizes.get(layer, 1)  # of a fused step
+        return len(steps), sum(composed if size == 1 else size for size in sizes)
+
+    def expand(self, times: Iterable[int]) -> None:
+        """Put the composed form in the place of every fused record of these steps."""
+        shown, found = set(times), []
+        with Setting("recording", True), Setting("anomaly", False):
+            for step, records in self.steps.items():
+                if step.t in shown and any(map(fused, records)):
+                    self.steps[step] = [part for record in records for part in self._expanded(record)]
+                    found.append(step)
+        self._inputs.clear()
+        for step in found:
+            self.where.update({record: (step, k) for k, record in enumerate(self.steps[step])})
+            self._sizes[step.layer] = len(self.steps[step])
+        for step in found:
+            self._note_states(step, self.steps[step])
+        if self.root.record is not None:
+            self.root = self.composed.get((self.root.record, self.root.output), self.root)
+
+    def _expanded(self, record: Record) -> list[Record]:
+        """A fused record as the records of its composed form."""
+        if not fused(record):
+            return [record]
+        start, inputs = next(clock), self.inputs(record)
+        with at_record(record):
+            arrays = record.arrays or ()
+            made = record.op.composed(*[a if x is None else x for x, a in zip(inputs, arrays, strict=True)])  # type: ignore[attr-defined]
+        outputs = made if isinstance(made, tuple) else (made,)
+        records = reachable(outputs, since=start)[::-1]
+        for x in (*outputs, *(x for part in records for x in part.inputs or () if x is not None)):
+            if x.name and x.record is not None:
+                self.names[x.record, x.output] = x.name
+        for k, y in enumerate(outputs):
+            self.composed[record, k] = y
+            for names in (self.names, self.given):
+                if (record, k) in names:
+                    names[y.record, y.output] = names.pop((record, k))
+        del self.where[record]
+        self.inside.update(dict.fromkeys(records, record))
+        return records
+
+    @cached_property
+    def results(self) -> dict[Step, tuple[Record, int]]:
+        """What each step is for, a record and its output: the last one called h, else its last state, else its end."""
+        named: dict[Step, tuple[Record, int]] = {}
+        for (record, output), name in self.names.items():
+            if name == "h" and record in self.where:
+                step = self.where[record][0]
+                if step not in named or named[step][0].seq < record.seq:
+                    named[step] = record, output
+        for step, records in self.steps.items():
+            if step not in named:
+                last = (len(records) - 1, 0)
+                k, output = max((slot for slot in self.states[self.form(step)] if slot[0] < len(records)), default=last)
+                named[step] = records[k], output
+        return named
 
     # ---------------------------------------------------------------- names
 
@@ -134,16 +245,17 @@ class Reading:
 
     def output_name(self, record: Record, output: int = 0) -> str | None:
         """What an output is called: inside a step its role comes first, elsewhere the name the caller gave."""
-        role, given = self.tape.names.get((record, output)), self.given.get((record, output))
+        role, given = self.names.get((record, output)), self.given.get((record, output))
         if record in self.where:
             return _clean(role or given)
         return _clean(given or role or (self.row_name if (record, output) in self.rows else None))
 
-    def state_name(self, layer: str, slot: tuple[int, int], x: Tensor) -> str:
-        """The role of a state that enters a layer at this place."""
-        k, output = self.feeds[layer].get(slot, (-1, 0))
+    def state_name(self, to: Step, slot: tuple[int, int], x: Tensor) -> str:
+        """The role of a state that enters a step at this place."""
+        form = self.form(to)
+        k, output = self.feeds[form].get(slot, (-1, 0))
         for step, records in self.steps.items():
-            if step.layer == layer and 0 <= k < len(records):
+            if self.form(step) == form and 0 <= k < len(records):
                 return self.output_name(records[k], output) or "s"
         return self.name(x) or "s"
 
@@ -153,7 +265,7 @@ class Reading:
         """If the record takes one time step out of a sequence: the sequence, and which entry."""
         if record.op.name != "getitem" or not record.inputs:
             return None
-        x, k = record.inputs[0], whole(record.op.index)  # type: ignore[attr-defined]
+        x, k = self.inputs(record)[0], whole(record.op.index)  # type: ignore[attr-defined]
         if k is None or x is None or x.ndim == 0 or x.record in self.where:
             return None
         return x, k % x.shape[0]
@@ -164,7 +276,7 @@ class Reading:
         found: dict[Record, int | None] = {}
         for record in self.loose:
             times = []
-            for x in record.inputs or ():
+            for x in self.inputs(record):
                 made = None if x is None else self.taken(x).record
                 if made is not None:
                     times.append(self.where[made][0].t if made in self.where else found.get(made))
@@ -173,14 +285,14 @@ class Reading:
 
     def losses(self) -> set[Record]:
         """The root, and the numbers that were added up to make it: the losses of windows, of steps, of parts."""
-        root = self.tape.root.record
+        root = self.root.record
         if root is None:
             return set()
         found, stack = {root}, [root]
         while stack:
             record = stack.pop()
             if record.op.name == "add" and np.size(record.value) == 1:
-                parts = [x.record for x in record.inputs or () if x is not None and x.size == 1]
+                parts = [x.record for x in self.inputs(record) if x is not None and x.size == 1]
                 new = [part for part in parts if part is not None and part not in found]
                 found.update(new)
                 stack += new
@@ -188,23 +300,22 @@ class Reading:
 
     def stacked(self, record: Record | None) -> bool:
         """Whether the record is the output sequence of a layer: results of time steps, stacked along the first axis."""
-        return (
-            record is not None
-            and record not in self.where
-            and record.op.name == "stack"
-            and record.op.axis == 0  # type: ignore[attr-defined]
-            and any(x is not None and x.record in self.where for x in record.inputs or ())
-        )
+        if record is None or record.op.name != "stack" or record in self.where:
+            return False
+        if record not in self._stacks:
+            steps = any(x is not None and x.record in self.where for x in self.inputs(record))
+            self._stacks[record] = steps and record.op.axis == 0  # type: ignore[attr-defined]
+        return self._stacks[record]
 
     def taken(self, x: Tensor) -> Tensor:
         """Where x is one entry taken out of an output sequence again: the stacked tensor that it equals."""
         record = x.record
         if record is not None and record not in self.where and record.op.name == "getitem" and record.inputs:
-            source = record.inputs[0]
+            source = self.inputs(record)[0]
             if source is not None and self.stacked(source.record):
                 k = whole(record.op.index)  # type: ignore[attr-defined]
-                if k is not None and source.record.inputs[k] is not None:
-                    return source.record.inputs[k]
+                same = None if k is None else self.inputs(source.record)[k % source.shape[0]]
+                return x if same is None else same
         return x
 
     def series(self, x: Tensor) -> Series:
@@ -215,26 +326,26 @@ class Reading:
         key = x.record or x
         if key not in self._all_series:
             found: dict[Any, Series] = {}
-            for record in self._chain(x, x.shape[0]):
+            for record in self.chain(x):
                 found[record] = self._combined(record, found, x.shape[0])
             self._all_series[key] = found.get(x.record) or self._source(x)
         return self._all_series[key]
 
-    def _chain(self, x: Tensor, T: int) -> list[Record]:
-        """The records behind x that work entry by entry, oldest first."""
-        chain, stack = set(), [x]
+    def chain(self, x: Tensor) -> list[Record]:
+        """The records behind the sequence x that work entry by entry, oldest first."""
+        chain, stack, T = set(), [x], x.shape[0]
         while stack:
             made = stack.pop().record
             if made is not None and made not in chain and made not in self.where and entrywise(made, T):
                 chain.add(made)
-                stack.extend(y for y in made.inputs or () if y is not None)
+                stack.extend(y for y in self.inputs(made) if y is not None)
         return sorted(chain, key=lambda record: record.seq)
 
     def _combined(self, record: Record, found: dict[Any, Series], T: int) -> Series:
         parts: list[str] = []
         sources: list[Any] = []
         shared: list[Tensor] = []
-        for x, array in zip(record.inputs or (), record.arrays or (), strict=True):
+        for x, array in zip(self.inputs(record), record.arrays or (), strict=True):
             if x is None:
                 parts.append(f"{array:.3g}" if np.ndim(array) == 0 else "·")
             elif runs(x, record, T):
@@ -249,8 +360,7 @@ class Reading:
 
     def _source(self, x: Tensor) -> Series:
         if self.stacked(x.record):
-            assert x.record is not None and x.record.inputs is not None
-            first = next(y for y in x.record.inputs if y is not None and y.record is not None)
+            first = next(y for y in self.inputs(x.record) if y is not None and y.record is not None)
             made = self.where.get(first.record)
             mark = " reverse" if made is not None and self.reverse[made[0].layer] else ""
             return Series(f"{self.output_name(first.record, first.output) or 'y'}_{MARK}{mark}", (x.record,), ())
@@ -260,6 +370,11 @@ class Reading:
 
 def _clean(name: str | None) -> str | None:
     return name if name is None or MARK not in name else name.replace(MARK, "")
+
+
+def fused(record: Record) -> bool:
+    """Whether a record is a whole time step, with a composed form to be drawn."""
+    return hasattr(record.op, "composed") and record.op.name != "stack"
 
 
 def whole(index: Any) -> int | None:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from ..nn.module import Parameter
 from ..tape import Record, Step
 from ..tensor import Tensor
-from .reading import MARK, Reading, formula, key_of
+from .reading import MARK, Reading, formula, fused, key_of
 from .template import Source, entry_kind
 
 
@@ -27,6 +27,9 @@ class Origin(NamedTuple):
 
 Found = tuple[Source, Origin | None]
 
+NOTHING: Found = Source("number"), None
+"""An input that is not drawn."""
+
 
 class Sources:
     """Describes inputs, and notes on the way what else has to be drawn and what the legend has to explain.
@@ -35,6 +38,7 @@ class Sources:
     shared    (name, shape) -> number of steps that use it, by the tensor through which they do
     formulas  formula of a sequence -> number of steps, for each sequence that is computed by it at once
     tensors   what the number of a source stands for
+    folds     for each hidden step the range that it lies in
     """
 
     def __init__(self, reading: Reading) -> None:
@@ -43,6 +47,7 @@ class Sources:
         self.shared: dict[tuple[str, tuple[int, ...]], dict[Any, int]] = {}
         self.formulas: dict[str, dict[Any, int]] = {}
         self.tensors: dict[int, Tensor] = {}
+        self.folds: dict[int, tuple[int, int]] = {}
         self._numbers: dict[Any, int] = {}
         self._note_sequences()
 
@@ -72,7 +77,7 @@ class Sources:
 
     def made_as(self, record: Record) -> str:
         """The op with the names of its operands."""
-        return formula(record, ["·" if y is None else self.reading.name(y) or "·" for y in record.inputs or ()])
+        return formula(record, ["·" if y is None else self.reading.name(y) or "·" for y in self.reading.inputs(record)])
 
     def rows_of(self, records: list[Record]) -> dict[int, int]:
         """Which entry of which numbered sequence these records of a step take."""
@@ -85,7 +90,11 @@ class Sources:
         taken = self.reading.entry(record)
         if taken is not None:
             return self._entry_of(step, *taken)
-        pairs = zip(record.inputs or (), record.arrays or (), strict=True)
+        if fused(record):  # of a step that is not shown: the entry of the sequence comes last
+            sequence, *others = self.reading.inputs(record)
+            rest = [self._step_input(step, (k, i), x, None) for i, x in enumerate(others, 1) if x is not None]
+            return [NOTHING, *rest, *self._entry_of(step, sequence, record.op.t)]  # type: ignore[attr-defined]
+        pairs = zip(self.reading.inputs(record), record.arrays or (), strict=True)
         return [self._step_input(step, (k, i), x, array) for i, (x, array) in enumerate(pairs)]
 
     def _entry_of(self, step: Step, sequence: Tensor, t: int) -> list[Found]:
@@ -94,8 +103,7 @@ class Sources:
         found: list[Found] = []
         for x in series.sources:
             if isinstance(x, Record):
-                assert x.inputs is not None
-                found.append((Source("outside"), Origin("forward", x.inputs[t])))
+                found.append((Source("outside"), Origin("forward", self.reading.inputs(x)[t])))
             else:
                 self._want(step, x)
                 name = f"{self.reading.sequence_name(x)}_{MARK}"
@@ -112,9 +120,9 @@ class Sources:
             if made[0] == step:
                 return Source("inside", "", made[1], x.output), None
             return Source("outside"), Origin("state" if made[0].layer == step.layer else "forward", x)
-        if slot in reading.feeds[step.layer]:
+        if slot in reading.feeds[reading.form(step)]:
             kind = "forward" if x.record is not None else "cut" if x.cut is not None else "init"
-            return Source("outside"), Origin(kind, x, reading.state_name(step.layer, slot, x))
+            return Source("outside"), Origin(kind, x, reading.state_name(step, slot, x))
         if x.cut is not None:
             t = x.cut.step.t if x.cut.step is not None else None
             if t is not None and t != step.t:
@@ -134,9 +142,9 @@ class Sources:
         """The inputs of a record outside the steps, in a cell that holds the records of `places`."""
         reading = self.reading
         if reading.stacked(record):
-            return [(Source("outside"), Origin("gather", x)) for x in record.inputs or () if x is not None]
+            return self._gathered(record)
         found: list[Found] = []
-        for given, array in zip(record.inputs or (), record.arrays or (), strict=True):
+        for given, array in zip(reading.inputs(record), record.arrays or (), strict=True):
             if given is None:
                 found.append((_plain(array), None))
                 continue
@@ -155,6 +163,21 @@ class Sources:
                 found.append((Source(kind, name, self.number(x), shape=x.shape), None))
         return found
 
+    def _gathered(self, record: Record) -> list[Found]:
+        """What enters an output sequence; of steps that are folded into one box, the first alone."""
+        found: list[Found] = []
+        known = set()
+        for x in self.reading.inputs(record):
+            made = self.reading.where.get(x.record) if x is not None and x.record is not None else None
+            fold = self.folds.get(made[0].t or 0) if made is not None else None
+            if x is None or (fold is not None and made is not None and (made[0].layer, fold) in known):
+                found.append(NOTHING)
+                continue
+            if made is not None:
+                known.add((made[0].layer, fold))
+            found.append((Source("outside"), Origin("gather", x)))
+        return found
+
     def _want(self, step: Step, x: Tensor) -> None:
         if x.record is not None:
             self.wanted.append((step.t or 0, x.record))
@@ -169,6 +192,8 @@ class Sources:
         name, number = self.reading.name(x) or "", self.number(x)
         assert x.cut is not None
         record = x.cut.record()
+        if record is not None:
+            record, _ = self.reading.drawn(record, x.cut.output)
         made = self.reading.where.get(record) if record is not None else None
         past: tuple[int, int] | None = None
         if made is not None and made[0] == step:

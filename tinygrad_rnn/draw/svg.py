@@ -9,16 +9,22 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable
 
-from . import legend, theme
+from . import legend, strokes, theme
+from .flow import Amount
 from .layout import Point
+from .overlay import ASIDE, FULL, Overlay, beside
 from .reading import MARK
-from .template import ROUND, Box
+from .ribbon import Ribbon
+from .strokes import number
+from .template import ROUND, Box, layer_title
 from .text import escape, pieces
 from .tile import Drawn, Tile
 
-FULL = 30
 MARGIN = 16.0
 HEAD = 62.0  # title, and the headings of columns
+HEAD_ALONE = 30.0  # the title, where there are no columns
+RIBBON_GAP = 10.0
+LEFT = 12.0  # before the pictures of a comparison, for the names of rows
 PANEL = 8.0  # around the cells of a column
 
 CLASSES = {"forward": "e", "state": "es", "gather": "eg", "cut": "ec"}
@@ -27,31 +33,34 @@ SCISSORS = (  # two blades and two rings, on a square of 16 around 0, 0; glyphs 
 )
 
 
-def number(x: float) -> str:
-    """One decimal at most."""
-    return f"{x:.1f}".removesuffix(".0")
-
-
 class Writer:
     """Collects the elements of one figure."""
 
-    def __init__(self, drawn: Drawn, look: str, extra: dict[str, tuple[str, ...]]) -> None:
+    def __init__(
+        self, drawn: Drawn, look: str, extra: dict[str, tuple[str, ...]], overlay: Overlay | None, ribbon: Ribbon | None
+    ) -> None:
         self.drawn, self.picture, self.look, self.extra = drawn, drawn.picture, look, extra
+        self.overlay, self.ribbon = overlay, ribbon
         self.p = "\ue001"  # stands for the prefix, which is computed from the finished text
         self.out: list[str] = []
         self.height = drawn.height
         self.full = len(self.picture.steps) <= FULL
+        self.width = max(drawn.width + 2 * PANEL, 430.0, ribbon.width if ribbon is not None else 0.0)
 
     def flip(self, y: float) -> float:
         """From y upwards to y downwards."""
         return self.height - y
 
-    def text(self) -> str:
-        notes = legend.Legend(self.picture)
-        width = max(self.drawn.width + 2 * PANEL, 430.0)
+    def text(self, salt: str = "", y: float = 0.0) -> str:
+        """The figure; as one of several, with something that makes its ids its own, and with its place."""
+        notes = legend.Legend(self.picture, self.overlay)
+        strip = self.ribbon.height + RIBBON_GAP if self.ribbon is not None else 0.0
+        width = self.width
         below, bottom = notes.write(self.p, width)
-        total_width, total_height = width + 2 * MARGIN, HEAD + self.height + PANEL + bottom + 2 * MARGIN + 6
-        shift = (width - self.drawn.width) / 2
+        head = HEAD if self.drawn.tiles else HEAD_ALONE
+        foot = MARGIN + head + self.height + PANEL
+        total_width, total_height = width + 2 * MARGIN, foot + strip + bottom + MARGIN + 6
+        shift = PANEL + LEFT if salt else (width - self.drawn.width) / 2
         self.panels()
         self.rules()
         if self.full:
@@ -63,16 +72,19 @@ class Writer:
         p = self.p
         body = (
             f'<title id="{p}title">{escape(notes.title)}</title><desc id="{p}desc">{escape(notes.description)}</desc>'
-            f"<style>{theme.style(self.look, p)}</style><defs>{self.markers()}</defs>"
+            f"<style>{theme.style(self.look, p, self.overlay is not None)}</style><defs>{self.markers()}</defs>"
             f'<rect class="{p}bg" width="100%" height="100%"/>'
             f'<text class="{p}t" x="{number(MARGIN)}" y="{number(MARGIN + 13)}">{escape(notes.title)}</text>'
-            f'<g transform="translate({number(MARGIN + shift)} {number(MARGIN + HEAD)})">{"".join(self.out)}</g>'
-            f'<g transform="translate({number(MARGIN)} {number(MARGIN + HEAD + self.height + PANEL + 16)})">{below}</g>'
+            f'<g transform="translate({number(MARGIN + shift)} {number(MARGIN + head)})">{"".join(self.out)}</g>'
+            f"{self.strip(width, foot)}"
+            f'<g transform="translate({number(MARGIN)} {number(foot + strip + 16)})">{below}</g>'
         )
-        prefix = f"g{zlib.crc32(body.encode()):08x}-"
+        prefix = f"g{zlib.crc32((body + salt).encode()):08x}-"
+        place = f'y="{number(y)}" ' if salt else ""
         size = f'width="{number(total_width)}" height="{number(total_height)}"'
         box = f'viewBox="0 0 {number(total_width)} {number(total_height)}"'
-        start = f'<svg xmlns="http://www.w3.org/2000/svg" {size} {box} role="img" class="{p}fig" '
+        self.size = total_width, total_height
+        start = f'<svg xmlns="http://www.w3.org/2000/svg" {place}{size} {box} role="img" class="{p}fig" '
         return (start + f'aria-labelledby="{p}title {p}desc">' + body + "</svg>\n").replace(p, prefix)
 
     def markers(self) -> str:
@@ -80,19 +92,32 @@ class Writer:
         shape = f'{size} markerUnits="userSpaceOnUse" orient="auto"'
         tip = 'd="M0 .6L8 4L0 7.4z"'
         names = [self.p + name for name in ("a", "as", "ag", "ac")]
-        return "".join(f'<marker id="{name}" {shape}><path class="{name}" {tip}/></marker>' for name in names)
+        arrows = "".join(f'<marker id="{name}" {shape}><path class="{name}" {tip}/></marker>' for name in names)
+        return arrows + strokes.HATCH.replace("{p}", self.p)
+
+    def strip(self, width: float, y: float) -> str:
+        """The ribbon of all steps, in the middle below the cells."""
+        if self.ribbon is None:
+            return ""
+        titles = {layer: escape(layer_title(layer)) for layer in self.picture.reading.layers}
+        x = MARGIN + max(0.0, min(width, self.drawn.width or width) - self.ribbon.width) / 2
+        body = strokes.ribbon(self.p, self.ribbon, titles)
+        return f'<g transform="translate({number(x)} {number(y)})">{body}</g>'
 
     # ---------------------------------------------------------------- columns
 
     def panels(self) -> None:
         p = self.p
         for column, x, width in self.drawn.columns:
-            if column.kind == "step":
+            if column.kind in ("step", "layer"):
                 corner = f'x="{number(x - PANEL)}" y="{number(-PANEL)}"'
                 size = f'width="{number(width + 2 * PANEL)}" height="{number(self.height + 2 * PANEL)}"'
                 self.out.append(f'<rect class="{p}panel" {corner} {size} rx="6"/>')
-                self.heading(f"t = {column.t}", x + width / 2)
-        if len(self.drawn.rows) > 1:
+                self.heading(column.heading, x + width / 2)
+                if self.overlay is not None and self.overlay.largest_at == column.t:
+                    at = f'x="{number(x + width / 2)}" y="{number(-PANEL - 20)}"'
+                    self.out.append(f'<text class="{p}s" {at}>largest ∇ ▾</text>')
+        if len(self.drawn.rows) > 1 and self.drawn.tiles:
             for name, floor, height in self.drawn.rows:
                 y = self.flip(floor + height / 2)
                 turned = f'transform="translate({number(-PANEL - 4)} {number(y)}) rotate(-90)"'
@@ -116,8 +141,10 @@ class Writer:
         cell, p = tile.cell, self.p
         where = f"{cell.step.layer}, step {cell.step.t}" if cell.step else cell.column.kind
         self.out.append(f'<g aria-label="{escape(where)}">')
-        for points in tile.layout.edges:
-            self.out.append(self.arrow([tile.at(point) for point in points], "forward"))
+        for link, points in zip(cell.template.links, tile.layout.edges, strict=True):
+            line = [tile.at(point) for point in points]
+            self.out.append(self.arrow(line, "forward"))
+            self.gradient(line, None if self.overlay is None else self.overlay.on_link(cell, link))
         for k, box in enumerate(cell.template.boxes):
             x, y = tile.at(tile.layout.centres[k])
             name = cell.id_of(k)
@@ -186,10 +213,21 @@ class Writer:
         blunt = "" if whole else f" {p}no"
         return f'<path class="{p}{name}{blunt}" d="{curve(flipped)}"/>'
 
+    def gradient(self, line: list[Point], a: Amount | None) -> None:
+        """What goes back along an edge, beside it."""
+        if a is not None and self.overlay is not None:
+            flipped = [(x, self.height - y) for x, y in line]
+            self.out.append(strokes.stroke(self.p, a, self.overlay.scale, flipped, curve(beside(flipped), -ASIDE)))
+
     def lines(self) -> None:
         p = self.p
         for line in self.drawn.lines:
             self.out.append(self.arrow(line.points, line.join.kind, None, line.whole))
+            bus = line.join.kind == "gather"  # the rail is shared, so only what leaves the step is its own
+            self.gradient(
+                line.points[:2] if bus else line.points,
+                None if self.overlay is None else self.overlay.on_join(line.join),
+            )
             (x1, y1), (x2, y2) = line.points[:2]
             named = self.full and self.picture.level == "cell" and line.join.kind in ("state", "cut")
             if named and line.join.name and abs(y1 - y2) < 0.1:
@@ -200,14 +238,17 @@ class Writer:
                 self.out.append(f'<circle class="{p}ag" cx="{number(x)}" cy="{number(self.flip(y))}" r="2"/>')
 
 
-def curve(points: list[Point]) -> str:
-    """A path through the points: slanted stretches as curves that start and end upright, corners rounded."""
+def curve(points: list[Point], lean: float = 0.0) -> str:
+    """A path through the points: slanted stretches as curves that start and end upright, corners rounded.
+
+    lean  how far a curve turns to the right in its middle, to run beside another
+    """
     parts = [f"M{number(points[0][0])} {number(points[0][1])}"]
     for k in range(1, len(points)):
         (ax, ay), (bx, by) = points[k - 1], points[k]
         upright, level = abs(ax - bx) < 0.05, abs(ay - by) < 0.05
         if not upright and not level:
-            middle = number((ay + by) / 2)
+            middle = number((ay + by) / 2 + (lean if bx > ax else -lean))
             parts.append(f"C{number(ax)} {middle} {number(bx)} {middle} {number(bx)} {number(by)}")
             continue
         corner = 0.0
@@ -230,6 +271,14 @@ def _unit(ax: float, ay: float, bx: float, by: float) -> tuple[float, float]:
     return (bx > ax) - (bx < ax), (by > ay) - (by < ay)
 
 
-def write(drawn: Drawn, look: str = "light", extra: dict[str, tuple[str, ...]] | None = None) -> str:
-    """The SVG of a picture."""
-    return Writer(drawn, theme.check(look), extra or {}).text()
+def beneath(writers: list[Writer]) -> str:
+    """Several figures one below the other, as one."""
+    inner, y, wide = [], 0.0, max(writer.width for writer in writers)
+    for k, writer in enumerate(writers, 1):
+        writer.width = wide
+        inner.append(writer.text(f"figure {k}", y))
+        y += writer.size[1]
+    wide += 2 * MARGIN
+    size = f'width="{number(wide)}" height="{number(y)}"'
+    box = f'viewBox="0 0 {number(wide)} {number(y)}"'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {size} {box} role="group">\n{"".join(inner)}</svg>\n'

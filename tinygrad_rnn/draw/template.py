@@ -78,12 +78,14 @@ class Template:
     """Boxes and links; box k stands for record k, the boxes for inputs and references follow.
 
     entries   (record, input) of what comes in from other cells -> the box that it enters
+    uses      for a link into a box of several records, the (record, input) pairs that it stands for
     """
 
     def __init__(self, folded: bool = False) -> None:
         self.boxes: list[Box] = []
         self.links: list[Link] = []
         self.entries: dict[tuple[int, int], int] = {}
+        self.uses: dict[Link, list[tuple[int, int]]] = {}
         self.folded = folded  # box 0 stands for a whole step
         self._keys: dict[str, int] = {}
 
@@ -132,7 +134,7 @@ def cell_template(reading: Reading, records: list[Record], rows: Rows, losses: s
     lines = (layer_title(step.layer), " ".join(names), *shapes[:1])
     title = f"{step.layer}, step {MARK}: {len(records)} ops, gives {', '.join(names)}"
     t.add("cell", kind, tuple(filter(None, lines)), title, extra)
-    _add_sources(t, 0, [source for row in rows for source in row], extra)
+    _add_sources(t, 0, [(k, i, source) for k, row in enumerate(rows) for i, source in enumerate(row)], extra)
     for k, row in enumerate(rows):
         for i, source in enumerate(row):
             if source.kind == "outside":
@@ -159,7 +161,7 @@ def group_template(
             lines = (*(lines[:1] if kind == "loss" else lines), f"{n} ops")
         t.add(key, kind, lines, f"{title}, with {n - 1} more ops" if n > 1 else title, extra)
     place = {end: box for box, end in enumerate(ends)}
-    found: dict[Link, None] = {}
+    found: dict[Link, list[tuple[int, int]]] = {}
     for end in ends:
         box = place[end]
         inner = [(k, i, s) for k in sorted(members[end]) for i, s in enumerate(rows[k])]
@@ -167,29 +169,47 @@ def group_template(
             if source.kind == "outside":
                 t.entries[k, i] = box
             elif source.kind == "inside" and owner[source.number] != end:
-                found[Link(place[owner[source.number]], source.output, box, 0)] = None
-        _add_sources(t, box, [source for _, _, source in inner], extra)
+                link = Link(place[owner[source.number]], source.output, box, 0)
+                found.setdefault(link, []).append((k, i))
+        _add_sources(t, box, inner, extra)
     t.links += list(found)
+    t.uses |= found
     return t
 
 
-def _add_sources(t: Template, target: int, sources: list[Source], extra: int) -> None:
-    """Below a box that stands for several records: its data, and its weights in one box."""
-    for source in dict.fromkeys(s for s in sources if s.kind in (*ROUND, "array", "cut")):
-        box = _add_source(t, source, extra)
-        if source.kind == "cut":
-            t.entries[-1, source.number] = box
-        t.links.append(Link(box, 0, target, 0))
-    refs = list(dict.fromkeys(s.text for s in sources if s.kind == "ref"))
+def _add_sources(t: Template, target: int, inputs: list[tuple[int, int, Source]], extra: int) -> None:
+    """Below a box that stands for several records: its data, and its weights in one box.
+
+    inputs  (record, input, its source) of all of them
+    """
+    uses: dict[Source, list[tuple[int, int]]] = {}
+    for k, i, source in inputs:
+        uses.setdefault(source, []).append((k, i))
+    for source, places in uses.items():
+        if source.kind in (*ROUND, "array", "cut"):
+            box = _add_source(t, source, extra)
+            if source.kind == "cut":
+                t.entries[-1, source.number] = box
+            _link(t, box, target, places)
+    refs = list(dict.fromkeys(s.text for s in uses if s.kind == "ref"))
     if refs:
         a_line = 2 if max(map(len, refs)) < 6 else 1
         lines = tuple(" ".join(refs[k : k + a_line]) for k in range(0, len(refs), a_line))
-        t.links.append(Link(t.add("weights", "ref", lines, f"shared weights: {', '.join(refs)}"), 0, target, 0))
+        weights = t.add("weights", "ref", lines, f"shared weights: {', '.join(refs)}")
+        _link(t, weights, target, [place for s, places in uses.items() if s.kind == "ref" for place in places])
+
+
+def _link(t: Template, source: int, target: int, uses: list[tuple[int, int]]) -> None:
+    link = Link(source, 0, target, 0)
+    t.links.append(link)
+    t.uses[link] = uses
 
 
 def _state_outputs(reading: Reading, step: Step, records: list[Record]) -> list[tuple[str, Any]]:
     """The states of a step as (name, value): what the next step uses, or what is called h or c, or the last result."""
-    known = {(k, o) for k, o in reading.states.get(step.layer, ()) if k < len(records)}  # a step may be a shorter one
+    known = {
+        (k, o) for k, o in reading.states.get(reading.form(step), ()) if k < len(records)
+    }  # a step may be a shorter one
     places = known or {
         (k, o) for k, r in enumerate(records) for o in range(r.op.outputs) if reading.output_name(r, o) in ("h", "c")
     }
@@ -214,14 +234,14 @@ def _labels(reading: Reading, record: Record, lost: bool) -> tuple[str, str, tup
     kind, name = "op", ", ".join(filter(None, names))
     key = name or record.op.name
     if made is not None:
-        states = reading.states[made[0].layer]
+        states = reading.states[reading.form(made[0])]
         if any((made[1], k) in states or n in ("h", "c") for k, n in enumerate(names)):
             kind, name = "state", ", ".join(f"{n or 's'}_{MARK}" for n in names)
     said = symbol if symbol.startswith(record.op.name) else f"{record.op.name} {symbol}"
     title = f"{name} = {symbol} {shape}".rstrip() if name else f"{said} {shape}".rstrip()
     if lost:
         value = f" = {figure(record.value)}" if np.size(record.value) == 1 and record.op.outputs == 1 else ""
-        if not name and record is reading.tape.root.record:
+        if not name and record is reading.root.record:
             name = "loss" if value and record.op.name in REDUCTIONS else "output"
         name = name or symbol
         return key, "loss", (shorten(name) + value, symbol if symbol != name else shape), title
@@ -253,13 +273,13 @@ def symbol_of(reading: Reading, record: Record) -> str:
     if name == "getitem":
         return f"[{shorten(_index_text(record.op.index), 12)}]"  # type: ignore[attr-defined]
     if name == "stack" and reading.stacked(record):
-        inputs = [x for x in record.inputs or () if x is not None]
+        inputs = [x for x in reading.inputs(record) if x is not None]
         if len(inputs) > 1:
             return "stack over t"
     axis = getattr(record.op, "axis", None)
     if axis is not None and name in ("sum", "mean", "max", "min", "logsumexp"):
         return f"{sign} axis {axis}"
-    pairs = zip(record.inputs or (), record.arrays or (), strict=True)
+    pairs = zip(reading.inputs(record), record.arrays or (), strict=True)
     operands = [f"{float(a):.3g}" if x is None and np.ndim(a) == 0 else "·" for x, a in pairs]
     return f" {sign} ".join(operands) if len(operands) == 2 and set(operands) != {"·"} else sign
 

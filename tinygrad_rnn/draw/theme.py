@@ -6,6 +6,7 @@ Chosen for contrast (labels at least 7:1, strokes at least 3:1) and checked unde
 from __future__ import annotations
 
 from ..errors import DrawError
+from .flow import DECADES
 
 LIGHT = {
     "page": "#FFFFFF", "text": "#222222", "quiet": "#5B6168", "panel": "#F7F8F9", "line": "#DDE1E5",
@@ -20,6 +21,12 @@ DARK = {
     "cut": "#FF9A5C", "edge": "#A9B0B7",
 }  # fmt: skip
 
+CIVIDIS = (
+    "#00224E", "#1A386F", "#434E6C", "#61656F", "#7D7C78", "#9B9476", "#BCAE6C", "#DEC958", "#FEE838"
+)  # fmt: skip
+"""Nine places of the colour map cividis, which looks the same to people with and without colour-blindness
+(Nunez, Anderton and Renslow 2018, doi:10.1371/journal.pone.0199239)."""
+
 THEMES = ("light", "dark", "auto")
 
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "DejaVu Sans", Arial, sans-serif'
@@ -31,18 +38,39 @@ def check(theme: str) -> str:
     return theme
 
 
-def style(theme: str, p: str) -> str:
+def ramp(theme: str) -> list[str]:
+    """The colours of gradients, from below the scale (0) to its top (12): ever further from the page.
+
+    Only the part of the map that stands out from the page, dark on a light one and bright on a dark one.
+    """
+    weakest, strongest = (3.4, 8.0) if theme == "dark" else (4.4, 0.0)
+    return [_between(weakest + (strongest - weakest) * k / DECADES) for k in range(DECADES + 1)]
+
+
+def _between(place: float) -> str:
+    """The colour at a place of the table, mixed from its two neighbours."""
+    k = min(int(place), len(CIVIDIS) - 2)
+    low, high = (bytes.fromhex(colour[1:]) for colour in CIVIDIS[k : k + 2])
+    return "#" + bytes(round(a + (b - a) * (place - k)) for a, b in zip(low, high, strict=True)).hex().upper()
+
+
+def width(level: int) -> float:
+    """The width of the stroke of a gradient, by its decade."""
+    return round(0.9 + 0.22 * level, 2)
+
+
+def style(theme: str, p: str, gradients: bool = False) -> str:
     """The style sheet of a figure whose classes and ids start with `p`."""
-    colours = LIGHT if theme != "dark" else DARK
-    variables = _variables(p, colours)
+    variables = _variables(p, theme if theme == "dark" else "light", gradients)
     if theme == "auto":
-        variables += "@media (prefers-color-scheme: dark){" + _variables(p, DARK) + "}"
+        variables += "@media (prefers-color-scheme: dark){" + _variables(p, "dark", gradients) + "}"
     rules = {
         "text": f"font-family:{FONT};font-size:10px;fill:var(--{p}text);text-anchor:middle",
         ".f": "font-size:12px",
         ".s": "font-size:9px",
         ".h": "font-size:11px;font-weight:600",
         ".l": "text-anchor:start",
+        ".r": "text-anchor:end",
         ".q": f"fill:var(--{p}quiet)",
         ".t": "font-size:14px;font-weight:600;text-anchor:start",
         ".bg": f"fill:var(--{p}page)",
@@ -55,6 +83,7 @@ def style(theme: str, p: str) -> str:
         ".leaf": f"fill:var(--{p}input-fill);stroke:var(--{p}op)",
         ".entry": f"fill:var(--{p}input-fill);stroke:var(--{p}op);stroke-dasharray:4 2.5",
         ".cut": f"fill:var(--{p}page);stroke:var(--{p}cut);stroke-width:1.6;stroke-dasharray:5 3",
+        ".loop": f"fill:var(--{p}state-fill);stroke:var(--{p}state);stroke-dasharray:2 2",
         ".fold": f"fill:var(--{p}page);stroke:var(--{p}quiet);stroke-dasharray:1.5 3;stroke-linecap:round",
         "path": "fill:none",
         ".e": f"stroke:var(--{p}edge);marker-end:url(#{p}a)",
@@ -70,10 +99,26 @@ def style(theme: str, p: str) -> str:
         ".ac": f"fill:var(--{p}cut)",
         ".ww": f"stroke:var(--{p}page);stroke-width:3px;paint-order:stroke",
     }
+    if gradients:
+        for k in range(DECADES + 1):
+            rules[f".d{k}"] = f"stroke:var(--{p}d{k});stroke-width:{width(k)}" + ";stroke-dasharray:1 2.5" * (k == 0)
+            rules[f".b{k}"] = f"fill:var(--{p}d{k})"
+        rules |= {
+            ".dz": f"stroke:var(--{p}quiet);stroke-dasharray:1 3",
+            ".dn": f"stroke:var(--{p}quiet);stroke-width:1.6",
+            ".dx": f"stroke:var(--{p}text);stroke-width:2.4;stroke-dasharray:7 2 1.5 2",
+            ".bz": f"fill:var(--{p}page);stroke:var(--{p}quiet)",
+            ".bn": f"fill:url(#{p}hatch);stroke:var(--{p}quiet);stroke-dasharray:1.5 3",
+            ".bx": f"fill:var(--{p}text)",
+            ".hl": f"stroke:var(--{p}quiet);stroke-width:1.2",
+        }
     return variables + "".join(_rule(p, selector, body) for selector, body in rules.items())
 
 
-def _variables(p: str, colours: dict[str, str]) -> str:
+def _variables(p: str, theme: str, gradients: bool) -> str:
+    colours = dict(DARK if theme == "dark" else LIGHT)
+    if gradients:
+        colours |= {f"d{k}": colour for k, colour in enumerate(ramp(theme))}
     return f".{p}fig{{" + ";".join(f"--{p}{name}:{value}" for name, value in colours.items()) + "}"
 
 

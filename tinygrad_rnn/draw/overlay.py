@@ -1,0 +1,98 @@
+"""The gradients drawn over a picture: a stroke beside each edge, going back along it, and what each step's state gets.
+
+Everything is read when the picture is made: a backward pass frees the records that it is read from.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+from .flow import Amount, Axis, Flow, Scale
+from .layout import Point
+from .parts import Cell, Join
+from .picture import Picture
+from .template import Link
+
+FULL = 30  # drawn steps; beyond, a picture shows the gradient of each step, and no longer that of each edge
+ASIDE = 3.4  # px between an edge and the middle of its gradient
+
+
+class Overlay:
+    """How much gradient goes where in one picture.
+
+    states   for each layer and every time step, drawn or not, the amount that reaches its state
+    largest  (layer, step, amount) of the state that gets most
+    scale    the scale of strokes and colours; `axis` that of the heights in the ribbon
+    kinds    which kinds of amounts occur
+    """
+
+    def __init__(self, picture: Picture, flow: Flow) -> None:
+        self.states = flow.states
+        self.largest = flow.largest
+        self._links: dict[tuple[Cell, Link], Amount | None] = {}
+        self._joins: dict[Any, Amount | None] = {}
+        if len(picture.steps) <= FULL and picture.level != "layer":
+            for cell in picture.cells.values():
+                for link in cell.template.links:
+                    self._links[cell, link] = flow.along(uses_of(cell, link))
+            for key, join in picture.joins.items():
+                self._joins[key] = flow.along(join.uses)
+        self.axis = Axis(a for row in self.states.values() for a in row.values())
+        edges = [*self._links.values(), *self._joins.values()]
+        amounts = [a for row in self.states.values() for a in row.values()] + [a for a in edges if a is not None]
+        self.scale = Scale(amounts)
+        self.kinds = {a.kind for a in amounts}
+
+    @property
+    def largest_at(self) -> int | None:
+        """The step whose state gets the largest gradient."""
+        return None if self.largest is None else self.largest[1]
+
+    def on_link(self, cell: Cell, link: Link) -> Amount | None:
+        return self._links.get((cell, link))
+
+    def on_join(self, join: Join) -> Amount | None:
+        return self._joins.get(tuple(join[:5]))
+
+    def range_of(self, fold: Cell) -> tuple[str, str]:
+        """The smallest and the largest gradient of the states in folded steps."""
+        first, last = fold.column.hidden or (0, 0)
+        amounts = [a for t, a in self.states[fold.layer or ""].items() if first <= t <= last]
+        low, high = (choose(amounts, key=lambda a: a.norm) for choose in (min, max))
+        return f"∇ min {low:.2g}", f"∇ max {high:.2g}"
+
+    def share_scale(self, overlays: list[Overlay]) -> None:
+        """Put this picture on the scale that holds the largest gradient of all of them."""
+        self.scale = max((o.scale for o in overlays), key=lambda scale: scale.top)
+        self.axis = Axis.around([o.axis for o in overlays])
+        self.kinds = set().union(*(o.kinds for o in overlays))
+
+
+def uses_of(cell: Cell, link: Link) -> list[tuple[Any, int]]:
+    """The inputs of records that an edge inside a cell stands for."""
+    known = cell.template.uses.get(link)
+    if known is None:
+        known = [(link.target, link.slot)] if link.target < len(cell.members) else []
+    return [(cell.members[k], i) for k, i in known]
+
+
+def beside(points: list[Point], away: float = ASIDE) -> list[Point]:
+    """The line that runs parallel to an edge, at its left, in the opposite direction.
+
+    Edges run level or upright; slanted pieces are drawn as curves that begin and end upright, so they count as such.
+    """
+    ways = [_way(a, b) for a, b in pairwise(points)]
+    moved = []
+    for k, (x, y) in enumerate(points):
+        before, after = ways[max(0, k - 1)], ways[min(k, len(ways) - 1)]
+        turns = {(-dy * away, dx * away) for dx, dy in (before, after)}
+        moved.append((x + sum(dx for dx, _ in turns), y + sum(dy for _, dy in turns)))
+    return moved[::-1]
+
+
+def _way(a: Point, b: Point) -> tuple[int, int]:
+    (ax, ay), (bx, by) = a, b
+    if abs(ay - by) < 0.05:
+        return (1 if bx > ax else -1), 0
+    return 0, (1 if by > ay else -1)

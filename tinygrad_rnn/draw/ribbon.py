@@ -1,0 +1,141 @@
+"""The gradient of every time step at once: a column a step, as high and as dark as the norm on its scale.
+
+It stands below a picture whose steps are folded, and is all that there is at level "strip". Where there are more steps
+than pixels a column stands for several, and shows the largest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from .flow import Amount
+from .overlay import Overlay
+from .reading import Reading
+
+LABELS = 44.0  # px at the left, for the numbers of the scale
+ROOM = 22.0  # above a row, for its name and what is pointed at
+TICKS = 16.0  # below the rows, for the numbers of steps
+
+
+class Bar(NamedTuple):
+    """One column: its left edge, the steps first .. last, what they get, its decade and its height."""
+
+    x: float
+    first: int
+    last: int
+    amount: Amount
+    level: int
+    height: float
+
+
+class Row(NamedTuple):
+    """One layer: its baseline, counted down from the top of the ribbon, and its columns."""
+
+    layer: str
+    base: float
+    bars: list[Bar]
+
+
+class Ribbon:
+    """The columns of all layers, the highest layer on top, with coordinates: x to the right, y down.
+
+    cuts   x of each cut
+    shown  (x, width) of the steps that the picture above shows
+    tops   for each layer where the gradient is largest
+    """
+
+    def __init__(
+        self, reading: Reading, overlay: Overlay, shown: list[int], width: float, tall: float, widest: int
+    ) -> None:
+        self.times, self.tall, self.scale, self.axis = reading.times, tall, overlay.scale, overlay.axis
+        room = max(width - LABELS, 200.0)
+        self.per = -(-len(self.times) // int(room))  # steps in a column
+        self.columns = -(-len(self.times) // self.per)
+        self.px = min(widest, int(room // self.columns))
+        self.place = {t: k // self.per for k, t in enumerate(self.times)}
+        self.width = LABELS + self.px * self.columns
+        self.rows: list[Row] = []
+        for layer in reversed(reading.layers):
+            base = (len(self.rows) + 1) * (ROOM + tall)
+            self.rows.append(Row(layer, base, self._bars(overlay.states[layer])))
+        self.foot = len(self.rows) * (ROOM + tall)
+        self.height = self.foot + TICKS
+        self.cuts = sorted({self.x(t) for _, t in reading.cuts if t in self.place})
+        self.shown = [(self.x(t), float(self.px)) for t in shown] if len(shown) < len(self.times) else []
+        self.tops = self._tops(overlay)
+
+    def x(self, t: int) -> float:
+        """The left edge of the column of step t."""
+        return LABELS + self.px * self.place[t]
+
+    def _bars(self, amounts: dict[int, Amount]) -> list[Bar]:
+        columns: dict[int, list[int]] = {}
+        for t in self.times:
+            if t in amounts:
+                columns.setdefault(self.place[t], []).append(t)
+        return [self._bar(k, steps, [amounts[t] for t in steps]) for k, steps in columns.items()]
+
+    def _bar(self, column: int, steps: list[int], amounts: list[Amount]) -> Bar:
+        a = max(amounts, key=_rank)
+        level = self.scale.level(a) if a.kind == "number" else 0
+        height = max(1.5, self.tall * self.axis.height(a)) if a.kind == "number" else 0.0
+        return Bar(LABELS + self.px * column, steps[0], steps[-1], a, level, height)
+
+    def runs(self) -> Iterator[tuple[Row, Bar, Bar, str]]:
+        """The first and the last of neighbouring bars that have the same mark instead of a height."""
+        for row in self.rows:
+            start = None
+            for k, bar in enumerate(row.bars):
+                kind = bar.amount.kind
+                if start is None and kind != "number":
+                    start = bar
+                following = row.bars[k + 1] if k + 1 < len(row.bars) else None
+                if start is not None and (following is None or following.amount.kind != kind):
+                    yield row, start, bar, kind
+                    start = None
+
+    def ticks(self) -> list[tuple[float, int]]:
+        """Round numbers of steps, not too close, and the first and the last."""
+        first, last = self.times[0], self.times[-1]
+        close = 46 * self.per / self.px  # steps on 46 px
+        step = next(k for k in _rounds() if k >= close)
+        between = [t for t in self.times if t % step == 0 and close < t - first and close < last - t]
+        return [(self.x(t) + self.px / 2, t) for t in dict.fromkeys((first, *between, last))]
+
+    def words(self, row: Row, title: str) -> str:
+        """What a row shows, and where it is largest."""
+        text = f"‖∂L/∂h‖ of {title} at each of {len(self.times)} steps"
+        if self.per > 1:
+            text += f", the largest of {self.per} in a column"
+        if row.layer in self.tops:
+            _, t, a = self.tops[row.layer]
+            text += f"; ▾ the largest, {a}, at t = {t}"
+        return text
+
+    def levels(self) -> list[tuple[float, str]]:
+        """(height, number) for the scale at the left."""
+        low, top = self.axis.low, self.axis.top
+        every = -(-(top - low) * 14 // int(self.tall))  # decades between two numbers
+        return [(self.tall * (k - low) / (top - low), f"1e{k}") for k in range(top, low - 1, -every)]
+
+    def _tops(self, overlay: Overlay) -> dict[str, tuple[float, int, Amount]]:
+        """For each layer the middle of the column with the largest gradient, its step and its gradient."""
+        tops = {}
+        for row in self.rows:
+            numbers = {t: a for t, a in overlay.states[row.layer].items() if a.kind == "number"}
+            if numbers:
+                t = max(numbers, key=lambda t: numbers[t].norm)
+                tops[row.layer] = self.x(t) + self.px / 2, t, numbers[t]
+        return tops
+
+
+def _rank(a: Amount) -> tuple[int, float]:
+    return ("none", "zero", "number", "nan").index(a.kind), a.norm
+
+
+def _rounds() -> Iterator[int]:
+    k = 1
+    while True:
+        yield from (k, 2 * k, 5 * k)
+        k *= 10

@@ -91,8 +91,8 @@ class Forms:
         reading = self.reading
         if record in reading.where:
             step, place = reading.where[record]
-            if (place, i) in reading.feeds[step.layer]:
-                return reading.state_name(step.layer, (place, i), x)
+            if (place, i) in reading.feeds[reading.form(step)]:
+                return reading.state_name(step, (place, i), x)
         return reading.name(x) or "state"
 
     def runs(self, forms: list[int]) -> dict[str, Any]:
@@ -111,9 +111,10 @@ class Forms:
         """The states of each layer: the place of the record in its step, and the output."""
         found = []
         for k, layer in enumerate(self.reading.layers):
-            records = max((r for step, r in self.reading.steps.items() if step.layer == layer), key=len)
+            step = max((s for s in self.reading.steps if s.layer == layer), key=lambda s: len(self.reading.steps[s]))
+            records, states = self.reading.steps[step], self.reading.states[self.reading.form(step)]
             outputs = [(p, o) for p, record in enumerate(records) for o in range(record.op.outputs)]
-            fed = [place for place in outputs if place in self.reading.states[layer]]
+            fed = [place for place in outputs if place in states]
             named = [(p, o) for p, o in outputs if self.reading.output_name(records[p], o) == "h"]  # of a single step
             for place, output in reversed(fed or named):
                 name = self.reading.output_name(records[place], output) or "s"

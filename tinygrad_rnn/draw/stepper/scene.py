@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...listing import Tape, figure
+from ..flow import Flow
 from ..parts import Cell
 from ..picture import Picture
 from ..reading import Reading
@@ -20,7 +21,8 @@ from ..tile import Drawn, Line, Tile, draw
 
 def scene(tape: Tape, reading: Reading) -> dict[str, Any]:
     """The picture of the whole tape, ready for JSON: y goes down from its upper edge."""
-    return Scene(draw(Picture(reading, "op", "all", extra=2)), tape).data()
+    picture = Picture(reading, "op", "all", values=True, flow=Flow(reading))
+    return Scene(draw(picture), tape).data()
 
 
 class Scene:

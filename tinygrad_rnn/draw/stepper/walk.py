@@ -20,6 +20,7 @@ import numpy as np
 from ...backward import pull, sweep
 from ...cotangent import Indexed, Lazy
 from ...listing import Tape
+from ...listing import norm as norm_of_array
 from ...tape import Op, Record, Step
 from ...tensor import Tensor
 from ..reading import Reading
@@ -132,16 +133,10 @@ def _add(part: Any, buffer: np.ndarray) -> None:
         buffer += part
 
 
-def norm(array: Any) -> float:
-    """The Euclidean norm, also of entries whose squares are beyond the smallest and largest floats."""
-    if isinstance(array, Indexed) and not _listed(array.index):
-        array = array.part
-    x = np.asarray(written_out(array), float)
-    largest = float(np.max(np.abs(x), initial=0.0))
-    if largest == 0 or not math.isfinite(largest):
-        return largest
-    x = x / largest
-    return largest * math.sqrt(float(np.vdot(x, x)))
+def norm(g: Any) -> float:
+    """The Euclidean norm of a gradient, which may be lazy."""
+    one_place = isinstance(g, Indexed) and not _listed(g.index)
+    return norm_of_array(g.part if one_place else written_out(g))
 
 
 def _listed(index: Any) -> bool:

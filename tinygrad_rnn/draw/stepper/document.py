@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import theme
 
-SCRIPTS = ("tape.js", "picture.js", "panel.js", "ribbons.js", "page.js")
+SCRIPTS = ("elements.js", "tape.js", "picture.js", "panel.js", "ribbons.js", "page.js")
 
 OWN_LIGHT = {"now": "#222222", "gradient": "#B5500A", "gradient-text": "#8A3B05", "link": "#005A8F"}
 OWN_DARK = {"now": "#FFFFFF", "gradient": "#F0A35E", "gradient-text": "#F5BE8C", "link": "#9AD2F7"}

@@ -56,14 +56,12 @@ function figures(kind, record) {
 
 // ---------------------------------------------------------------- moving
 
-/** The same phase of the walk, at the first place of the next time step (by = 1) or of the one before (by = -1). */
+/** To the start of the next time step, or (by = -1) of this one, or of the one before where the walk is at the start. */
 function leap(by) {
-  const step = (at) => `${walk[at].record.layer} ${walk[at].record.t}`;
-  let to = place;
-  if (by < 0) while (to > 0 && to > place - 1) to--;
-  const start = step(to);
-  while (to + by >= 0 && to + by < walk.length && step(to) === start) to += by;
-  if (by < 0 && step(to) !== start) to++;
+  const alike = (a, b) => walk[a].record.layer === walk[b].record.layer && walk[a].record.t === walk[b].record.t;
+  let to = by > 0 ? place : Math.max(0, place - 1);
+  if (by > 0) while (to < walk.length - 1 && alike(to, place)) to++;
+  else while (to > 0 && alike(to - 1, to)) to--;
   go(to);
 }
 
@@ -95,6 +93,7 @@ function setPlaying(on) {
   timer = on ? window.setInterval(tick, 1000 / Number($("speed").value)) : null;
   $("play").setAttribute("aria-label", on ? "Stop" : "Play");
   document.body.classList.toggle("playing", on);
+  $("status").setAttribute("aria-live", on ? "off" : "polite"); // nobody can listen to that many sentences
 }
 
 function tick() {

@@ -1,22 +1,5 @@
 // The picture: only the tiles that are in view exist, each built when it comes near.
 
-const SVG = "http://www.w3.org/2000/svg";
-
-/** An element of HTML with attributes and children; text is text, never markup. */
-function html(tag, attributes, ...children) {
-  return filled(document.createElement(tag), attributes, children);
-}
-
-function svg(tag, attributes, ...children) {
-  return filled(document.createElementNS(SVG, tag), attributes, children);
-}
-
-function filled(element, attributes = {}, children = []) {
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...children);
-  return element;
-}
-
 const SCISSORS =
   "M-7 -3.2L7 4M-7 3.2L7 -4M-7 -3.2m-2.6 -2.1a2.6 2.1 0 1 0 0.01 0zM-7 3.2m-2.6 -2.1a2.6 2.1 0 1 0 0.01 0z";
 const TOP = 34; // room for the headings of the steps
@@ -206,10 +189,6 @@ function look(box) {
   view.x = within(x - width / 2, -16, scene.width + 16 - width);
   view.y = within(y - height / 2, -TOP, scene.height + 20 - height);
   return { width, height };
-}
-
-function within(x, low, high) {
-  return high < low ? (low + high) / 2 : Math.min(Math.max(x, low), high);
 }
 
 function markTile(tile, place, shown, phase) {

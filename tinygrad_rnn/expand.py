@@ -15,17 +15,15 @@ from .tensor import Tensor, results
 class Expanded:
     """A graph in which each record whose op has a `composed` form stands as that form.
 
-    The values are the same, and so are records that no such op comes before. Calling it gives, for a tensor of the old
-    graph, the one that took its place; `root` is that of the old root. With ``lines=True`` the new records note the
-    line of the layer that each op comes from.
+        new = tuple(x if x is None else self(x) for x in record.inputs or ())
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> from tinygrad_rnn.expand import Expanded
     >>> output, h = tg.nn.RNN(3, 4, rng=0)(np.ones((1, 2, 3)))
     >>> [record.op.name for record in tg.tape(output)]
-    ['matmul', 'add', 'rnn_step', 'stack']
+    ['affine', 'rnn_step', 'stack']
     >>> [record.op.name for record in tg.tape(Expanded(output).root)]
-    ['matmul', 'add', 'getitem', 'matmul', 'add', 'tanh', 'stack']
+    ['affine', 'getitem', 'matmul', 'add', 'tanh', 'stack']
     """
 
     def __init__(self, root: Tensor, lines: bool = False) -> None:
@@ -38,13 +36,12 @@ class Expanded:
         self.root = self(root)
 
     def _replace(self, record: Record) -> None:
-        old = record.inputs or ()
-        new = tuple(x if x is None else self(x) for x in old)
+        new = tuple(x if x is None else self(x) for x in record.inputs or ())
         with at_record(record):
             if hasattr(record.op, "composed"):
                 arrays = record.arrays or ()
                 made = self._composed(record, [a if x is None else x for x, a in zip(new, arrays, strict=True)])
-            elif any(x is not y for x, y in zip(old, new, strict=True)):
+            elif self.results:  # also where its inputs are the same: a record is newer than those before it
                 copy = Record(record.op, new, record.arrays, record.value)
                 copy.line = record.line
                 made = results(record.op, record.value, copy)

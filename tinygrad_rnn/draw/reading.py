@@ -384,8 +384,8 @@ def whole(index: Any) -> int | None:
 
 def runs(x: Tensor, record: Record, T: int) -> bool:
     """Whether x goes along the time axis in this op, rather than being the same for every entry."""
-    if record.op.name == "matmul" and x is record.inputs[1] and x.ndim <= 2:  # type: ignore[index]
-        return False
+    if record.op.name in ("matmul", "affine") and x is not record.inputs[0] and x.ndim <= 2:  # type: ignore[index]
+        return False  # a weight or a bias
     return (x.ndim >= 1 and x.ndim == np.ndim(record.value) and x.shape[0] == T) or record.op.name == "reshape"
 
 
@@ -396,7 +396,7 @@ def entrywise(record: Record, T: int) -> bool:
         return False
     if isinstance(op, Elementwise) or op.name in _UNARY:
         return any(x is not None and runs(x, record, T) for x in record.inputs)
-    if op.name == "matmul":
+    if op.name in ("matmul", "affine"):
         first = record.inputs[0]
         return first is not None and first.ndim >= 2 and runs(first, record, T)
     if op.name == "concatenate":
@@ -411,7 +411,7 @@ _UNARY = {
 }  # fmt: skip
 
 SYMBOLS = {
-    "add": "+", "subtract": "−", "multiply": "×", "divide": "÷", "power": "^", "matmul": "@", "sigmoid": "σ",
+    "add": "+", "subtract": "−", "multiply": "×", "divide": "÷", "power": "^", "matmul": "@", "affine": "@+", "sigmoid": "σ",
     "negative": "−", "square": "²", "absolute": "|·|", "sqrt": "√", "concatenate": "concat", "getitem": "[ ]",
 }  # fmt: skip
 
@@ -421,9 +421,10 @@ def formula(record: Record, parts: list[str]) -> str:
     name = record.op.name
     if name == "cast" or name == "reshape":
         return parts[0]
-    if name == "matmul":
+    if name in ("matmul", "affine"):
         sums = [any(f" {sign} " in part for sign in "+−×÷^") and not part.endswith(")") for part in parts]
-        return " ".join(f"({part})" if compound else part for part, compound in zip(parts, sums, strict=True))
+        factors = [f"({part})" if compound else part for part, compound in zip(parts, sums, strict=True)]
+        return " + ".join([" ".join(factors[:2]), *parts[2:]])
     if name == "concatenate":
         return f"[{'; '.join(parts)}]"
     if name == "getitem":

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError, DtypeError, ShapeError
+from ..ops.linalg import affine
 from ..tensor import Tensor
 from .init import Rng
 from .module import Module, Parameter
@@ -66,8 +67,7 @@ class Linear(Module):
         x = as_input(x, self.W.dtype, "Linear")
         if x.ndim < 1 or x.shape[-1] != self.inputs:
             raise ShapeError(f"Linear({self.inputs}, {self.outputs}): x must be (..., {self.inputs}), got {x.shape}")
-        y = x @ self.W
-        return y if self.b is None else y + self.b
+        return affine(x, self.W, self.b)
 
     def extra_repr(self) -> str:
         return f"{self.inputs}, {self.outputs}" + ("" if self.b is not None else ", bias=False")

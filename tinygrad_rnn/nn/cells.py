@@ -17,6 +17,7 @@ import numpy as np
 
 from ..errors import ShapeError
 from ..ops.elementwise import relu, sigmoid, tanh
+from ..ops.linalg import affine
 from ..ops.shape import broadcast_to, split
 from ..tensor import Tensor
 from .basic import as_input, normalise, positive
@@ -71,8 +72,11 @@ class Cell(Module):
 
     def project(self, x: Tensor) -> Tensor:
         """a = x W_xh + b_h, for one step (B, I) or for all at once (T, B, I)."""
-        a = norm(x @ self.W_xh, self.gain_x)
-        a = a if self.b_h is None else a + self.b_h
+        if self.gain_x is None:
+            a = affine(x, self.W_xh, self.b_h)
+        else:
+            a = norm(x @ self.W_xh, self.gain_x)
+            a = a if self.b_h is None else a + self.b_h
         a.name = "a"
         return a
 

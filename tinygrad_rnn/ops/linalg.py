@@ -22,21 +22,57 @@ class MatMul(Op):
     name = "matmul"
 
     def forward(self, a: Any, b: Any) -> Any:
-        if type(b) is np.ndarray and b.ndim == 2 and np.ndim(a) > 2:
-            return np.matmul(_rows(a), b).reshape(*a.shape[:-1], b.shape[-1])
-        return np.matmul(a, b)
+        return _product(a, b)
 
     def vjp_a(self, g: Any, y: Any, a: Any, b: Any) -> Any:
-        g, a2, b = _matrices(g, a, b)
-        if g.ndim > 2 and b.ndim == 2:  # as in `forward`: one product for all rows
-            return np.reshape(_rows(g) @ np.swapaxes(b, -1, -2), a.shape)
-        return np.reshape(sum_to(g @ np.swapaxes(b, -1, -2), a2.shape), a.shape)
+        return _left(g, a, b)
 
     def vjp_b(self, g: Any, y: Any, a: Any, b: Any) -> Any:
-        g, a, b2 = _matrices(g, a, b)
-        if a.ndim > 2 and b2.ndim == 2:  # the rows of all batch entries meet the one matrix: again one product
-            a, g = _rows(a), _rows(g)
-        return np.reshape(sum_to(np.swapaxes(a, -1, -2) @ g, b2.shape), b.shape)
+        return _right(g, a, b)
+
+
+class Affine(Op):
+    """Y = X W + b, the sum in the memory of the product.  dL/dX = G Wᵀ,  dL/dW = Xᵀ G,  dL/db = the sum of G's rows."""
+
+    def forward(self, x: Any, W: Any, b: Any) -> Any:
+        y = _product(x, W)
+        return np.add(y, b, out=y) if y.dtype == b.dtype else y + b
+
+    def vjp_x(self, g: Any, y: Any, x: Any, W: Any, b: Any) -> Any:
+        return _left(g, x, W)
+
+    def vjp_W(self, g: Any, y: Any, x: Any, W: Any, b: Any) -> Any:
+        return _right(g, x, W)
+
+    def vjp_b(self, g: Any, y: Any, x: Any, W: Any, b: Any) -> Any:
+        return sum_to(g, b.shape)
+
+
+def _product(a: Any, b: Any) -> Any:
+    if type(b) is np.ndarray and b.ndim == 2 and np.ndim(a) > 2:
+        return np.matmul(_rows(a), b).reshape(*a.shape[:-1], b.shape[-1])
+    return np.matmul(a, b)
+
+
+def _left(g: Any, a: Any, b: Any) -> Any:
+    """dL/dA = G Bᵀ."""
+    g, a2, b = _matrices(g, a, b)
+    if g.ndim > 2 and b.ndim == 2:  # as in `_product`: one product for all rows
+        return np.reshape(_rows(g) @ np.swapaxes(b, -1, -2), a.shape)
+    return np.reshape(sum_to(g @ np.swapaxes(b, -1, -2), a2.shape), a.shape)
+
+
+def _right(g: Any, a: Any, b: Any) -> Any:
+    """dL/dB = Aᵀ G."""
+    g, a, b2 = _matrices(g, a, b)
+    if a.ndim > 2 and b2.ndim == 2:  # the rows of all batch entries meet the one matrix: again one product
+        a, g = _rows(a), _rows(g)
+    return np.reshape(sum_to(np.swapaxes(a, -1, -2) @ g, b2.shape), b.shape)
+
+
+def affine(x: Any, W: Any, b: Any) -> Any:
+    """x W + b, or x W where b is None, for x (..., I), W (I, O) and b (O,)."""
+    return x @ W if b is None else Affine()(x, W, b)
 
 
 def _rows(x: Any) -> Any:

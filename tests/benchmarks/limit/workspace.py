@@ -57,10 +57,8 @@ class Limit:
         return slice(first * H, (first + 1 if last is None else last + 1) * H)
 
     def load(self, x: np.ndarray) -> None:
-        """Put the data in its place, and h_0 = 0."""
-        T, H = self.shape.T, self.shape.H
-        self.Z[:T, H + 1 :] = x.transpose(0, 2, 1)
-        self.Z[0, :H] = 0
+        """Put the data in its place. That of h_0 = 0 is never written to."""
+        self.Z[:-1, self.shape.H + 1 :] = x.transpose(0, 2, 1)
 
     def head(self, W: np.ndarray, y: np.ndarray, d_scores: np.ndarray) -> float:
         """o_t = W [h_t; 1] and L = mean of (log Σ e^o - o_y), for all steps; ∂L/∂o goes into `d_scores` (T, V, B)."""

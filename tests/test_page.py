@@ -486,12 +486,38 @@ def test_at_a_cut_the_walk_says_why_it_stops(show):
     assert page.get_by_text("detach", exact=True).count() == 1
 
 
+def test_a_cut_within_a_step_is_said_at_the_op_and_stops_nothing(show):
+    h = tg.tensor([0.5], requires_grad=True)
+    with tg.scope("mine") as at:
+        for t in (1, 2, 3):
+            at(t)
+            h = np.tanh(h) * np.exp(h).detach()
+    page = show(h.sum())
+    phases = page.evaluate("walk.map(({ phase }) => phase)")
+    assert "cut" not in phases
+    page.evaluate("go(walk.findIndex((at) => at.phase === 'backward' && at.record.t === 3))")
+    assert "detached: the gradient stops here" in words(page, "#panel .severed")
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")
+    assert "detached" in words(page, "#panel .inputs")
+
+
 def test_what_no_gradient_reaches_is_marked(show):
+    class Stop(tg.Op):
+        forward = np.positive
+
+        def vjp(self, g, y, x):
+            return None  # a gradient of zero everywhere
+
     x = tg.tensor([1.0, 2.0], requires_grad=True, name="x")
-    page = show((np.sign(x) * x).sum())  # the sign has a gradient of zero everywhere, so none is handed on
-    page.keyboard.press("End")
-    marked = page.evaluate("[...document.querySelectorAll('.lost')].map((box) => box.textContent)")
-    assert marked == [] or all("none" in text for text in marked)
+    page = show((Stop()(x * 3) * x).sum())
+    assert page.evaluate("data.gradient")[0] is None
+    stop = page.evaluate("walk.findIndex((at) => at.phase === 'backward' && at.record.number === 1)")
+    page.evaluate(f"go({stop})")
+    assert "the rule hands nothing on" in words(page, "#panel .handed")
+    assert page.evaluate("walk.length") == stop + 1
+    lost = page.locator("#picture .lost").all_text_contents()
+    assert len(lost) == 1 and lost[0].endswith("∇ none")
 
 
 def test_a_click_on_a_ribbon_goes_to_the_step(show):

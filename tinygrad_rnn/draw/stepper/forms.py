@@ -131,6 +131,8 @@ def text(record: Record) -> str:
         k, step = whole(op.index), record.step  # type: ignore[attr-defined]
         if k is not None:
             return f"{parts[0]}[{BEFORE if step is not None and step.t is not None and k == step.t - 1 else k}]"
+    if op.name == "affine":
+        return "{} @ {} + {}".format(*parts)
     options = [f"{key}={shorten(repr(value), 30)}" for key, value in vars(op).items() if key != "outputs"]
     if len(parts) == 2 and op.name in SYMBOLS and not options:
         return f" {SYMBOLS[op.name]} ".join(parts)

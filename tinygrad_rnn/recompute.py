@@ -40,10 +40,15 @@ def checkpoint(fn: Callable[..., Any], *args: Any) -> Any:
     outputs = tensors_in(result)
     if not outputs:
         raise TypeError(f"tg.checkpoint: the function must return Tensors, not {type(result).__name__}")
-    op = Recompute(fn, args, inputs, captured(outputs, start, leaves), [y.array for y in outputs])
+    op = Recompute(fn, args, inputs, captured(outputs, start, leaves), [compact(y.array) for y in outputs])
     made = apply(op, *inputs, *op.used)
     op.first = []
     return replaced(result, list(made) if isinstance(made, tuple) else [made])
+
+
+def compact(array: np.ndarray) -> np.ndarray:
+    """The array, or a copy of it where it is a small part of a large one, which it would keep in memory."""
+    return array if array.base is None or array.base.nbytes <= 2 * array.nbytes else array.copy()
 
 
 def captured(outputs: list[Tensor], start: int, given: Iterable[Tensor]) -> list[Tensor]:

@@ -71,6 +71,28 @@ def own_cell(T=4):
     return states[-1].sum()
 
 
+def attention(T=4):
+    """A cell of the user's that looks back at all states so far, weighted by how alike they are."""
+    cell, h, states = tg.nn.GRUCell(3, 4, rng=0), tg.tensor(np.zeros((2, 4), np.float32), name="h_0"), []
+    with tg.scope("attention") as at:
+        for t in range(1, T + 1):
+            at(t)
+            h = cell(np.ones((2, 3), np.float32), h)
+            states.append(h)
+            memory = np.stack(states)
+            scores = (memory * h).sum(axis=-1)
+            weights = np.exp(scores - scores.max(axis=0))
+            h = np.tanh((memory * (weights / weights.sum(axis=0))[:, :, None]).sum(axis=0))
+            h.name = "h"
+    return (h * h).sum()
+
+
+def lengths(kind="LSTM", fused="auto", layers=1):
+    """Three sequences of a batch, of five, three and two steps."""
+    output, _ = CELLS[kind](4, 8, layers, fused=fused, rng=0)(np.ones((5, 3, 4)), lengths=np.array([5, 3, 2]))
+    return (output * output).sum()
+
+
 def mlp():
     model = tg.nn.Sequential(tg.nn.Linear(3, 4, rng=0), tg.nn.Linear(4, 1, rng=1))
     x = tg.tensor(np.ones((5, 3), np.float32), name="x")
@@ -93,6 +115,11 @@ GRAPHS = {
     "per step": per_step_losses,
     "seq2seq": two_decoders,
     "own cell": own_cell,
+    "attention": attention,
+    "long attention": lambda: attention(20),
+    "lengths": lengths,
+    "composed lengths": lambda: lengths("GRU", fused=False, layers=2),
+    "all past gone": lambda: windows("GRU", 12, 3, total=False),
     "mlp": mlp,
     "embedding": lambda: tg.nn.LSTM(4, 3, rng=0)(before_a_layer("[ids]"))[0].sum(),
     "leaf": lambda: tg.nn.GRU(4, 3, rng=0)(tg.tensor(np.ones((3, 1, 4)), requires_grad=True))[0].sum(),
@@ -346,9 +373,12 @@ def test_a_cut_joins_the_past_that_is_alive(level):
 def test_a_cut_whose_past_is_gone_stands_at_the_left_edge():
     picture = tg.draw(windows("RNN", T=6, k=3, total=False))
     assert picture.steps == [4, 5, 6]
-    assert [edge.target for edge in picture.edges if edge.kind == "cut"] == ["t4_matmul"]
+    cuts = [(edge.source, edge.target) for edge in picture.edges if edge.kind == "cut"]
+    assert cuts == [("past4_past", "cut4_h"), ("cut4_h", "t4_matmul")]
+    past = by_id(picture)["past4_past"]
+    assert past.kind == "past" and past.lines == ("before the cut", "t ≤ 3", "no gradient")  # a shadow of what is gone
     left = {name: x for name, x, *_ in picture.drawn.boxes()}
-    assert min(left, key=left.get) == "cut4_h" and picture.drawn.rules[0] < left["cut4_h"]
+    assert min(left, key=left.get) == "past4_past" and picture.drawn.rules[0] < left["cut4_h"]
 
 
 def test_a_cut_beside_its_past():
@@ -486,24 +516,68 @@ def test_equal_steps_share_one_template():
 
 # ---------------------------------------------------------------- output
 
-HOSTILE = '<script>alert("1")</script> & \\N {} | \n\x01 ✂ \ue000'
+MARKUP = [
+    '"',
+    "'",
+    "<script>",
+    "</script>",
+    "<b>",
+    "&",
+    "&amp;",
+    "]]>",
+    "<!--",
+    "\n",
+    "\r",
+    "\x01",
+    "\x00",
+    "\\",
+    "\\N",
+    "\\n",
+]
+WORDS = [
+    *MARKUP, "{", "}", "|", ";", "->", "[label=x]", "node", "graph", "subgraph", "digraph", "edge", "strict", "é", "✂",
+    "\ue000", "\ud800", "\uffff", "", " ", "h_0", "x", "W_hh", "%s", "{0}", "$HOME", "javascript:alert(1)", "0", "-1",
+]  # fmt: skip
 
 
-def test_hostile_names_are_only_text(tmp_path):
-    x = tg.tensor([1.0, 2.0], requires_grad=True, name=HOSTILE)
-    with tg.scope(HOSTILE) as at:
-        for t in (1, 2):
-            at(t)
-            x = np.tanh(x)
-            x.name = HOSTILE
-    for level in ("op", "cell"):
-        picture = tg.draw(x.sum(), level=level)
-        svg = picture.svg()
-        assert "<script" not in svg
-        xml.dom.minidom.parseString(svg)
-        assert "<script" not in re.sub(r'"(\\.|[^"\\])*"', "", picture.dot())
-        if shutil.which("dot"):
-            picture.save(tmp_path / "x.png")
+def hostile_names(n=500):
+    rng = np.random.default_rng(6)
+    long = ["x" * 10_000, "<" * 10_000, '"\\' * 5_000]
+    return [*WORDS, *long, *("".join(rng.choice(WORDS, rng.integers(2, 6))) for _ in range(n - len(WORDS) - 3))]
+
+
+def named_everywhere(names):
+    """Graphs in which every name is that of a leaf, a result, a layer, or one that the caller gives."""
+    for start in range(0, len(names), 4):
+        layer, leaf, state, given = (names[start : start + 4] + ["x"] * 3)[:4]
+        x = tg.tensor([1.0, 2.0], requires_grad=True, name=leaf)
+        other = tg.tensor([1.0, 2.0], requires_grad=True)
+        with tg.scope(layer) as at:
+            for t in (1, 2):
+                at(t)
+                x = np.tanh(x) * other
+                x.name = state
+        yield x.sum(), {given: other}
+
+
+def tags(svg):
+    return {element.tagName for element in xml.dom.minidom.parseString(svg).getElementsByTagName("*")}
+
+
+def test_five_hundred_hostile_names_are_only_text():
+    plain = tags(tg.draw(network("RNN", T=3), grads=True).svg()) | {"circle"}
+    scripts = {True: [], False: []}
+    for k, (root, names) in enumerate(named_everywhere(hostile_names())):
+        picture = tg.draw(root, level=("op", "cell", "layer")[k % 3], grads=True, names=names)
+        assert tags(picture.svg()) <= plain
+        scripts[k % 2 == 0].append(picture.dot(pinned=k % 2 == 0))
+    for texts in scripts.values() if shutil.which("dot") else ():
+        run = subprocess.run(["dot", "-Tsvg"], input="\n".join(texts).encode(), capture_output=True, check=False)
+        assert run.returncode == 0 and not run.stderr, run.stderr[:500]
+        drawn = re.split(rb"(?=<\?xml)", run.stdout)[1:]
+        assert len(drawn) == len(texts)
+        allowed = {"svg", "g", "title", "polygon", "text", "path", "a", "ellipse", "polyline"}
+        assert all(tags(svg.decode()) <= allowed for svg in drawn)
 
 
 @pytest.mark.parametrize("graph", GRAPHS)

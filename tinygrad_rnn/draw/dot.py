@@ -21,7 +21,7 @@ from .parts import Cell, Column
 from .ribbon import Ribbon
 from .template import ROUND, layer_title
 from .text import escape as xml
-from .text import line_width, pieces
+from .text import line_width, pieces, printable
 from .tile import Line
 
 if TYPE_CHECKING:
@@ -280,9 +280,15 @@ def marked(lines: list[str]) -> list[str]:
 
 def looks(kind: str, colours: dict[str, str]) -> dict[str, str]:
     """Shape, line and colour of a node: the marks of the legend."""
-    family = {"cell": "state", "loss": "op", "leaf": "input", "entry": "input", "fold": "op", "loop": "state"}.get(
-        kind, kind
-    )
+    family = {
+        "cell": "state",
+        "loss": "op",
+        "leaf": "input",
+        "entry": "input",
+        "fold": "op",
+        "loop": "state",
+        "past": "op",
+    }.get(kind, kind)
     fill = colours.get(f"{family}-fill", colours["page"])
     look = {"shape": "box", "style": "filled", "fillcolor": fill, "color": colours[family]}
     if kind in ("state", "cell"):
@@ -291,6 +297,10 @@ def looks(kind: str, colours: dict[str, str]) -> dict[str, str]:
         look |= {"peripheries": "2", "style": "filled"}
     elif kind in ("ref", "cut"):
         look["style"] = "filled,dashed"
+    elif kind == "past":
+        look |= {"style": "filled,dashed", "color": colours["quiet"], "fillcolor": colours["line"]}
+    elif kind == "loop":
+        look["style"] = "filled,dotted"
     elif kind == "fold":
         look |= {"style": "filled,dotted", "color": colours["quiet"]}
     elif kind in ROUND:
@@ -312,5 +322,4 @@ def escape(text: str) -> str:
     """The text as it is, whatever it holds: DOT reads backslashes, and <...> as markup; the package adds the quotes."""
     from graphviz import nohtml
 
-    plain = text.replace("\\", "\\\\").replace("\r", " ").replace("\n", " ").replace("\x00", " ")
-    return nohtml(plain)
+    return nohtml(printable(text).replace("\\", "\\\\"))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from ..errors import DrawError, FreedGraphError, GraphError
 from ..listing import Tape, figure
+from ..tape import Record
 from ..tensor import Tensor
 from .output import Output
 
@@ -78,20 +79,26 @@ class Drawing(Output):
             return {}
         found: dict[str, tuple[str, ...]] = {}
         for cell in self.picture.cells.values():
-            folded = cell.template.folded and cell.step is not None  # one box for all records
-            for k, record in enumerate(cell.records[-1:] if folded else cell.records):
-                lines = []
+            for k, (record, output) in enumerate(self._results(cell)):
+                one = record.op.outputs == 1
+                value, lines = record.value if one else None if output is None else record.value[output], []
                 if self._values:
-                    values = record.value if record.op.outputs > 1 else (record.value,)
-                    lines.append("" if len(values) > 1 else figure(values[0]))
+                    lines.append(figure(value))
                 if self._flow is not None:
-                    g = self._flow.whole(record) if self._flow is not None else None
-                    lines.append("∇ none" if g is None else "∇ " + figure(g) if record.op.outputs == 1 else "")
+                    g = None if output is None else self._flow.of(record, output)
+                    lines.append("" if output is None else "∇ none" if g is None else "∇ " + figure(g))
                 found[cell.id_of(k)] = tuple(lines)
             found.update(self._source_figures(cell))
             if cell.column.hidden is not None and cell.row is not None and self.overlay is not None:
                 found[cell.id_of(0)] = self.overlay.range_of(cell)
         return found
+
+    def _results(self, cell: Cell) -> list[tuple[Record, int | None]]:
+        """What the first boxes of a cell show the figures of, as records and outputs; None where there are several."""
+        reading = self.picture.reading
+        if cell.template.folded and cell.step is not None:  # one box for all records
+            return [reading.drawn(*reading.results[cell.step])]
+        return [(record, 0 if record.op.outputs == 1 else None) for record in cell.records]
 
     def _source_figures(self, cell: Cell) -> Iterator[tuple[str, tuple[str, ...]]]:
         """The figures of the leaves of a cell, and of the entries that its step takes out of sequences."""

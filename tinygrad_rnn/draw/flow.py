@@ -8,7 +8,7 @@ twelve decades, since a gradient through a hundred steps easily falls by ten.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,6 +19,7 @@ from ..cotangent import Waiting, written
 from ..listing import norm
 from ..tape import Record
 from ..tensor import Tensor
+from .reading import fused
 
 if TYPE_CHECKING:
     from .parts import Use
@@ -105,19 +106,17 @@ class Flow:
 
     def whole(self, record: Record) -> Any:
         """The gradient of a record (a tuple for several outputs); inside a fused step by a pass through its ops."""
-        fused = self.reading.inside.get(record)
-        if fused is None:
+        step = self.reading.inside.get(record)
+        if step is None:
             return self.gradients.get(record)
-        if fused not in self._inside:
-            self._inside[fused] = {}
-            g = self.gradients.get(fused)
+        if step not in self._inside:
+            found = self._inside[step] = {}
+            g = self.gradients.get(step)
             if g is not None:
-                outputs = [self.reading.composed[fused, k] for k in range(fused.op.outputs)]
-                gs = g if isinstance(g, tuple) else (g,)
-                first = min(part.seq for part, of in self.reading.inside.items() if of is fused)
-                found = self._inside[fused]
-                sweep(outputs, gs, since=first - 1, retain_graph=True, visit=found.__setitem__, hooks=False)
-        return self._inside[fused].get(record)
+                outputs = [self.reading.composed[step, k] for k in range(step.op.outputs)]
+                gs, since = g if isinstance(g, tuple) else (g,), self.reading.started[step]
+                sweep(outputs, gs, since=since, retain_graph=True, visit=found.__setitem__, hooks=False)
+        return self._inside[step].get(record)
 
     def along(self, uses: Sequence[Use]) -> Amount | None:
         """What goes back through these inputs of records, together; None where none of them needs a gradient."""
@@ -147,38 +146,42 @@ class Flow:
         return max(named, key=lambda item: item[2].norm, default=None)
 
     def _input(self, record: Record, i: int) -> Tensor | None:
-        """What is drawn as input i of a record: for one that takes an entry of a sequence, what that is made of."""
-        taken = self.reading.entry(record)
-        if taken is None or record not in self.reading.where:
-            return self.reading.inputs(record)[i]
-        x = self.reading.series(taken[0]).drawn[i]
-        return self.reading.inputs(x)[taken[1]] if isinstance(x, Record) else x
+        """What is drawn as input i of a record: of one that takes an entry of a sequence, what that is made of."""
+        inputs = self.reading.inputs(record)
+        sequence, t, first = self._sequence(record)
+        if sequence is None or i < first:
+            return inputs[i]
+        x = self.reading.series(sequence).drawn[i - first]
+        return self.reading.inputs(x)[t] if isinstance(x, Record) else x
+
+    def _sequence(self, record: Record) -> tuple[Tensor | None, int, int]:
+        """The sequence of which a record takes an entry, which one, and the number of its first input."""
+        if fused(record):
+            inputs = self.reading.inputs(record)
+            return inputs[0], record.op.t, len(inputs)  # type: ignore[attr-defined]
+        taken = self.reading.entry(record) if record in self.reading.where else None
+        return (None, 0, 0) if taken is None else (*taken, 0)
 
     def _parts_of(self, record: Record) -> dict[int, Any]:
         """What a record hands on to each of its inputs, by number."""
         if record not in self._parts:
-            g = self.whole(record)
-            if g is None:
-                self._parts[record] = {}
-            elif record in self.reading.where and self.reading.entry(record) is not None:
-                self._parts[record] = self._through_series(record, g)
-            else:
-                self._parts[record] = _handed_on(record, g)
+            g, (sequence, t, first) = self.whole(record), self._sequence(record)
+            parts = {} if g is None or (sequence is not None and not first) else _handed_on(record, g)
+            if g is not None and sequence is not None:
+                parts |= {first + i: part for i, part in self._through(sequence, t, record, g)}
+            self._parts[record] = parts
         return self._parts[record]
 
-    def _through_series(self, record: Record, g: Any) -> dict[int, Any]:
+    def _through(self, sequence: Tensor, t: int, record: Record, g: Any) -> Iterator[tuple[int, Any]]:
         """What comes through the ops that computed a whole sequence, from the one entry that this record takes."""
-        sequence, t = self.reading.entry(record)  # type: ignore[misc]
         series, waiting = self.reading.series(sequence), Waiting(recorded=False)
         for made, arrived in [(record, g), *((made, None) for made in reversed(self.reading.chain(sequence)))]:
             arrived = waiting.take(made) if arrived is None else arrived
             for x, part in pull(made, arrived) if arrived is not None else ():
                 waiting.add(x, part)
-        found = {}
         for i, x in enumerate(series.drawn):
             part = waiting.take(x) if isinstance(x, Record) else waiting.at(x)
-            found[i] = part if part is None or i >= len(series.sources) else part[t]
-        return found
+            yield i, part if part is None or i >= len(series.sources) else part[t]
 
 
 def _handed_on(record: Record, g: Any) -> dict[int, Any]:

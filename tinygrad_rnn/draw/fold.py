@@ -7,6 +7,7 @@ says how many steps it hides. A cut is never hidden, nor a step where a loss is 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain, pairwise
 from typing import Any
 
 from ..errors import DrawError
@@ -36,13 +37,14 @@ def choose(reading: Reading, steps: Any, room: int, largest: int | None = None) 
         if len(shown.union(place)) <= LIMIT:
             shown.update(place)
     room -= len(times) == room + 1  # to fold one step would save nothing
-    for pair in zip(times, reversed(times), strict=True):  # from both ends
-        for t in pair:
-            if len(shown) < room:
-                shown.add(t)
-    for before, t, behind in zip(times, times[1:], times[2:], strict=False):
-        if before in shown and behind in shown and len(shown) < LIMIT:
-            shown.add(t)
+    for t in chain.from_iterable(zip(times, reversed(times), strict=True)):  # from both ends
+        if len(shown) >= room:
+            break
+        shown.add(t)
+    place = {t: k for k, t in enumerate(times)}
+    for before, behind in pairwise(sorted(shown)):
+        if place[behind] - place[before] == 2 and len(shown) < LIMIT:
+            shown.add(times[place[before] + 1])
     return sorted(shown), hidden_notes(cuts, losses, shown)
 
 

@@ -26,6 +26,7 @@ WORDS = {
     "loss": "loss or output",
     "cut": "detached: no gradient passes",
     "loop": "the state of the step before",
+    "past": "before a cut, not reached",
     "fold": "steps not shown",
 }
 
@@ -68,6 +69,9 @@ class Legend:
                 at_once.setdefault(where, []).append(text.replace(MARK, "t").replace(" ", "\u00a0"))
         facts += [f"computed at once {where}: {'   '.join(texts)}" for where, texts in at_once.items()]
         facts += self._rows()
+        lines = [line for cell in picture.cells.values() for box in cell.template.boxes for line in box.lines]
+        if any(line.endswith(" go on") for line in lines):
+            facts.append("go on: how many sequences of the batch have not ended; the others keep their state")
         if any("#" in name for name in picture.reading.told_apart.values()):
             facts.append("#1, #2: different weights of one name; draw(root, names=model) gives their full names")
         if not picture.rows and len(picture.reading.tape) > MANY:

@@ -32,16 +32,9 @@ if TYPE_CHECKING:
     from .overlay import Overlay
 
 PHASES = {
-    "cut": -3,
-    "setup": -2,
-    "init": -1,
-    "step": 0,
-    "fold": 0,
-    "layer": 0,
-    "init_back": 1,
-    "cut_back": 2,
-    "head": 3,
-}
+    "past": -4, "cut": -3, "setup": -2, "init": -1, "step": 0, "fold": 0, "layer": 0,
+    "init_back": 1, "cut_back": 2, "past_back": 3, "head": 4,
+}  # fmt: skip
 """Where a column stands among those of one time step: a cut before it, the loss after it."""
 
 GUARD = 500  # boxes of one cell; beyond that a plain layout is neither fast nor readable
@@ -329,11 +322,13 @@ class Picture:
                 found[record] = Column("head", t)
             else:
                 found[record] = Column("setup", max(wanted[record], self.steps[0]))
-            for x in reading.inputs(record):
-                made = None if x is None or reading.stacked(record) else reading.taken(x).record
+            for x in reading.inputs(record) if not reading.stacked(record) else ():
+                made = None if x is None else reading.taken(x).record
                 if made is not None and made in reading.after:
                     wanted[made] = min(wanted[record], wanted.get(made, end))
         for record, column in found.items():  # at level "cell" only what another column needs is a box of its own
+            if reading.stacked(record):
+                continue
             made_by = [reading.taken(x).record for x in reading.inputs(record) if x is not None]
             self._ends.update(made for made in made_by if made is not None and found.get(made, column) != column)
         return found
@@ -417,7 +412,8 @@ class Picture:
         box, out = (port, 0) if self.level == "op" else (0, port)
         if kind == "cut":
             found.template.entries[0, port] = box
-            self._join(self._past_of(x, cell, entry, role), found, (0, port), "cut", role, use)
+            past = self._past_of(x, cell, entry, role) or self._gone(found, before, port)
+            self._join(past, found, (0, port), "cut", role, use)
         return found, box, out
 
     def _beside(self, cell: Cell, kind: str) -> Cell:
@@ -436,6 +432,19 @@ class Picture:
         """The step whose state enters a cell."""
         first, last = cell.column.hidden or (cell.column.t, cell.column.t)
         return last + 1 if cell.back else first - 1
+
+    def _gone(self, cut: Cell, before: int, port: int) -> tuple[Cell, int, int]:
+        """What lies before a cut and is no part of the graph: a shadow of it, so that it does not vanish silently."""
+        column = Column("past" + "_back" * cut.back, cut.column.t)
+        key = (*column, cut.layer)
+        if key not in self.cells:
+            template = Template(folded=True)
+            steps = f"t {'≥' if cut.back else '≤'} {before}"
+            words = f"steps with {steps}, before the cut: no gradient gets here"
+            template.add("past", "past", ("before the cut", steps, "no gradient"), words)
+            prefix = self._prefix(f"past{cut.column.t}", cut.layer or "")
+            self.cells[key] = Cell(template, column, cut.row, prefix, layer=cut.layer, back=cut.back)
+        return self.cells[key], 0, port
 
     def _past_of(self, x: Tensor, cell: Cell, entry: tuple[int, int], role: str) -> tuple[Cell, int, int] | None:
         """What a severed state was computed by, if that is part of this graph.

@@ -69,9 +69,10 @@ class Reading:
         self.layers = list(dict.fromkeys(step.layer for step in self.steps))
         self.times = sorted({step.t for step in self.steps if step.t is not None})
         self.reverse = {layer: self._runs_backwards(layer) for layer in self.layers}
-        self.root, self.names = tape.root, dict(tape.names)
+        self.root = tape.root
         self.composed: dict[tuple[Record, int], Tensor] = {}  # what stands for an output of a fused step
         self.inside: dict[Record, Record] = {}  # for an op of a composed form, the fused step that it is a part of
+        self.started: dict[Record, int] = {}  # the sequence number before those ops
         self._inputs: dict[Record, tuple[Any, ...]] = {}
         self._stacks: dict[Record, bool] = {}
         self._sizes: dict[str, int] = {}
@@ -101,7 +102,12 @@ class Reading:
         uses   in how many steps a tensor from outside the steps is used
         cuts   the steps before and after each cut of a state
         taken_apart  the sequences of which steps take their entries
+        names  the names given to outputs, found at the ops that use them
         """
+        self.names: dict[tuple[Record, int], str] = {}
+        for x in (self.root, *(x for record in self.loose for x in record.inputs or () if x is not None)):
+            if x.name and x.record is not None:
+                self.names[x.record, x.output] = x.name
         self.feeds: dict[Form, dict[tuple[int, int], tuple[int, int]]] = {}
         self.states: dict[Form, set[tuple[int, int]]] = {}
         self.uses: dict[Any, int] = {}
@@ -113,9 +119,14 @@ class Reading:
             self._note_states(step, records)
             for record in records:
                 for i, x in enumerate(record.inputs or ()):
-                    if x is None or x.record in where:
+                    if x is None:
                         continue
-                    key = x if x.record is None else (x.record, x.output)
+                    made = x.record
+                    if made is not None and x.name:
+                        self.names[made, x.output] = x.name
+                    if made in where:
+                        continue
+                    key = x if made is None else (made, x.output)
                     if used_last.get(key) is not step:
                         used_last[key] = step
                         self.uses[key] = self.uses.get(key, 0) + 1
@@ -167,10 +178,10 @@ class Reading:
 
     def count(self, layer: str, first: int, last: int) -> tuple[int, int]:
         """How many steps of a layer lie in a range, and how many ops they have, in their composed form."""
-        steps = [step for t in range(first, last + 1) if (step := Step(layer, t)) in self.steps]
-        sizes = [len(self.steps[step]) for step in steps]
+        inside = range(first, last + 1)
+        sizes = [len(records) for step, records in self.steps.items() if step.layer == layer and step.t in inside]
         composed = self._sizes.get(layer, 1)  # of a fused step
-        return len(steps), sum(composed if size == 1 else size for size in sizes)
+        return len(sizes), sum(composed if size == 1 else size for size in sizes)
 
     def expand(self, times: Iterable[int]) -> None:
         """Put the composed form in the place of every fused record of these steps."""
@@ -209,6 +220,7 @@ class Reading:
                     names[y.record, y.output] = names.pop((record, k))
         del self.where[record]
         self.inside.update(dict.fromkeys(records, record))
+        self.started[record] = start
         return records
 
     @cached_property
@@ -425,6 +437,8 @@ def formula(record: Record, parts: list[str]) -> str:
         sums = [any(f" {sign} " in part for sign in "+−×÷^") and not part.endswith(")") for part in parts]
         factors = [f"({part})" if compound else part for part, compound in zip(parts, sums, strict=True)]
         return " + ".join([" ".join(factors[:2]), *parts[2:]])
+    if name == "where" and parts[0] == "·" and parts[2] == "0":  # beyond the end of a sequence
+        return parts[1]
     if name == "concatenate":
         return f"[{'; '.join(parts)}]"
     if name == "getitem":

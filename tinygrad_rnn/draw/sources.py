@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from ..nn.module import Parameter
 from ..tape import Record, Step
 from ..tensor import Tensor
@@ -92,7 +94,7 @@ class Sources:
             return self._entry_of(step, *taken)
         if fused(record):  # of a step that is not shown: the entry of the sequence comes last
             sequence, *others = self.reading.inputs(record)
-            rest = [self._step_input(step, (k, i), x, None) for i, x in enumerate(others, 1) if x is not None]
+            rest = [NOTHING if x is None else self._step_input(step, (k, i), x, None) for i, x in enumerate(others, 1)]
             return [NOTHING, *rest, *self._entry_of(step, sequence, record.op.t)]  # type: ignore[attr-defined]
         pairs = zip(self.reading.inputs(record), record.arrays or (), strict=True)
         return [self._step_input(step, (k, i), x, array) for i, (x, array) in enumerate(pairs)]
@@ -113,7 +115,7 @@ class Sources:
     def _step_input(self, step: Step, slot: tuple[int, int], x: Tensor | None, array: Any) -> Found:
         reading = self.reading
         if x is None:
-            return _plain(array), None
+            return self._operand(step, slot, array), None
         x = reading.taken(x)
         made = reading.where.get(x.record) if x.record is not None else None
         if made is not None:
@@ -137,6 +139,14 @@ class Sources:
                 return Source("leaf", name or f"x_{MARK}", self.number(x), shape=x.shape), None
             return self._reference(step, x, x), None
         return Source("input", name or f"x_{MARK}", self.number(x) if name else 0, shape=x.shape), None
+
+    def _operand(self, step: Step, slot: tuple[int, int], array: Any) -> Source:
+        """An operand of an op in a step that is no Tensor. A mask says which sequences of the batch go on."""
+        op = self.reading.steps[step][slot[0]].op
+        if op.name == "where" and slot[1] == 0 and np.ndim(array) and array.dtype.kind == "b":
+            alive = array.reshape(len(array), -1).any(axis=1)
+            return Source("alive", f"{alive.sum()} of {alive.size} go on", shape=array.shape)
+        return _plain(array)
 
     def of_loose(self, record: Record, places: dict[Record, int]) -> list[Found]:
         """The inputs of a record outside the steps, in a cell that holds the records of `places`."""
@@ -207,4 +217,5 @@ class Sources:
 def _plain(array: Any) -> Source:
     """An operand that is no Tensor: a number is written into the op, an array is a box."""
     shape = getattr(array, "shape", ())
-    return Source("array", "array", shape=shape) if shape else Source("number")
+    name = "mask" if shape and array.dtype.kind == "b" else "array"
+    return Source("array", name, shape=shape) if shape else Source("number")

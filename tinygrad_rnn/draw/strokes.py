@@ -21,7 +21,7 @@ RUN_WORDS = {"zero": "0", "none": "not reached", "nan": "nan"}
 
 HATCH = (
     '<pattern id="{p}hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
-    '<path class="{p}hl" d="M0 0V6"/></pattern>'
+    '<path class="{p}hp" d="M0 0V6"/></pattern>'
 )
 
 
@@ -133,7 +133,7 @@ def _run(p: str, r: Ribbon, row: Row, first: Bar, last: Bar, kind: str) -> str:
     span = f"t = {first.first} … {last.last}" if first.first != last.last else f"t = {first.first}"
     corner = f'x="{number(x)}" y="{number(row.base - tall)}" width="{number(width)}" height="{number(tall)}"'
     out = f'<rect class="{p}b{MARKS[kind]}" {corner}><title>{span}: {WORDS[kind]}</title></rect>'
-    if width > line_width(words, 9) + 4 or kind == "nan":
+    if width > line_width(words, 10) + 4 or kind == "nan":
         y = row.base - tall / 2 + 3 if kind == "none" else row.base - tall - 3
         out += f'<text class="{p}s {p}ww" x="{number(x + width / 2)}" y="{number(y)}">{words}</text>'
     return out

@@ -21,6 +21,7 @@ WORDS = {
     "entry": "an entry of a sequence computed elsewhere, gets a gradient",
     "ref": "shared weight",
     "array": "plain array",
+    "alive": "the sequences of the batch that have not ended",
     "cut": "detached: no gradient passes",
 }
 
@@ -39,6 +40,7 @@ class Source(NamedTuple):
     cut      a detached tensor, inside one step
     number   written into the op
     input, leaf, ref, array  a box of its own: data, a leaf that gets a gradient, a shared weight, a plain array
+    alive    a box of its own: which sequences of the batch have not ended; in a box for the whole step a line of it
     entry    a box of its own: one entry of a sequence that was computed outside the steps
     """
 
@@ -131,7 +133,8 @@ def cell_template(reading: Reading, records: list[Record], rows: Rows, losses: s
     names = [f"{name}_{MARK}" for name, _ in states]
     shapes = sorted({shape_text(value) for _, value in states})
     kind = "loss" if any(r in losses for r in records) else "cell"
-    lines = (layer_title(step.layer), " ".join(names), *shapes[:1])
+    ended = list(dict.fromkeys(source.text for row in rows for source in row if source.kind == "alive"))
+    lines = (layer_title(step.layer), " ".join(names), *shapes[:1], *ended)
     title = f"{step.layer}, step {MARK}: {len(records)} ops, gives {', '.join(names)}"
     t.add("cell", kind, tuple(filter(None, lines)), title, extra)
     _add_sources(t, 0, [(k, i, source) for k, row in enumerate(rows) for i, source in enumerate(row)], extra)
@@ -184,7 +187,8 @@ def _add_sources(t: Template, target: int, inputs: list[tuple[int, int, Source]]
     """
     uses: dict[Source, list[tuple[int, int]]] = {}
     for k, i, source in inputs:
-        uses.setdefault(source, []).append((k, i))
+        if source.kind != "number":
+            uses.setdefault(source, []).append((k, i))
     for source, places in uses.items():
         if source.kind in (*ROUND, "array", "cut"):
             box = _add_source(t, source, extra)
@@ -304,7 +308,7 @@ def entry_kind(x: Any) -> str:
 
 def _add_source(t: Template, source: Source, extra: int) -> int:
     shape = shape_text(source.shape)
-    mark = {"array": "input"}.get(source.kind, source.kind)
+    mark = {"array": "input", "alive": "input"}.get(source.kind, source.kind)
     label = "✂ detach " + source.text if source.kind == "cut" else source.text
     lines = (f"{shorten(label)} ↗" if source.kind in ("ref", "entry") else shorten(label), shape)
     title = f"{source.text} {shape}: {WORDS[source.kind]}"

@@ -8,7 +8,7 @@ from xml.sax.saxutils import quoteattr
 from .reading import MARK
 from .template import ROUND, Box
 
-FIRST, OTHER, INDEX = 12.0, 10.0, 9.0  # sizes in px: the first line of a box, further lines, indices
+FIRST, OTHER, INDEX = 12.0, 10.0, 10.0  # sizes in px: the first line of a box, further lines, indices
 
 NARROW, WIDE = set("iljtfr.,:;|'!()[]{} "), set("mwMWOQ@%✂…")
 
@@ -18,7 +18,12 @@ NAME = re.compile(rf"(?<![A-Za-z0-9_])([A-Za-zφσ])_([A-Za-z0-9{MARK}]+(?:_[A-Z
 
 def escape(text: str) -> str:
     """Any text as the content of an XML element or attribute; characters that XML does not know become spaces."""
-    return quoteattr(_NOT_XML.sub(" ", text))[1:-1].replace('"', "&quot;")
+    return quoteattr(printable(text))[1:-1].replace('"', "&quot;")
+
+
+def printable(text: str) -> str:
+    """The text without control characters and halves of characters, which no file format takes."""
+    return _NOT_XML.sub(" ", text)
 
 
 _NOT_XML = re.compile("[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]")

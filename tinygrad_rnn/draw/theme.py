@@ -67,7 +67,7 @@ def style(theme: str, p: str, gradients: bool = False) -> str:
     rules = {
         "text": f"font-family:{FONT};font-size:10px;fill:var(--{p}text);text-anchor:middle",
         ".f": "font-size:12px",
-        ".s": "font-size:9px",
+        ".s": "font-size:10px",
         ".h": "font-size:11px;font-weight:600",
         ".l": "text-anchor:start",
         ".r": "text-anchor:end",
@@ -84,6 +84,8 @@ def style(theme: str, p: str, gradients: bool = False) -> str:
         ".entry": f"fill:var(--{p}input-fill);stroke:var(--{p}op);stroke-dasharray:4 2.5",
         ".cut": f"fill:var(--{p}page);stroke:var(--{p}cut);stroke-width:1.6;stroke-dasharray:5 3",
         ".loop": f"fill:var(--{p}state-fill);stroke:var(--{p}state);stroke-dasharray:2 2",
+        ".past": f"fill:url(#{p}hatch);stroke:var(--{p}quiet);stroke-dasharray:6 3",
+        ".hp": f"stroke:var(--{p}line);stroke-width:3",
         ".fold": f"fill:var(--{p}page);stroke:var(--{p}quiet);stroke-dasharray:1.5 3;stroke-linecap:round",
         "path": "fill:none",
         ".e": f"stroke:var(--{p}edge);marker-end:url(#{p}a)",

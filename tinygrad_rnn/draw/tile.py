@@ -202,6 +202,9 @@ class Tiling:
                 self._place_fold(tiles, cell, heights[cell.row or 0])
         for cell in constants:
             self._place_constants(tiles, cell, heights[cell.row or 0], widths[self.place[cell.column]])
+        for cell in tiles:
+            if cell.column.kind in ("past", "past_back"):
+                self._place_fold(tiles, cell, heights[cell.row or 0])
 
         lanes = self._assign_lanes(tiles, lane_y)
         xs, gutters, rules, x = [], [], [], 0.0

@@ -1,0 +1,86 @@
+"""Whether pictures can be seen: contrast, and colours under simulated colour-blindness, computed from the palettes.
+
+contrast   WCAG 2.2, relative luminance: (L1 + 0.05) / (L2 + 0.05)
+blindness  Machado, Oliveira and Fernandes (2009), full severity, in linear RGB
+distance   of two colours in CIE L*a*b* (1976), D65
+"""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from tinygrad_rnn.draw import theme
+
+PALETTES = {"light": theme.LIGHT, "dark": theme.DARK}
+STROKES = ("op", "state", "ref", "cut")
+MACHADO = {
+    "normal": np.eye(3),
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+}
+TO_XYZ = [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
+
+
+def linear(colour):
+    rgb = np.frombuffer(bytes.fromhex(colour.removeprefix("#")), np.uint8) / 255
+    return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+
+
+def contrast(a, b):
+    low, high = sorted(float(linear(colour) @ [0.2126, 0.7152, 0.0722]) for colour in (a, b))
+    return (high + 0.05) / (low + 0.05)
+
+
+def lab(rgb):
+    xyz = np.asarray(TO_XYZ) @ np.clip(rgb, 0, 1) / np.sum(TO_XYZ, axis=1)
+    f = np.where(xyz > (6 / 29) ** 3, np.cbrt(xyz), xyz / (3 * (6 / 29) ** 2) + 4 / 29)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+def distance(a, b, kind):
+    return float(np.linalg.norm(lab(MACHADO[kind] @ linear(a)) - lab(MACHADO[kind] @ linear(b))))
+
+
+def test_the_measures_themselves():
+    assert contrast("#000000", "#FFFFFF") == pytest.approx(21)
+    assert lab(linear("#FFFFFF")) == pytest.approx([100, 0, 0], abs=0.01)
+    assert distance("#FF0000", "#FF0000", "normal") == 0
+    assert distance("#FF0000", "#00A000", "deuteranopia") < distance("#FF0000", "#00A000", "normal") / 2
+
+
+@pytest.mark.parametrize("name", PALETTES)
+def test_text_stands_out_from_what_it_is_written_on(name):
+    colours = PALETTES[name]
+    surfaces = ["page", "panel", *(key for key in colours if key.endswith("-fill"))]
+    assert min(contrast(colours["text"], colours[surface]) for surface in surfaces) >= 7
+    assert min(contrast(colours["quiet"], colours[surface]) for surface in ("page", "panel")) >= 4.5
+
+
+@pytest.mark.parametrize("name", PALETTES)
+def test_strokes_stand_out_from_page_panel_and_fill(name):
+    colours = PALETTES[name]
+    for stroke in (*STROKES, "input", "edge"):
+        for surface in ("page", "panel", f"{stroke}-fill"):
+            if surface in colours:
+                assert contrast(colours[stroke], colours[surface]) >= 3, (stroke, surface)
+
+
+@pytest.mark.parametrize("name", PALETTES)
+@pytest.mark.parametrize("kind", MACHADO)
+def test_the_four_strokes_are_told_apart(name, kind):
+    colours = PALETTES[name]
+    assert min(distance(colours[a], colours[b], kind) for a, b in combinations(STROKES, 2)) >= 10
+
+
+@pytest.mark.parametrize("name", PALETTES)
+def test_gradients_stand_out_and_the_more_the_larger(name):
+    ramp, colours = theme.ramp(name), PALETTES[name]
+    assert len(ramp) == 13
+    for surface in ("page", "panel"):
+        contrasts = [contrast(colour, colours[surface]) for colour in ramp]
+        assert contrasts == sorted(contrasts) and contrasts[0] >= 3
+    for kind in MACHADO:  # also without some of the colours, and without all
+        lightness = [lab(MACHADO[kind] @ linear(colour))[0] for colour in ramp]
+        assert lightness == sorted(lightness, reverse=name == "light")

@@ -1,0 +1,327 @@
+"""Gradients in pictures: how much goes where, on which scale, and with which marks."""
+
+import re
+import xml.dom.minidom
+
+import numpy as np
+import pytest
+from test_draw import GRAPHS, by_id, network, windows
+
+import tinygrad_rnn as tg
+from tinygrad_rnn.draw.flow import Amount, Axis, Scale, amount
+from tinygrad_rnn.draw.overlay import beside
+from tinygrad_rnn.errors import DrawError, GraphError
+
+
+def edge(picture, source, target):
+    return next(e.gradient for e in picture.edges if (e.source, e.target) == (source, target))
+
+
+def long_memory(T, weight=0.5):
+    """h_t = tanh(weight * h_{t-1}) with the loss at the end: the gradient falls by about the weight a step."""
+    h = tg.tensor(np.full(2, 0.1), requires_grad=True, name="h_0")
+    with tg.scope("net") as at:
+        for t in range(1, T + 1):
+            at(t)
+            h = np.tanh(h * weight)
+            h.name = "h"
+    return h.sum()
+
+
+# ---------------------------------------------------------------- how much goes where
+
+
+def test_what_goes_back_along_an_edge_is_the_part_that_comes_by_it():
+    rnn = tg.nn.RNN(3, 4, dtype=float, rng=0)
+    output, _ = rnn(np.ones((3, 2, 3)))
+    loss = (output * output).sum()
+    picture = tg.draw(loss, level="op", grads=True)
+    h = [tg.tensor(row, requires_grad=True) for row in output.data]
+    later = np.tanh(rnn.cells[0].project(tg.tensor(np.ones((1, 2, 3))))[0] + h[1] @ rnn.W_hh)
+    d_h3 = 2 * output.data[2]
+    through = tg.grad(later, h[1], grad_outputs=d_h3)  # dL/dh_2 that comes by way of h_3
+    assert edge(picture, "t2_h", "t3_matmul").norm == pytest.approx(np.linalg.norm(through.data))
+    assert edge(picture, "t2_h", "after3_stack").norm == pytest.approx(np.linalg.norm(2 * output.data[1]))
+    both = np.linalg.norm(through.data + 2 * output.data[1])
+    assert picture.figures["t2_h"] == (f"∇ ‖{both:.3g}‖",)
+    delta = d_h3 * (1 - output.data[2] ** 2)
+    assert edge(picture, "t3_W_hh", "t3_matmul").norm == pytest.approx(np.linalg.norm(output.data[1].T @ delta))
+    assert edge(picture, "t3_W_xh", "t3_a").norm == pytest.approx(np.linalg.norm(np.ones((2, 3)).T @ delta))
+    assert edge(picture, "t3_x", "t3_a") is None  # data needs no gradient
+
+
+def test_two_uses_of_one_tensor_carry_a_part_each():
+    x = tg.tensor(3.0, requires_grad=True, name="x")
+    amounts = [e.gradient.norm for e in tg.draw(x * x, grads=True).edges]
+    assert amounts == [3.0, 3.0]
+
+
+def test_an_edge_between_boxes_of_many_ops_carries_all_that_goes_back():
+    loss = network("LSTM", T=6)
+    fine, coarse = (tg.draw(loss, level=level, grads=True, steps="all") for level in ("op", "cell"))
+    tape = tg.tape(loss)
+    state = next(record for record in tape if record.step == ("lstm", 3))
+    d_h = tape.gradients[state][0]
+    to_the_loss = edge(coarse, "t3_cell", "after6_mean")
+    assert edge(fine, "t3_h", "after6_stack").norm == pytest.approx(to_the_loss.norm, rel=1e-5)
+    assert coarse.figures["t3_cell"] == (f"∇ ‖{np.linalg.norm(d_h):.3g}‖",)
+    weights = edge(coarse, "t3_weights", "t3_cell").norm
+    parts = [
+        edge(fine, f"t3_{name}", f"t3_{to}").norm for name, to in (("W_hh", "matmul"), ("W_xh", "a"), ("b_h", "a"))
+    ]
+    assert weights == pytest.approx(np.linalg.norm(parts), rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+@pytest.mark.parametrize("options", [{}, {"num_layers": 2}, {"bidirectional": True}], ids=str)
+@pytest.mark.parametrize("level", ["op", "cell", "layer", "strip"])
+def test_a_fused_layer_is_drawn_as_the_composed_one(kind, options, level):
+    def data(fused):
+        layer = getattr(tg.nn, kind)(3, 4, rng=0, dtype=float, fused=fused, **options)
+        output, _ = layer(np.random.default_rng(0).normal(size=(20, 2, 3)))
+        picture = tg.draw((output * output).sum(), level=level, grads=True)
+        nodes = [(node.id, node.kind, node.lines) for node in picture.nodes]
+        edges = sorted((e.source, e.target, e.kind, e.gradient and f"{e.gradient:.6g}") for e in picture.edges)
+        return nodes, edges, picture.figures, picture.steps
+
+    assert data(True) == data(False)
+
+
+def test_norms_whose_squares_vanish():
+    assert amount(np.full(4, 1e-30, np.float32)).norm == pytest.approx(2e-30)
+    assert amount(np.full(4, 1e-200)).norm == pytest.approx(2e-200)
+    assert amount(np.full(4, 1e200)).norm == pytest.approx(2e200)
+    assert amount(np.array([3.0]), np.array([4.0])) == Amount("number", 5.0)
+
+
+def test_the_kinds_of_amounts():
+    kinds = [amount(g).kind for g in (None, np.zeros(3), np.array([0, np.nan]), np.array([np.inf, 1]), np.ones(2))]
+    assert kinds == ["none", "zero", "nan", "nan", "number"]
+
+
+# ---------------------------------------------------------------- the scale
+
+
+def test_twelve_decades_from_the_largest():
+    scale = Scale([Amount("number", x) for x in (5.7, 1e-3)] + [Amount("zero")])
+    levels = [scale.level(Amount("number", x)) for x in (5.7, 1.1, 1.0, 0.5, 1e-10, 1.1e-11, 1e-11, 1e-20)]
+    assert levels == [12, 12, 11, 11, 1, 1, 0, 0]
+    assert Scale([]).top == 0  # nothing to put on it
+
+
+def test_a_wider_and_darker_stroke_for_more_gradient():
+    from tinygrad_rnn.draw import theme
+
+    widths = [theme.width(level) for level in range(13)]
+    assert widths == sorted(set(widths)) and widths[-1] > 3 * widths[0]
+    svg = tg.draw(long_memory(6, weight=1e-3), level="op", steps="all", grads=True).svg()
+    p = re.search(r"(g\w{8}-)fig", svg)[1]
+    used = {int(level) for level in re.findall(rf'class="{p}d(\d+)"', svg.split(f'class="{p}l"')[0])}
+    assert {12, 9, 6} <= used and 0 in used  # it falls by three decades a step, down to below the scale
+    assert "below 1e-11" in svg or "below 1e-12" in svg
+
+
+def test_the_axis_of_heights_holds_what_there_is():
+    axis = Axis([Amount("number", 0.02), Amount("number", 3e-5)])
+    assert (axis.low, axis.top) == (-5, -1)
+    assert axis.height(Amount("number", 1e-3)) == pytest.approx(0.5)
+    deep = Axis([Amount("number", 1.0), Amount("number", 1e-40)])
+    assert (deep.low, deep.top) == (-12, 0)
+
+
+def marks(svg):
+    p = re.search(r"(g\w{8}-)fig", svg)[1]
+    return {kind for kind in ("dz", "dn", "dx") if f'class="{p}{kind}"' in svg}
+
+
+def test_zero_not_reached_and_nan_have_marks_of_their_own():
+    x = tg.tensor([1.0, 2.0], requires_grad=True, name="x")
+    zero = (x * np.zeros(2)).sum()
+    nan = np.sqrt(x - x).sum() * 0.0
+    with np.errstate(all="ignore"):
+        pictures = [tg.draw(root, grads=True) for root in ((x * x).sum(), zero, nan)]
+    assert [marks(picture.svg()) for picture in pictures] == [set(), {"dz"}, {"dz", "dx"}] or marks(
+        pictures[2].svg()
+    ) == {"dx"}
+    assert "exactly 0" in pictures[1].svg() and "nan or inf" in pictures[2].svg()
+    assert "exactly 0" not in pictures[0].svg()
+    assert "arrowhead=odot" in pictures[1].dot() and "arrowhead=diamond" in pictures[2].dot()
+
+
+class Stop(tg.Op):
+    """Passes its input on, and says that nothing of it is reached."""
+
+    def forward(self, x):
+        return x * 1.0
+
+    def vjp(self, g, y, x):
+        return None
+
+
+def test_what_the_pass_does_not_reach():
+    x = tg.tensor([1.0, 2.0], requires_grad=True, name="x")
+    picture = tg.draw((Stop()(np.tanh(x)) + 1.0).sum(), grads=True)
+    assert picture.figures["n_tanh"] == ("∇ none",)
+    assert edge(picture, "n_x", "n_tanh") == Amount("none")
+    assert edge(picture, "n_tanh", "n_stop") == Amount("zero")
+    assert marks(picture.svg()) == {"dz", "dn"} and "not reached" in picture.svg()
+
+
+def test_marks_differ_without_colour():
+    svg = tg.draw(network("RNN"), grads=True).svg()
+    p = re.search(r"(g\w{8}-)fig", svg)[1]
+    style = {name: re.search(rf"\.{p}{name}\{{([^}}]*)\}}", svg)[1] for name in ("dz", "dn", "dx", "d0", "d12")}
+    without_colour = {name: re.sub(r"stroke:[^;]*;?", "", rule) for name, rule in style.items()}
+    assert len(set(without_colour.values())) == 5
+
+
+def test_the_stroke_runs_beside_its_edge_and_back():
+    assert beside([(0, 0), (10, 0)], 3) == [(10, 3), (0, 3)]
+    assert beside([(0, 0), (10, 0), (10, 20)], 3) == [(7, 20), (7, 3), (0, 3)]
+    assert beside([(0, 0), (4, 10)], 3) == [(1, 10), (-3, 0)]  # slanted: a curve with upright ends
+
+
+# ---------------------------------------------------------------- the ribbon, and the step with the largest gradient
+
+
+def test_a_folded_picture_shows_the_gradient_of_every_step():
+    picture = tg.draw(network("LSTM", T=300), grads=True)
+    (row,) = picture.ribbon.rows
+    assert [bar.first for bar in row.bars] == list(range(1, 301)) and picture.hidden
+    loss = network("LSTM", T=300)
+    tape = tg.tape(loss)
+    norms = {r.step.t: np.linalg.norm(tape.gradients[r][0]) for r in tape if r.step and r.op.name == "lstm_step"}
+    assert all(bar.amount.norm == pytest.approx(norms[bar.first], rel=1e-4) for bar in row.bars)
+    layer, largest, most = picture.overlay.largest
+    assert layer == "lstm" and most.norm == pytest.approx(max(norms.values()), rel=1e-4)
+    svg = picture.svg()
+    assert largest in picture.steps and f"the largest, {most}, at t = {largest}" in svg and "largest ∇" in svg
+    assert tg.draw(network("LSTM", T=5), grads=True).ribbon is None  # each step has its own figure there
+    fold = next(node for node in picture.nodes if node.kind == "fold")
+    assert [line[:5] for line in picture.figures[fold.id]] == ["∇ min", "∇ max"]
+
+
+def test_the_step_with_the_largest_gradient_is_marked_in_every_format():
+    picture = tg.draw(long_memory(5), level="op", steps="all", grads=True)
+    assert picture.overlay.largest[1] == 5 and ">largest ∇ ▾<" in picture.svg()
+    assert 'label="t = 5: largest ∇"' in picture.dot() and 'label="t = 4"' in picture.dot()
+
+
+def test_level_strip_is_the_ribbon_alone():
+    picture = tg.draw(network("LSTM", T=120, layers=2), level="strip")
+    assert picture.nodes == [] and picture.edges == [] and picture.steps == list(range(1, 121))
+    assert [row.layer for row in picture.ribbon.rows] == ["lstm_l1", "lstm"] and picture.ribbon.px == 4
+    svg = picture.svg()
+    xml.dom.minidom.parseString(svg)
+    assert "at each of 120 steps" in svg and len(svg) < 30_000
+    assert picture.dot().count("ribbon1_") > 120
+    long = tg.draw(long_memory(3000, weight=0.99), level="strip")
+    assert long.ribbon.per == 3 and long.ribbon.px == 1 and "the largest of 3 in a column" in long.svg()
+    with pytest.raises(GraphError, match="one entry"):
+        tg.draw(tg.nn.RNN(1, 2, rng=0)(np.ones((3, 1, 1)))[0], level="strip")
+
+
+def test_a_ribbon_shows_cuts_and_marks():
+    picture = tg.draw(windows("RNN", T=40, k=10), grads=True)
+    assert len(picture.ribbon.cuts) == 3 and picture.ribbon.cuts == sorted(picture.ribbon.cuts)
+    x = tg.tensor(np.zeros(2), requires_grad=True)
+    with tg.scope("net") as at:
+        for t in range(1, 31):
+            at(t)
+            x = np.minimum(x + 1.0, 0.0) if t == 20 else x + 1.0  # nothing passes back through step 20
+            x.name = "h"
+    strip = tg.draw(x.sum(), level="strip")
+    (run,) = strip.ribbon.runs()
+    assert (run[1].first, run[2].last, run[3]) == (1, 19, "zero")
+
+
+# ---------------------------------------------------------------- levels and widths
+
+
+def test_level_layer_has_one_cell_a_layer_and_a_loop():
+    picture = tg.draw(network("LSTM", T=100, layers=2), level="layer")
+    nodes = by_id(picture)
+    assert [node.lines[:2] for node in picture.nodes if node.kind == "cell"] == [
+        ("LSTM", "h_t c_t"),
+        ("LSTM l1", "h_t c_t"),
+    ]
+    loops = {node.id: node.lines for node in picture.nodes if node.kind == "loop"}
+    assert all(lines == ("× 99", "h c of t − 1") for lines in loops.values()) and len(loops) == 2
+    states = {(e.source, e.target) for e in picture.edges if e.kind == "state"}
+    for loop in loops:
+        layer = loop.split("_", 1)[1].removesuffix("_loop")
+        assert {(f"all_{layer}_cell", loop), (loop, f"all_{layer}_cell")} <= states
+    assert nodes["t0_lstm_state"].lines[0] == "h_0 c_0" and ("t0_lstm_state", "all_lstm_cell") in states
+    assert picture.hidden == [] and "t = 1 … 100" in picture.svg()
+
+
+def test_a_loop_says_where_it_is_cut():
+    (loop,) = [node for node in tg.draw(windows("GRU", T=20, k=5), level="layer").nodes if node.kind == "loop"]
+    assert loop.lines == ("× 19", "h of t − 1", "✂ detach before t = 6, 11, 16")
+    (many,) = [node for node in tg.draw(windows("GRU", T=20, k=2), level="layer").nodes if node.kind == "loop"]
+    assert many.lines[-1] == "✂ 9 times detached"
+
+
+@pytest.mark.parametrize("level", ["layer", "strip"])
+def test_levels_over_time_need_time_steps(level):
+    x = tg.tensor(0.5, requires_grad=True)
+    with pytest.raises(DrawError, match=r"has none: tg\.nn\.unroll"):
+        tg.draw(np.tanh(x), level=level)
+
+
+@pytest.mark.parametrize("T", [3, 5, 9, 10, 11, 100, 2000])
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+@pytest.mark.parametrize("grads", [False, True])
+def test_a_default_picture_is_legible_in_a_column_of_1100_px(kind, T, grads):
+    svg = tg.draw(network(kind, T=T), grads=grads).svg()
+    width = float(re.match(r'<svg [^>]*?width="([\d.]+)"', svg)[1])
+    smallest = min(float(size) for size in re.findall(r"font-size:([\d.]+)px", svg))
+    assert smallest * min(1.0, 1100 / width) >= 8
+
+
+# ---------------------------------------------------------------- several graphs
+
+
+def test_two_graphs_below_each_other_on_one_scale():
+    both = tg.draw({"full": long_memory(30), "weak": long_memory(30, weight=0.1)}, grads=True)
+    full, weak = both.drawings
+    assert full.steps == weak.steps == both.steps
+    assert full.overlay.scale is not None and full.overlay.scale.top == weak.overlay.scale.top
+    assert (full.overlay.axis.low, full.overlay.axis.top) == (weak.overlay.axis.low, weak.overlay.axis.top)
+    svg = both.svg()
+    document = xml.dom.minidom.parseString(svg)
+    assert len(document.getElementsByTagName("svg")) == 3
+    ids = re.findall(r'\bid="([^"]+)"', svg)
+    assert len(set(ids)) == len(ids)
+    assert "full: net: 30 time steps" in svg and "weak: net: 30 time steps" in svg
+    assert {node.id[:3] for node in both.nodes} == {"p1_", "p2_"}
+    assert {end for e in both.edges for end in (e.source, e.target)} <= {node.id for node in both.nodes}
+    assert repr(both).startswith("<comparison: <drawing: ")
+
+
+def test_equal_graphs_have_different_ids_and_other_cells_the_same_level():
+    twins = tg.draw([network("RNN", T=3), network("RNN", T=3)]).svg()
+    ids = re.findall(r'\bid="([^"]+)"', twins)
+    assert len(set(ids)) == len(ids)
+    assert {drawing.level for drawing in tg.draw([network("RNN", T=3), network("LSTM", T=6)]).drawings} == {"cell"}
+
+
+def test_what_cannot_be_compared():
+    with pytest.raises(TypeError, match="a list or mapping"):
+        tg.draw([])
+    with pytest.raises(TypeError, match="2 is of type float"):
+        tg.draw([network("RNN"), 3.0])
+
+
+# ---------------------------------------------------------------- all of it, over all graphs
+
+
+@pytest.mark.parametrize("level", ["op", "cell", "layer", "strip"])
+@pytest.mark.parametrize("graph", [name for name in GRAPHS if name not in ("mlp", "chain")])
+def test_every_graph_at_every_level(graph, level):
+    picture = tg.draw(GRAPHS[graph](), level=level, grads=True)
+    xml.dom.minidom.parseString(picture.svg())
+    ids = {node.id for node in picture.nodes}
+    assert len(ids) == len(picture.nodes)
+    assert {end for e in picture.edges for end in (e.source, e.target)} <= ids
+    assert picture.dot() and (level == "strip" or picture.dot(pinned=False))

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 import tinygrad_rnn as tg
+from tinygrad_rnn.bptt.example import Example
 
 
 def truncated() -> tg.Drawing:
@@ -37,13 +38,18 @@ def folded() -> tg.Drawing:
     return tg.draw((output * output).sum())
 
 
+def worked_example() -> tg.Drawing:
+    """A lecture's example, three steps of one unit, with every value and gradient."""
+    return tg.draw(Example().loss, level="op", steps="all", values=True, grads=True)
+
+
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Draw the pictures of the documentation again.")
     default = Path(__file__).parent.parent / "docs" / "pictures"
     parser.add_argument("folder", nargs="?", type=Path, metavar="FOLDER", default=default, help="(docs/pictures)")
     folder = parser.parse_args(arguments).folder
     folder.mkdir(parents=True, exist_ok=True)
-    for make in (truncated, lstm, folded):
+    for make in (truncated, lstm, folded, worked_example):
         path = folder / f"{make.__name__}.svg"
         make().save(path)
         print(path)

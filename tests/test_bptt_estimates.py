@@ -406,6 +406,8 @@ def test_remedies_side_by_side() -> None:
     assert lost["tanh"] < lost["GRU"] and lost["tanh"] < lost["layer norm"]
     ratio = found["clipped"] / found["large weights"]
     close(ratio, np.full(30, ratio[0]))  # one factor for all steps
+    weak = remedies(T=2, hidden=2)  # a gradient that is short enough is left as it is
+    assert weak["clipped"][-1] == 1
     lines = str(found).splitlines()
     assert len(lines) == 12 and all(len(line) <= 80 for line in lines) and "t=1 " in lines[0]
     with pytest.raises(ValueError, match="T must be 2 or more"):

@@ -305,12 +305,13 @@ def test_flow_needs_one_backward_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     rule = op.vjp
     monkeypatch.setattr(op, "vjp", lambda self, *args: calls.append(self) or rule(self, *args))
     flow(loss)
-    assert len(calls) == T
+    assert len(calls) == T - 1  # once a step; what lies behind h_1 is not asked for
 
 
 def test_a_flow_prints_in_80_columns() -> None:
     _, loss = layer_loss(nn.LSTM, num_layers=3, bidirectional=True)
     text = str(flow(loss))
+    assert max(map(len, text.splitlines())) > 60  # as many columns as fit
     assert all(len(line) <= 80 for line in text.splitlines()) and "lstm_l2_reverse c" in text
     assert repr(flow(loss)).startswith("<flow of lstm: 6 steps")
     output, _ = nn.RNN(1, 1)(np.ones((200, 1, 1)))
@@ -602,6 +603,19 @@ def test_a_loss_that_is_added_up_in_the_loop_falls_into_its_terms(inside: bool) 
     close(given.by_loss, parts.by_loss)
 
 
+def test_a_log_likelihood_that_is_subtracted_in_the_loop_is_no_state() -> None:
+    W, h, total = tg.tensor(0.4 * data(H, H), requires_grad=True), tg.tensor(data(B, H)), 0.0
+    with tg.scope("mine") as at:
+        for t in range(1, 4):
+            at(t)
+            h = np.tanh(h @ W)
+            total = total - tg.log_softmax(h)[:, 0].sum()
+        at(None)
+        loss = total / 3
+    assert list(flow(loss)["mine"].norms) == ["h"]
+    assert decompose(loss, W).count == 6
+
+
 def test_losses_that_look_at_several_steps_are_given() -> None:
     """L_t = |h_t - h_{t-1}|²: by the last step it passes, the part of h_{t-1} would count as a term of t - 1."""
     W = tg.tensor(0.4 * data(H, H), requires_grad=True, name="W")
@@ -660,6 +674,83 @@ def test_a_decomposition_prints() -> None:
     assert text.startswith("|dL/dW_hh_l1_reverse| = ") and "the sum of 21 terms" in text
     assert all(len(line) <= 80 for line in text.splitlines())
     assert repr(parts) == "<dL/dW_hh_l1_reverse: 21 terms, 6 losses x 6 steps>"
+
+
+# -- reading the tape ---------------------------------------------------------------------------------
+
+
+def test_a_reverse_direction_flows_up_and_starts_after_the_end() -> None:
+    rnn = nn.RNN(IN, H, dtype=float, rng=0, bidirectional=True)
+    forwards = nn.RNN(IN, H, dtype=float)
+    for name in ("W_xh", "W_hh", "b_h"):
+        getattr(forwards, name).data = getattr(rnn, name + "_reverse").data
+    x, h_0 = data(T, B, IN), tg.tensor(data(2, B, H), requires_grad=True)
+    loss = (rnn(x, h_0)[0][..., H:] ** 2).sum()
+    part = flow(loss)["rnn_reverse"]
+    alone = flow((forwards(x[::-1], tg.tensor(h_0.data[1:], requires_grad=True))[0] ** 2).sum())["rnn"]
+    assert list(part.steps) == [1, 2, 3, 4, 5, 6, 7] and list(alone.steps) == [0, 1, 2, 3, 4, 5, 6]
+    close(part.norms["h"], alone.norms["h"][::-1])
+    assert jacobians(loss, "rnn_reverse").steps == [7, 6, 5, 4, 3, 2, 1]
+
+
+def running_sum(name: str | None, w: Any) -> list[Any]:
+    """h_t = h_{t-1} + w x_t in single numbers: a state that is made as a sum of losses is."""
+    h: Any = tg.tensor(0.0)
+    states = []
+    with tg.scope("sum") as at:
+        for t in range(1, 5):
+            at(t)
+            h = h + w * float(t)
+            h.name = name
+            states.append(h)
+    return states
+
+
+def test_a_state_that_is_a_running_sum_is_told_from_a_loss_that_is_added_up() -> None:
+    w = tg.tensor(2.0, requires_grad=True)
+    states = running_sum(None, w)  # used by the next step and by the loss
+    close(flow(sum(states[1:], states[0]))["sum"].norms["h"], [4, 3, 2, 1])
+    states = running_sum("level", w)  # used by the next step alone, but named
+    close(flow(states[-1] * 3.0)["sum"].norms["level"], [3, 3, 3, 3])
+
+
+def test_a_first_step_of_constants_need_not_be_like_the_others() -> None:
+    """At t=1, 0.5 h_0 is not recorded, so the state is the first product of its step, and the second of the others."""
+    w, h = tg.tensor(1.5, requires_grad=True), tg.tensor(0.7)
+    states = []
+    with tg.scope("scalar") as at:
+        for t in range(1, 5):
+            at(t)
+            h = (0.5 * h) * w
+            states.append(h)
+    loss = states[-1] ** 2
+    expected = [abs(tg.grad(loss, h, retain_graph=True).item()) for h in states]
+    close(flow(loss)["scalar"].norms["h"][-1], expected[-1])
+
+
+def test_a_loss_term_with_a_penalty_on_the_weight_in_it() -> None:
+    W = tg.tensor(0.4 * data(H, H), requires_grad=True, name="W")
+    _, losses, _ = own_loop(W, tg.tensor(data(B, H)), data(T, B, H), inside=False)
+    losses[2] = losses[2] + (W * W).sum()
+    total = sum(losses[1:], losses[0])
+    parts = decompose(total, W, losses=losses)
+    close(parts.rest, 2 * W.data)
+    close(parts.total, tg.grad(total, W).data)
+
+
+def test_a_weight_that_is_one_of_several_outputs() -> None:
+    packed = tg.tensor(0.4 * data(H, 2 * H), requires_grad=True)
+    W, V = np.split(packed, 2, axis=1)
+    h, total = tg.tensor(data(B, H)), 0.0
+    with tg.scope("two") as at:
+        for t in range(1, 4):
+            at(t)
+            h = np.tanh(h @ W) @ V
+            total = total + (h * h).sum()
+    for weight, other in ((W, V), (V, W)):
+        parts = decompose(total, weight)
+        close(parts.total, tg.grad(total, weight, retain_graph=True).data)
+        assert np.abs(parts.total - tg.grad(total, other, retain_graph=True).data).max() > 0.1
 
 
 # -- pictures ---------------------------------------------------------------------------------------
@@ -752,3 +843,15 @@ def test_a_weight_that_no_step_uses_is_refused() -> None:
         decompose(loss, layer.W_hh, losses=[1.0])
     with pytest.raises(ValueError, match="losses is empty"):
         decompose(loss, layer.W_hh, losses=[])
+
+
+def test_a_table_is_no_wider_than_a_terminal() -> None:
+    from tinygrad_rnn.bptt.tables import table
+
+    for width in range(3, 12):
+        columns = [f"{k}".rjust(width, "c") for k in range(40)]
+        text = table(["name", *columns], [["a row", *range(40)], ["b", *[float("nan")] * 40]])
+        lines = text.splitlines()
+        assert max(map(len, lines)) <= 80 and max(map(len, lines)) + 2 + width > 80
+        assert [word for line in lines[::4] for word in line.split()[1:]] == columns
+        assert all(line.startswith(("name ", "a row", "b", "")) for line in lines)

@@ -12,7 +12,7 @@ import pytest
 import tinygrad_rnn as tg
 from tinygrad_rnn import nn
 from tinygrad_rnn.memory import empty
-from tinygrad_rnn.nn import fused
+from tinygrad_rnn.nn import runs
 
 RNG = np.random.default_rng
 OPTIONS: list[tuple[str, dict[str, Any]]] = [
@@ -109,7 +109,7 @@ def test_a_loss_on_the_last_state_alone(kind: str) -> None:
 def test_the_factors_are_computed_in_chunks_of_steps(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     gradients = []
     for size in (1, 5 * 3 * 4 * 8 * 3, 1 << 20):  # one step, three steps, all steps at a time
-        monkeypatch.setattr(fused, "_CHUNK", size)
+        monkeypatch.setattr(runs, "_CHUNK", size)
         layer = pair(kind, bidirectional=True)[1]
         loss_of(*layer(RNG(1).standard_normal((8, 3, 3)), lengths=[8, 3, 5])).backward()
         gradients.append([p.grad for p in layer.parameters()])
@@ -299,7 +299,7 @@ def test_memory_is_handed_out_again_only_when_nobody_refers_to_it() -> None:
 
 
 def test_idle_memory_is_let_go_when_other_sizes_are_asked_for() -> None:
-    owners = fused.empty.__globals__["_pool"].owners
+    owners = empty.__globals__["_pool"].owners
     held = empty((100_000,), np.float64)
     for n in range(200_000, 300_000, 10_000):
         empty((n,), np.float64)

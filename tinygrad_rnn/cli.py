@@ -1,4 +1,4 @@
-"""The command line: ``tinygrad-rnn train``, ``sample`` and ``draw``.
+"""The command line: ``tinygrad-rnn train``, ``sample``, ``draw`` and ``bptt``.
 
 Results go to standard output, progress and errors to standard error. Exit status: 0 done, 1 a run that cannot be used,
 2 wrong usage or input, 130 stopped by Ctrl-C (143: asked to terminate), with everything saved.

@@ -70,7 +70,7 @@ def grad(
             starts,
             only=xs,
             retain_graph=create_graph if retain_graph is None else retain_graph,
-            visit=keep,
+            visit=keep if results else None,
             as_tensors=as_tensors if create_graph else None,
         )
         leaves = hooked_leaves(waiting)

@@ -167,7 +167,8 @@ class Paths:
                 self.before.add(record)
 
     def is_W(self, x: Tensor) -> bool:
-        return x is self.W or (x.record is not None and x.record is self.W.record and x.output == self.W.output)
+        """Whether x is W, or made together with it (`Waiting.at` tells them apart)."""
+        return (x.record or x) is (self.W.record or self.W)
 
     def to_terms(self, start: Any, gates: dict[Place, int]) -> tuple[dict[int, list[tuple[Tensor, Any]]], np.ndarray]:
         """What reaches the last step of each path, or a given loss, by its label; and what reaches W past them."""
@@ -187,7 +188,7 @@ class Paths:
 
         hand(self.tape.root, start)
         for record in self.records:
-            g = waiting.take(record)
+            g = _taken(waiting, record)
             if g is not None:
                 for x, part in pull(record, g, self.useful):
                     hand(x, part)
@@ -208,9 +209,9 @@ class Paths:
             hand(x, part, None)
         for record in self.records:
             if record in self.before:
-                arrived = [(label, g) for label, table in apart.items() if (g := table.take(record)) is not None]
+                arrived = [(label, g) for label, table in apart.items() if (g := _taken(table, record)) is not None]
             else:
-                g = waiting.take(record)
+                g = _taken(waiting, record)
                 arrived = [] if g is None else [(_time(record), g)]
             for label, g in arrived:
                 for x, part in pull(record, g, self.useful):
@@ -225,6 +226,14 @@ def _masks(record: Record) -> bool:
 
 def _written(part: Any) -> np.ndarray:
     return part.value() if isinstance(part, Lazy) else part
+
+
+def _taken(waiting: Waiting, record: Record) -> Any:
+    """The gradient of a record that has arrived, zeros for an output at which none has; None where none has at all."""
+    g = waiting.take(record)
+    if g is None or record.op.outputs == 1:
+        return g
+    return tuple(np.zeros_like(y) if part is None else part for y, part in zip(record.value, g, strict=True))
 
 
 def _time(record: Record) -> int | None:

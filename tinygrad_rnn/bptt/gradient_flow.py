@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..backward import sweep
-from ..tape import Record, clock, enable_grad
-from ..tensor import Tensor, as_tensors
+from ..expand import Expanded
+from ..tape import Record
+from ..tensor import Tensor
 from .states import runs
 from .tables import norm, table
 
@@ -87,8 +88,11 @@ def flow(loss: Tensor, per_unit: bool = False) -> Flow:
     4        1
     """
     found = runs(loss, "flow()")
+    if any(len(run.states) > 1 for run in found):  # in a fused step, h_t and c_t stand side by side
+        loss = Expanded(loss).root
+        found = runs(loss, "flow()")
     states = [x for run in found for tensors in run.states.values() for x in tensors if x is not None]
-    gradients = gradients_at(states, [loss], [np.ones_like(loss.array)])
+    gradients = gradients_at(states, loss)
     layers = {}
     for run in found:
         order = np.argsort(run.steps)
@@ -103,8 +107,8 @@ def flow(loss: Tensor, per_unit: bool = False) -> Flow:
     return Flow(layers)
 
 
-def gradients_at(states: list[Tensor], outputs: Any, starts: Any, since: int = 0) -> dict[Any, Any]:
-    """The complete gradient at each of the states, from one sweep down to the records made after `since`."""
+def gradients_at(states: list[Tensor], loss: Tensor) -> dict[Any, Any]:
+    """The complete gradient at each of the states, by its `place`, from one sweep."""
     masked = {place(x): new for x in states if (new := _before_mask(x)) is not None}
     wanted = {x.record for x in (*states, *masked.values()) if x.record is not None}
     found: dict[Any, Any] = {}
@@ -113,12 +117,9 @@ def gradients_at(states: list[Tensor], outputs: Any, starts: Any, since: int = 0
         if record in wanted:
             found.update({(record, k): part for k, part in enumerate(g if record.op.outputs > 1 else (g,))})
 
-    waiting = sweep(outputs, starts, since=since, retain_graph=True, visit=keep, hooks=False)
+    only, start = [*states, *masked.values()], [np.ones_like(loss.array)]
+    waiting = sweep([loss], start, only=only, retain_graph=True, visit=keep, hooks=False)
     found |= {x: waiting.at(x) for x in states if x.record is None}  # initial states
-    for record in {x.record for x in states if x.record is not None}:
-        if hasattr(record.op, "composed") and record.op.outputs > 1 and (record, 0) in found:
-            inside = _within(record, tuple(found[record, k] for k in range(record.op.outputs)))
-            found.update({(record, k): g for k, g in enumerate(inside)})
     for at, new in masked.items():
         alive = at[0].arrays[0]
         if place(new) in found:
@@ -141,19 +142,3 @@ def _before_mask(x: Tensor) -> Tensor | None:
         return None
     new = record.inputs[1]
     return new if new is not None and new.record is not None and new.record.step == record.step else None
-
-
-def _within(record: Record, gs: tuple[Any, ...]) -> list[Any]:
-    """The gradients at the outputs of a fused step, where one is computed from another: h_t from c_t.
-
-    On the tape the two stand side by side, so the path through h_t is inside the record. It is in its composed form.
-    """
-    start, (_, inputs) = next(clock), as_tensors(record)
-    leaves = [Tensor(x.array) if isinstance(x, Tensor) else x for x in inputs]
-    for x, leaf in zip(record.inputs or (), leaves, strict=True):
-        if x is not None:
-            leaf.requires_grad = x.requires_grad
-    with enable_grad():
-        outputs = list(record.op.composed(*leaves))  # type: ignore[attr-defined]
-    found = gradients_at(outputs, outputs, gs, start)
-    return [found[place(y)] for y in outputs]

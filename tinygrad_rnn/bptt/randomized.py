@@ -119,7 +119,5 @@ def scale_gradient(state: Any, factor: float) -> Any:
     for x in tensors_in(state):
         step = (x.record.step if x.record is not None else None) or mode.step
         with scope(*step) if step is not None else scope("scale"):
-            y = ScaleGradient(factor)(x)
-        y.name = x.name
-        scaled.append(y)
+            scaled.append(ScaleGradient(factor)(x))
     return replaced(state, scaled)

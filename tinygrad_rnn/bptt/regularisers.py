@@ -43,7 +43,7 @@ def omega(loss: Tensor, layer: str | None = None, form: str = "paper") -> Tensor
     if len(run.states) > 1:
         raise ValueError(f"omega() is for a state of one part, and that of {run.layer} has {', '.join(run.states)}")
     states = [x for x in next(iter(run.states.values())) if x is not None]
-    gradients = gradients_at(states, [loss], [np.ones_like(loss.array)])
+    gradients = gradients_at(states, loss)
     terms: list[Tensor] = []
     count = 0
     for before, after in pairwise(states):

@@ -128,11 +128,11 @@ def _find_states(run: Run, tape: Tape, sums: set[Record]) -> None:
                 op, nth = roles[t][record]
                 fed.setdefault(place, set()).add((op, nth, i))
 
-    # name by name, or, where there is no name, by the place of what makes it within its step
+    # name by name, or, where there is no name, by what uses it in the next step
     keys: dict[Any, dict[int, Place]] = {}
     for t, places in crossing.items():
         for place in sorted(places, key=lambda place: place[0].seq):
-            key = tape.names.get(place) or (*roles[t][place[0]], place[1])
+            key = tape.names.get(place) or min(fed[place])
             keys.setdefault(key, {})[t] = place
     if not keys:
         named = {tape.names.get((record, k)) for record in made for k in range(record.op.outputs)}
@@ -221,7 +221,7 @@ def _add_initial(run: Run, slots: dict[str, set[Role]], roles: dict[int, dict[Re
 
 
 def accumulations(tape: Tape) -> list[Place]:
-    """The sums of single numbers that lead to the root: a loss that is added up, ``loss = loss + L_t``.
+    """The sums of single numbers that lead to the root: a loss that is added up, ``loss = loss + L_t`` (or minus).
 
     Inside the steps of a loop such a sum passes from step to step as a state does, and is none. A sum that is used
     for anything else as well, or has a name, is not counted.
@@ -234,8 +234,9 @@ def accumulations(tape: Tape) -> list[Place]:
         if record.op.outputs > 1 or record.value.size != 1:
             continue
         needed = [x for x in record.inputs or () if x is not None and x.requires_grad]
-        scaled = record.step is None and record.op.name in ("multiply", "divide", "negative") and len(needed) == 1
-        if record.op.name == "add" or scaled:
+        after = record.step is None or record.step.t is None
+        scaled = after and record.op.name in ("multiply", "divide", "negative") and len(needed) == 1
+        if record.op.name in ("add", "subtract") or scaled:
             found.append(place)
             stack += [
                 (x.record, x.output)

@@ -423,7 +423,8 @@ _UNARY = {
 }  # fmt: skip
 
 SYMBOLS = {
-    "add": "+", "subtract": "−", "multiply": "×", "divide": "÷", "power": "^", "matmul": "@", "affine": "@+", "sigmoid": "σ",
+    "add": "+", "subtract": "−", "multiply": "×", "divide": "÷", "power": "^", "matmul": "@", "affine": "@+",
+    "sigmoid": "σ",
     "negative": "−", "square": "²", "absolute": "|·|", "sqrt": "√", "concatenate": "concat", "getitem": "[ ]",
 }  # fmt: skip
 

@@ -2,7 +2,8 @@
 
     python -m tests.benchmarks.drawing [--pictures FOLDER]
 
-prints two tables, in seconds of processor time, which other work on the machine disturbs least; with ``--pictures`` it also writes the pictures that docs/drawing-compared.md shows.
+prints two tables, in processor time, which other work on the machine disturbs least; with ``--pictures`` it also writes
+the pictures that docs/drawing-compared.md shows.
 """
 
 from __future__ import annotations

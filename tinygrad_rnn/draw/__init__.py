@@ -1,9 +1,10 @@
 """Pictures of unrolled graphs.
 
     reading, sources, fold, template, parts, picture   the picture as data
-    layout, tile, text                                 where everything is
-    svg, legend, theme, dot, render                    the picture as a file
-    drawing                                            `draw`, and the `Drawing` it gives
+    flow, overlay                                      how much gradient goes where
+    layout, tile, text, fit                            where everything is, and how much of it
+    svg, strokes, ribbon, legend, theme, dot, render   the picture as a file
+    drawing, comparison, output                        `draw`, and the `Drawing` it gives
     stepper                                            `page`, a tape to step through in a browser
     plots                                              numbers over time, with matplotlib
 

@@ -19,7 +19,7 @@ from ..cotangent import Waiting, written
 from ..listing import norm
 from ..tape import Record
 from ..tensor import Tensor
-from .reading import fused
+from .reading import entry_of, fused
 
 if TYPE_CHECKING:
     from .parts import Use
@@ -158,7 +158,7 @@ class Flow:
         """The sequence of which a record takes an entry, which one, and the number of its first input."""
         if fused(record):
             inputs = self.reading.inputs(record)
-            return inputs[0], record.op.t, len(inputs)  # type: ignore[attr-defined]
+            return inputs[0], entry_of(record), len(inputs)
         taken = self.reading.entry(record) if record in self.reading.where else None
         return (None, 0, 0) if taken is None else (*taken, 0)
 

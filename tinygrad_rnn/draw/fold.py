@@ -41,10 +41,10 @@ def choose(reading: Reading, steps: Any, room: int, largest: int | None = None) 
         if len(shown) >= room:
             break
         shown.add(t)
-    place = {t: k for k, t in enumerate(times)}
+    places = {t: k for k, t in enumerate(times)}
     for before, behind in pairwise(sorted(shown)):
-        if place[behind] - place[before] == 2 and len(shown) < LIMIT:
-            shown.add(times[place[before] + 1])
+        if places[behind] - places[before] == 2 and len(shown) < LIMIT:
+            shown.add(times[places[before] + 1])
     return sorted(shown), hidden_notes(cuts, losses, shown)
 
 

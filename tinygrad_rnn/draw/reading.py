@@ -389,6 +389,12 @@ def fused(record: Record) -> bool:
     return hasattr(record.op, "composed") and record.op.name != "stack"
 
 
+def entry_of(record: Record) -> int:
+    """Which entry of its sequence a fused step takes: its place in time, whichever way its run goes."""
+    run, k = (record.arrays or ())[-1], record.op.k  # type: ignore[attr-defined]
+    return run.T - 1 - k if run.backwards else k
+
+
 def whole(index: Any) -> int | None:
     """The entry along the first axis that an index takes whole: k of ``x[k]``."""
     return int(index) if isinstance(index, int | np.integer) and not isinstance(index, bool) else None
@@ -424,8 +430,8 @@ _UNARY = {
 
 SYMBOLS = {
     "add": "+", "subtract": "−", "multiply": "×", "divide": "÷", "power": "^", "matmul": "@", "affine": "@+",
-    "sigmoid": "σ",
-    "negative": "−", "square": "²", "absolute": "|·|", "sqrt": "√", "concatenate": "concat", "getitem": "[ ]",
+    "sigmoid": "σ", "negative": "−", "square": "²", "absolute": "|·|", "sqrt": "√", "concatenate": "concat",
+    "getitem": "[ ]",
 }  # fmt: skip
 
 

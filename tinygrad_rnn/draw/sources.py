@@ -9,7 +9,7 @@ import numpy as np
 from ..nn.module import Parameter
 from ..tape import Record, Step
 from ..tensor import Tensor
-from .reading import MARK, Reading, formula, fused, key_of
+from .reading import MARK, Reading, entry_of, formula, fused, key_of
 from .template import Source, entry_kind
 
 
@@ -95,7 +95,7 @@ class Sources:
         if fused(record):  # of a step that is not shown: the entry of the sequence comes last
             sequence, *others = self.reading.inputs(record)
             rest = [NOTHING if x is None else self._step_input(step, (k, i), x, None) for i, x in enumerate(others, 1)]
-            return [NOTHING, *rest, *self._entry_of(step, sequence, record.op.t)]  # type: ignore[attr-defined]
+            return [NOTHING, *rest, *self._entry_of(step, sequence, entry_of(record))]
         pairs = zip(self.reading.inputs(record), record.arrays or (), strict=True)
         return [self._step_input(step, (k, i), x, array) for i, (x, array) in enumerate(pairs)]
 

@@ -108,12 +108,21 @@ def test_what_has_no_named_steps_has_no_activations():
 # ---------------------------------------------------------------- the gallery
 
 
-@pytest.fixture
-def example():
-    spec = importlib.util.spec_from_file_location("gallery", ROOT / "examples" / "plots.py")
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "examples" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def example():
+    return load("plots")
+
+
+def test_the_gallery_shows_every_picture_of_the_documentation():
+    page = (ROOT / "docs" / "gallery.md").read_text("utf-8")
+    assert all(f"pictures/{make.__name__}.svg" in page for make in load("pictures").PICTURES)
 
 
 def test_the_gallery_shows_the_plots_that_the_example_draws(example, tmp_path):

@@ -94,6 +94,7 @@ class Output(Stack):
     """The h of all steps, in the order of time: they lie in the run as a sequence already."""
 
     name = "stack"
+    together = True
 
     def __init__(self) -> None:
         super().__init__(axis=0)

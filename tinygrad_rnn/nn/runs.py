@@ -81,18 +81,26 @@ class Run(Workspace):
         return np.moveaxis(columns.reshape(*columns.shape[:-1], columns.shape[-1] // self.H, self.H), -2, -3)
 
     def pull(self, records: Sequence[Any], gs: Sequence[Any]) -> list[tuple[Any, Any]]:
+        output, others = None, []
+        if records[0].op.name == "stack":  # of the h of all steps; those of `others` are swept by themselves
+            turn = slice(None) if self.backwards else slice(None, None, -1)  # the last step first
+            output, h = gs[0][turn], records[0].inputs[:-1][turn]
+            records, gs = records[1:], gs[1:]
+            others = list(zip(h[len(gs) :], output[len(gs) :], strict=True))
         newest, oldest = records[0], records[-1]
-        (a, *_), (_, *inputs) = newest.inputs, oldest.inputs
-        nothing = (None,) * newest.op.outputs
-        gs = [nothing if g is None else g if newest.op.outputs > 1 else (g,) for g in gs]
-        parts = self.gradients(oldest.op.k, newest.op.k, gs, newest.arrays[0])
-        return [(x, g) for x, g in zip((a, *inputs[:-1]), parts, strict=True)]
+        nothing = (None,) * len(self.states())
+        gs = [nothing if g is None else g if len(nothing) > 1 else (g,) for g in gs]
+        parts = self.gradients(oldest.op.k, newest.op.k, gs, newest.arrays[0], output)
+        return [*zip((newest.inputs[0], *oldest.inputs[1:-1]), parts, strict=True), *others]
 
-    def gradients(self, first: int, last: int, gs: Sequence[Sequence[Any]], a: np.ndarray) -> list[Any]:
+    def gradients(
+        self, first: int, last: int, gs: Sequence[Sequence[Any]], a: np.ndarray, output: np.ndarray | None = None
+    ) -> list[Any]:
         """dL/da, dL/d(state before the first step) and dL/d(weights), by the steps first..last.
 
-        gs  for each step, the last one first, what dL/d(state after it) is without the part of the next step: for each
-            part of the state an array, or None for nothing
+        gs      for each step, the last one first, what dL/d(state after it) is without the part of the next step: for
+                each part of the state an array, or None for nothing
+        output  what there is of dL/dh besides, likewise
         """
         n = last + 1 - first
         d = self.over_steps(n, self.B, self.slots * self.H)
@@ -100,9 +108,8 @@ class Run(Workspace):
         W_back, chunk = self.packed_back(), max(1, _CHUNK // max(1, 5 * self.B * self.H * self.dtype.itemsize))
         dead = None if self.dead is None or not self.dead[first : last + 1].any() else self.dead
         # the parts of the state that gradients reach from outside the recurrence, with that of each step
-        arriving = [
-            (part, g) for part, g in zip(states, zip(*gs, strict=True), strict=True) if any(x is not None for x in g)
-        ]
+        columns: list[Any] = [*zip(states, zip(*gs, strict=True), strict=True), (states[0], output)]
+        arriving = [(part, g) for part, g in columns if g is not None and any(x is not None for x in g)]
         for end in range(last + 1, first, -chunk):
             begin = max(first, end - chunk)
             known = list(self.derivatives(begin, end, d[begin - first : end - first]))

@@ -528,16 +528,37 @@ def test_a_click_on_a_ribbon_goes_to_the_step(show):
     assert words(page, ".ribbon.state .reading").startswith("t = 5: ")
 
 
+@pytest.mark.parametrize("graph", ["cut", "stacked", "bidirectional"])
+def test_the_first_ribbon_is_the_flow_of_the_gradient(show, graph):
+    loss = GRAPHS[graph]()
+    found = tg.bptt.flow(loss)
+    page = show(loss)
+    shown = page.evaluate(
+        "data.states.map(({ layer, name }, k) => [data.layers[layer], name, [...stateRows[k].values]])"
+    )
+    assert {layer for layer, _, _ in shown} == set(found.layers)
+    for layer, name, values in shown:
+        expected = dict(zip(found[layer].steps.tolist(), found[layer].norms[name], strict=True))
+        assert dict(values) == pytest.approx(expected, rel=6e-4)
+
+
 def test_the_second_ribbon_itemises_the_gradient_of_a_weight_by_step(show):
     loss = cut_rnn()
     W = next(x for x in tg.tape(loss).leaves if x.name == "W_hh")
-    page = show(loss)
-    shown = dict(page.evaluate("[...weightRows[0].values.entries()]"))
-    expected = tg.bptt.decompose(loss, W) if hasattr(tg.bptt, "decompose") else None
-    assert sorted(shown) == [1, 2, 3, 4, 5, 6]
-    if expected is not None:
-        for t, part in zip(expected.steps, expected.by_step, strict=True):
-            assert np.isclose(shown[t], length(part), rtol=6e-4)
+    expected = tg.bptt.decompose(loss, W)
+    shown = dict(show(loss).evaluate("[...weightRows[0].values.entries()]"))
+    assert shown == pytest.approx(
+        {t: length(g) for t, g in zip(expected.steps, expected.by_step, strict=True)}, rel=6e-4
+    )
+
+
+def test_the_edges_into_the_op_are_drawn_thick(show):
+    page = show(cut_rnn())
+    at = page.evaluate("walk.findIndex(({ record }) => record.form.names[0] === 'h' && record.t === 2)")
+    page.evaluate(f"go({at})")
+    assert page.locator(".edge.live").count() == 1  # of one input
+    page.evaluate(f"go({at - 1})")
+    assert page.locator(".edge.live").count() == 2  # a sum of two
 
 
 def test_a_box_and_the_name_of_an_input_can_be_clicked(show):

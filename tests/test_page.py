@@ -559,6 +559,8 @@ def test_the_edges_into_the_op_are_drawn_thick(show):
     assert page.locator(".edge.live").count() == 1  # of one input
     page.evaluate(f"go({at - 1})")
     assert page.locator(".edge.live").count() == 2  # a sum of two
+    page.evaluate("go(walk.findIndex(({ record }) => record.t === 2))")
+    assert page.locator(".edge.live").count() == 3  # x_2, W_xh and b_h, and not the line that leaves this step above
 
 
 def test_a_box_and_the_name_of_an_input_can_be_clicked(show):

@@ -25,16 +25,9 @@ import time
 import numpy as np
 
 import tinygrad_rnn as tg
+from tinygrad_rnn.data import adding
 
 BASELINE = 2 / 12
-
-
-def sequences(rng: np.random.Generator, T: int, B: int) -> tuple[np.ndarray, np.ndarray]:
-    """B new sequences (T, B, 2) and their targets (B,)."""
-    values, markers, rows = rng.random((T, B)), np.zeros((T, B)), np.arange(B)
-    markers[rng.integers(0, T // 2, B), rows] = 1
-    markers[rng.integers(T // 2, T, B), rows] = 1
-    return np.stack([values, markers], axis=-1), (values * markers).sum(0)
 
 
 class Adder(tg.nn.Module):
@@ -69,7 +62,7 @@ def main(argv: list[str] | None = None) -> float:
 
     begin, recent = time.perf_counter(), []
     for step in range(1, o.steps + 1):
-        x, y = sequences(rng, o.length, o.batch)
+        x, y = adding(o.length, o.batch, rng)
         loss = tg.nn.mse_loss(model(x), y)
         model.zero_grad()
         loss.backward()
@@ -83,7 +76,7 @@ def main(argv: list[str] | None = None) -> float:
             recent.clear()
 
     with tg.no_grad():
-        x, y = sequences(rng, o.length, 2000)
+        x, y = adding(o.length, 2000, rng)
         errors = model(x).data - y
     mse, solved = float(np.mean(errors**2)), float(np.mean(np.abs(errors) < 0.04))
     print(f"test MSE {mse:.5f} (baseline {BASELINE:.4f}); {solved:.1%} of 2000 off by less than 0.04")

@@ -39,11 +39,6 @@ def folded() -> tg.Drawing:
     return tg.draw((output * output).sum())
 
 
-def worked_example() -> tg.Drawing:
-    """A lecture's example, three steps of one unit, with every value and gradient."""
-    return tg.draw(Example().loss, level="op", steps="all", values=True, grads=True)
-
-
 def at_the_end(layer: type, T: int) -> tg.Tensor:
     """The loss of the last step alone, whose gradient has the whole way back to go."""
     output, _ = layer(2, 8, dtype=float, rng=0)(np.random.default_rng(0).normal(size=(T, 1, 2)))
@@ -85,7 +80,12 @@ def two_models() -> Comparison:
     return tg.draw(models, grads=True, theme="dark")
 
 
-PICTURES = (truncated, lstm, folded, worked_example, gradients, vanishing, strip, layers, lengths, two_models)
+def worked_example() -> tg.Drawing:
+    """A lecture's example, three steps of one unit, with every value and gradient."""
+    return tg.draw(Example().loss, level="op", steps="all", values=True, grads=True)
+
+
+PICTURES = (truncated, lstm, folded, gradients, vanishing, strip, layers, lengths, two_models, worked_example)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -656,10 +656,28 @@ def test_dot_has_indices_weights_and_notes():
 
 @needs_dot
 @pytest.mark.parametrize("graph", GRAPHS)
-def test_graphviz_accepts_the_dot(graph):
-    dot = tg.draw(GRAPHS[graph]()).dot()
+@pytest.mark.parametrize("pinned", [True, False])
+def test_graphviz_accepts_the_dot(graph, pinned):
+    dot = tg.draw(GRAPHS[graph](), grads=True).dot(pinned)
     run = subprocess.run(["dot", "-Tplain"], input=dot.encode(), capture_output=True, check=False)
     assert run.returncode == 0 and not run.stderr
+
+
+@needs_dot
+def test_without_positions_graphviz_keeps_time_going_right():
+    dot = tg.draw(network("LSTM", T=6), level="op", steps="all").dot(pinned=False)
+    assert "pos=" not in dot and "nop2" not in dot
+    plain = subprocess.run(["dot", "-Tplain"], input=dot.encode(), capture_output=True, check=True).stdout.decode()
+    x = {name: float(place) for name, place in re.findall(r"^node (\w+) (\S+)", plain, re.M)}
+    places = [x[f"t{t}_x"] for t in range(1, 7)]
+    assert places == sorted(places)
+
+
+def test_a_long_layout_is_warned_of():
+    picture = tg.draw(network("RNN", T=101), steps="all")
+    with pytest.warns(UserWarning, match="take Graphviz minutes"):
+        picture.dot(pinned=False)
+    picture.dot()
 
 
 def test_save_by_suffix(tmp_path):
@@ -682,9 +700,9 @@ def test_without_graphviz_the_message_tells_the_cure(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setitem(sys.modules, "pygraphviz", None)  # as if it were not installed
     picture = tg.draw(network("RNN"))
-    with pytest.raises(DrawError, match=r"(?s)install.*svg"):
+    with pytest.raises(DrawError, match=r"(?s)install.*svg.*kept as a\.svg"):
         picture.save(tmp_path / "a.png")
-    picture.save(tmp_path / "a.svg")
+    assert (tmp_path / "a.svg").read_text(encoding="utf-8") == picture.svg() and not (tmp_path / "a.png").exists()
 
 
 def test_a_renderer_that_does_not_finish(tmp_path, monkeypatch):
@@ -695,8 +713,9 @@ def test_a_renderer_that_does_not_finish(tmp_path, monkeypatch):
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(render, "SECONDS", 0.3)
-    with pytest.raises(DrawError, match="did not finish"):
+    with pytest.raises(DrawError, match=r"did not finish.*kept as a\.svg"):
         tg.draw(network("RNN")).save(tmp_path / "a.png")
+    assert (tmp_path / "a.svg").exists()
 
 
 def test_notebooks():

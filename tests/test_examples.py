@@ -63,17 +63,6 @@ def test_char_lm_learns_writes_and_draws(tmp_path):
 # ------------------------------------------------------------------ the adding problem
 
 
-def test_the_adding_problem_is_the_one_of_the_literature():
-    example = load("adding_problem")
-    x, y = example.sequences(np.random.default_rng(0), 20, 5000)
-    assert x.shape == (20, 5000, 2) and y.shape == (5000,)
-    marked = x[:, :, 1]
-    assert set(np.unique(marked)) == {0, 1}
-    assert (marked[:10].sum(0) == 1).all() and (marked[10:].sum(0) == 1).all()
-    np.testing.assert_allclose((x[:, :, 0] * marked).sum(0), y)
-    np.testing.assert_allclose(np.mean((y - 1) ** 2), example.BASELINE, rtol=0.05)
-
-
 def test_adding_problem_is_solved(tmp_path):
     options = ["--length", "20", "--hidden", "24", "--batch", "32", "--steps", "500", "--lr", "0.01"]
     printed = run("adding_problem", *options, cwd=tmp_path)

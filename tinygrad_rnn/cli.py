@@ -108,7 +108,7 @@ def parser() -> argparse.ArgumentParser:
     draw.set_defaults(command=draw_command)
     draw.add_argument("run", type=Path, metavar="RUN", help="the folder of a run")
     draw.add_argument("--steps", type=_positive, default=64, metavar="N", help="time steps to unroll (64)")
-    draw.add_argument("--level", choices=["op", "cell"], help="a node for each op, or for each step of a layer")
+    draw.add_argument("--level", choices=["op", "cell", "layer", "strip"], help="what a node is (by size)")
     draw.add_argument("--page", action="store_true", help="a page to step through the tape, in place of a picture")
     draw.add_argument("--out", type=Path, metavar="FILE", help="svg, png, pdf or dot (default: graph.svg in the run)")
 

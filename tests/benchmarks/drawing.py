@@ -160,6 +160,7 @@ def compared(lengths: tuple[int, ...] = (3, 10, 30, 100)) -> list[tuple[str, ...
         for name, make in OTHERS.items():
             if importlib.util.find_spec(name) is None or not shutil.which("dot"):
                 continue
+            make(1)  # imports what it needs
             made, text = seconds(partial(make, T), 1)
             took, size = layout(["dot", "-Tsvg"], text)
             lost = f"more than {LIMIT} s"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from . import example, report_commands
+from . import example, experiment_commands, report_commands
 from .errata import report as errata
 
 
@@ -13,5 +13,5 @@ def add_commands(commands: Any, **style: Any) -> None:
     """Add the command `bptt`, with its own commands, to those of the program; `style` goes to each parser."""
     bptt = commands.add_parser("bptt", help="take backpropagation through time apart", **style)
     parts: argparse._SubParsersAction[Any] = bptt.add_subparsers(required=True, metavar="COMMAND")
-    for module in (example, errata, report_commands):
+    for module in (example, errata, report_commands, experiment_commands):
         module.add_commands(parts, **style)

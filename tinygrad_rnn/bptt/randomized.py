@@ -113,7 +113,7 @@ class ScaleGradient(Op):
         return g * self.factor
 
 
-def scale_gradient(state: Any, factor: float) -> Any:
+def scale_gradient(state: Any, factor: Any) -> Any:
     """The same state, past which the gradient goes on multiplied; it stays a part of the step that made it."""
     scaled = []
     for x in tensors_in(state):

@@ -15,7 +15,7 @@ from .output import Output
 if TYPE_CHECKING:
     from ..nn.module import Module
     from .comparison import Comparison
-    from .flow import Flow
+    from .flow import Amount, Flow
     from .parts import Cell, Edge, Node
     from .picture import Picture
     from .ribbon import Ribbon
@@ -61,6 +61,11 @@ class Drawing(Output):
     def hidden(self) -> list[tuple[int, int]]:
         """The ranges of time steps that are folded, each as (first, last)."""
         return self.picture.hidden
+
+    @property
+    def gradients(self) -> dict[str, dict[int, Amount]]:
+        """For each layer and every time step, drawn or not, the gradient of its state; empty without ``grads=True``."""
+        return self.overlay.states if self.overlay is not None else {}
 
     @cached_property
     def nodes(self) -> list[Node]:

@@ -430,8 +430,8 @@ _UNARY = {
 
 SYMBOLS = {
     "add": "+", "subtract": "−", "multiply": "×", "divide": "÷", "power": "^", "matmul": "@", "affine": "@+",
-    "sigmoid": "σ", "negative": "−", "square": "²", "absolute": "|·|", "sqrt": "√", "concatenate": "concat",
-    "getitem": "[ ]",
+    "sigmoid": "σ",
+    "negative": "−", "square": "²", "absolute": "|·|", "sqrt": "√", "concatenate": "concat", "getitem": "[ ]",
 }  # fmt: skip
 
 

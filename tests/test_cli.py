@@ -204,6 +204,18 @@ def test_draw_makes_the_picture_again(run, capsys):
     assert "digraph" in Path("cells.dot").read_text()
 
 
+def test_draw_makes_a_page_to_step_through(run, capsys):
+    capsys.readouterr()
+    assert main(["draw", run, "--steps", "5", "--page"]) == 0
+    assert capsys.readouterr().out.strip() == str(Path(run, "tape.html"))
+    page = Path(run, "tape.html").read_text("utf-8")
+    assert page.startswith("<!doctype html>") and '"name":"recurrent.W_hh"' in page
+    assert main(["draw", run, "--steps", "2", "--page", "--out", "two.html"]) == 0
+    assert len(Path("two.html").read_bytes()) < len(page)
+    assert "--level is for pictures" in refused(capsys, 2, "draw", run, "--page", "--level", "op")
+    assert "should end in .html" in refused(capsys, 2, "draw", run, "--page", "--out", "tape.svg")
+
+
 # ------------------------------------------------------------------ runs that something happened to
 
 

@@ -8,7 +8,7 @@ array([0.6397  , 0.136219, 0.019634])
 """
 
 from . import bptt, errors, io, memory, nn, optim
-from .draw import Drawing, draw
+from .draw import Drawing, draw, page
 from .functional import grad, hessian, hvp, jacobian, jvp, vjp
 from .gradcheck import gradcheck
 from .io import load, save
@@ -48,6 +48,7 @@ __all__ = [
     "nn",
     "no_grad",
     "optim",
+    "page",
     "relu",
     "save",
     "scope",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import linecache
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,15 +13,41 @@ from .errors import AnomalyError
 from .tape import Op, Record, at_step, mode
 
 _OURS = (str(Path(__file__).parent), str(Path(np.__file__).parent))
+_LAYERS = str(Path(__file__).parent / "nn")
 
 
-def users_line() -> str:
-    """The innermost line being executed that is neither ours nor NumPy's."""
-    frame = sys._getframe(1)
+class Line(NamedTuple):
+    """A line of a program."""
+
+    file: str
+    number: int
+
+    @property
+    def code(self) -> str:
+        return linecache.getline(self.file, self.number).strip()
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.number}: {self.code}"
+
+
+class Lines(NamedTuple):
+    """Where an op was applied: the user's line, and the line of one of our layers that it led to, if it did."""
+
+    users: Line | None
+    layers: Line | None
+
+    def __str__(self) -> str:
+        return str(self.users)
+
+
+def users_line() -> Lines:
+    """The innermost line being executed that is neither ours nor NumPy's, and on the way there that of a layer."""
+    frame, layers = sys._getframe(1), None
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_OURS):
+        if layers is None and frame.f_code.co_filename.startswith(_LAYERS):
+            layers = Line(frame.f_code.co_filename, frame.f_lineno)
         frame = frame.f_back
-    file, number = frame.f_code.co_filename, frame.f_lineno
-    return f"{file}:{number}: {linecache.getline(file, number).strip()}"
+    return Lines(Line(frame.f_code.co_filename, frame.f_lineno), layers)
 
 
 def check_forward(op: Op, arrays: list[Any], value: Any) -> None:

@@ -26,7 +26,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from .errors import CheckpointError, DrawError
 
 if TYPE_CHECKING:
-    from .charlm import Run
+    from .charlm import CharLM, Run
+    from .tensor import Tensor
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -108,6 +109,7 @@ def parser() -> argparse.ArgumentParser:
     draw.add_argument("run", type=Path, metavar="RUN", help="the folder of a run")
     draw.add_argument("--steps", type=_positive, default=64, metavar="N", help="time steps to unroll (64)")
     draw.add_argument("--level", choices=["op", "cell", "layer", "strip"], help="what a node is (by size)")
+    draw.add_argument("--page", action="store_true", help="a page to step through the tape, in place of a picture")
     draw.add_argument("--out", type=Path, metavar="FILE", help="svg, png, pdf or dot (default: graph.svg in the run)")
 
     add_bptt_commands(commands, **wide)
@@ -235,14 +237,37 @@ def sample_command(arguments: argparse.Namespace) -> None:
 
 
 def draw_command(arguments: argparse.Namespace) -> None:
-    path = arguments.out or arguments.run / "graph.svg"
-    draw_unrolled(arguments.run, arguments.steps, path, arguments.level)
+    if arguments.page:
+        if arguments.level:
+            raise ValueError("--level is for pictures: a page shows every op")
+        path = arguments.out or arguments.run / "tape.html"
+        if path.suffix.lower() not in (".html", ".htm"):
+            raise ValueError(f"--page writes HTML: {path.name!r} should end in .html")
+        page_unrolled(arguments.run, arguments.steps, path)
+    else:
+        path = arguments.out or arguments.run / "graph.svg"
+        draw_unrolled(arguments.run, arguments.steps, path, arguments.level)
     print(path)
 
 
 def draw_unrolled(folder: Path, steps: int, path: Path, level: str | None = None) -> None:
-    """Unroll the model of a run over the beginning of its text, and draw the graph of the loss."""
+    """Draw the graph of the loss of a run's model on the beginning of its text."""
     from . import draw
+
+    loss, model = unrolled(folder, steps)
+    draw(loss, level=level, grads=True, names=model).save(path)
+
+
+def page_unrolled(folder: Path, steps: int, path: Path) -> None:
+    """Write a page to step through the same graph."""
+    from . import page
+
+    loss, model = unrolled(folder, steps)
+    page(loss, path, names=model)
+
+
+def unrolled(folder: Path, steps: int) -> tuple[Tensor, CharLM]:
+    """The loss of a run's model, unrolled over the beginning of its text."""
     from .charlm import load_model
     from .nn import cross_entropy
 
@@ -251,7 +276,7 @@ def draw_unrolled(folder: Path, steps: int, path: Path, level: str | None = None
     scores, _ = model(ids[:-1, None])
     loss = cross_entropy(scores, ids[1:, None])
     loss.name = "loss"
-    draw(loss, level=level, grads=True, names=model).save(path)
+    return loss, model
 
 
 # ------------------------------------------------------------------ helpers

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
+from .anomaly import Lines
 from .backward import reachable
-from .tape import Record, Setting, at_record
+from .tape import Record, Setting, at_record, clock
 from .tensor import Tensor, results
 
 
 class Expanded:
     """A graph in which each record whose op has a `composed` form stands as that form.
 
-    The values are the same, and so are the records before the first such op. Calling it gives, for a tensor of the old
-    graph, the one that took its place; `root` is that of the old root.
+        new = tuple(x if x is None else self(x) for x in record.inputs or ())
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> from tinygrad_rnn.expand import Expanded
@@ -22,21 +26,21 @@ class Expanded:
     ['affine', 'getitem', 'matmul', 'add', 'tanh', 'stack']
     """
 
-    def __init__(self, root: Tensor) -> None:
+    def __init__(self, root: Tensor, lines: bool = False) -> None:
+        self.lines = lines
         self.results: dict[tuple[Record, int], Tensor] = {}
         self.constants: dict[Tensor, Tensor] = {}
-        with Setting("recording", True), Setting("anomaly", False):
+        with Setting("recording", True):
             for record in reachable([root])[::-1]:
                 self._replace(record)
         self.root = self(root)
 
     def _replace(self, record: Record) -> None:
         new = tuple(x if x is None else self(x) for x in record.inputs or ())
-        composed = getattr(record.op, "composed", None)
         with at_record(record):
-            if composed is not None:
+            if hasattr(record.op, "composed"):
                 arrays = record.arrays or ()
-                made = composed(*[a if x is None else x for x, a in zip(new, arrays, strict=True)])
+                made = self._composed(record, [a if x is None else x for x, a in zip(new, arrays, strict=True)])
             elif self.results:  # also where its inputs are the same: a record is newer than those before it
                 copy = Record(record.op, new, record.arrays, record.value)
                 copy.line = record.line
@@ -45,6 +49,17 @@ class Expanded:
                 return
         for k, y in enumerate(made if isinstance(made, tuple) else (made,)):
             self.results[record, k] = y
+
+    def _composed(self, record: Record, inputs: list[Any]) -> Any:
+        values = record.value if record.op.outputs > 1 else (record.value,)
+        noting = self.lines and all(np.all(np.isfinite(value)) for value in values)  # else noting would raise
+        start = next(clock)
+        with Setting("anomaly", noting):
+            made = record.op.composed(*inputs)  # type: ignore[attr-defined]
+        if noting:
+            for new in reachable(made if isinstance(made, tuple) else (made,), since=start):
+                new.line = Lines(record.line and record.line.users, new.line.layers)
+        return made
 
     def __call__(self, x: Tensor) -> Tensor:
         if x.record is not None:

@@ -149,7 +149,7 @@ class Record:
     value   what came out: an array, or a tuple of arrays
     step    the layer and time step it belongs to, or None
     hooks   functions to call with the gradient, by output, or None
-    line    the user's line of code that applied the op, noted within `anomaly()`, else None
+    line    the lines of code that applied the op, the user's and ours, noted within `anomaly()`, else None
     kept    tensors whose `grad` is to be filled too (weakly), by output, or None
     """
 
@@ -164,7 +164,7 @@ class Record:
         self.step = mode.step
         self.hooks: dict[int, list[Callable[[Any], Any]]] | None = None
         self.kept: dict[int, Any] | None = None
-        self.line: str | None = None
+        self.line: Any = None  # `Lines`
         if not self.seq % EVERY:
             milestone(self)
 

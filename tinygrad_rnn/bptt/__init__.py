@@ -1,5 +1,6 @@
 """Backpropagation through time: truncation, and what the gradient did on its way back."""
 
+from .activations import activations
 from .decomposition import Decomposition, decompose
 from .forward_mode import rtrl
 from .gradient_flow import Flow, LayerFlow, flow
@@ -21,6 +22,7 @@ __all__ = [
     "Remedies",
     "Truncated",
     "activation_penalty",
+    "activations",
     "decompose",
     "detach",
     "flow",

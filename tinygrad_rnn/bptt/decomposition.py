@@ -79,7 +79,7 @@ class Decomposition:
 
     def plot(self, ax: Any = None) -> Any:
         """The norms of T(t, k) as a heat map, log scale: grey where there is no term, white where it is exactly 0."""
-        from .plots import heat_map
+        from ..draw.plots import heat_map
 
         label = f"norm of dL_t/d{self.name} used in step k"
         return heat_map(self.norms, self.steps, self.terms, "used in step k", "loss of step t", label, ax)

@@ -58,7 +58,7 @@ class Flow:
 
     def plot(self, ax: Any = None) -> Any:
         """The norms over the time steps, on a logarithmic scale; a cross on the axis is an exact zero."""
-        from .plots import log_curves
+        from ..draw.plots import log_curves
 
         return log_curves(self.curves(), "time step t", "norm of dL/d(state at t)", ax)
 

@@ -60,7 +60,7 @@ class Remedies:
 
     def plot(self, ax: Any = None) -> Any:
         """The norms over the time steps, on a logarithmic scale."""
-        from .plots import log_curves
+        from ..draw.plots import log_curves
 
         curves = {name: (self.steps, norms) for name, norms in self.norms.items()}
         return log_curves(curves, "time step t", f"|ds_{len(self.steps)}/ds_t|", ax)

@@ -104,7 +104,7 @@ class Jacobians:
 
     def plot(self, ax: Any = None, W: Any = None, slope: float = 1.0) -> Any:
         """Norms of the steps, of the products up to the last step and, given W_hh, the bound; over time, log scale."""
-        from .plots import log_curves
+        from ..draw.plots import log_curves
 
         s = self.names[0] if len(self.names) == 1 else "s"
         last = self.steps[-1]

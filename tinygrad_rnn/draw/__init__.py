@@ -5,10 +5,13 @@
     layout, tile, text, fit                            where everything is, and how much of it
     svg, strokes, ribbon, legend, theme, dot, render   the picture as a file
     drawing, comparison, output                        `draw`, and the `Drawing` it gives
+    stepper                                            `page`, a tape to step through in a browser
+    plots                                              numbers over time, with matplotlib
 
-Only `drawing` is imported with the library; the rest is, when the first picture is drawn.
+Only `drawing` and the door of `stepper` are imported with the library; the rest is, when the first picture is drawn.
 """
 
 from .drawing import Drawing, draw
+from .stepper import page
 
-__all__ = ["Drawing", "draw"]
+__all__ = ["Drawing", "draw", "page"]

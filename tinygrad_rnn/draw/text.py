@@ -12,7 +12,7 @@ FIRST, OTHER, INDEX = 12.0, 10.0, 10.0  # sizes in px: the first line of a box, 
 
 NARROW, WIDE = set("iljtfr.,:;|'!()[]{} "), set("mwMWOQ@%✂…")
 
-NAME = re.compile(r"(?<![A-Za-z0-9_])([A-Za-zφσ])_([A-Za-z0-9]+(?:_[A-Za-z0-9]+)*)(?![A-Za-z0-9_])")
+NAME = re.compile(rf"(?<![A-Za-z0-9_])([A-Za-zφσ])_([A-Za-z0-9{MARK}]+(?:_[A-Za-z0-9{MARK}]+)*)(?![A-Za-z0-9_])")
 """A letter with an index: ``h_3``, ``W_xh_l1``; but not ``my_tensor``."""
 
 

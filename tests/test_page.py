@@ -1,0 +1,629 @@
+"""The page that steps through a tape: what the file holds, and, in a headless Chromium, what it shows and does.
+
+Every number on the page is compared with the tape's own, found here another way: the gradients from `tg.tape`, what
+is handed on from the rules, what is gathered from ``backward()``.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_draw import mlp, network, own_cell, per_step_losses, scalar_chain, two_decoders, windows
+
+import tinygrad_rnn as tg
+from tinygrad_rnn.backward import pull
+from tinygrad_rnn.cotangent import Lazy
+from tinygrad_rnn.errors import DrawError, GraphError, NonScalarError
+from tinygrad_rnn.expand import Expanded
+
+
+def cut_rnn(T=6, k=3):
+    """A tanh RNN of three units, in windows: small enough for all its numbers to be written out."""
+    rnn, state, loss = tg.nn.RNN(2, 3, dtype=float, rng=0), None, 0
+    x = np.random.default_rng(1).normal(size=(T, 1, 2))
+    for window in tg.bptt.windows(x, k):
+        output, state = rnn(window, state)
+        loss = loss + (output * output).mean()
+        state = tg.bptt.detach(state)
+    return loss
+
+
+def masked():
+    rnn = tg.nn.LSTM(3, 2, dtype=float, rng=0)
+    output, _ = rnn(np.random.default_rng(0).normal(size=(4, 2, 3)), lengths=[4, 2])
+    return (output * output).sum()
+
+
+GRAPHS = {
+    "lstm": lambda: network("LSTM", 3),
+    "rnn of thirty steps": lambda: network("RNN", 30),
+    "cut": cut_rnn,
+    "last window": lambda: windows(total=False),
+    "stacked": lambda: network("LSTM", 4, layers=2),
+    "bidirectional": lambda: network("GRU", 4, bidirectional=True),
+    "lengths": masked,
+    "per step": per_step_losses,
+    "seq2seq": two_decoders,
+    "own cell": own_cell,
+    "mlp": mlp,
+    "cut within steps": lambda: tg.nn.LSTM(2, 2, cut_gate_gradient=True, rng=0)(np.ones((3, 1, 2)))[0].sum(),
+}
+
+NAMES = ['</script><script>alert("1")</script>', "<!--", "a & b", "\\", "\n", "é✂", "\ud800", "\ue000"]
+
+
+def content(path):
+    """What a page's file holds: (all of it, its data)."""
+    text = Path(path).read_text("utf-8")
+    found = re.search(r'<script id="tape" type="application/json">(.*?)</script>', text, re.DOTALL)
+    return text, json.loads(found[1])
+
+
+# ---------------------------------------------------------------- the file
+
+
+def test_the_file_is_complete_in_itself(tmp_path):
+    path = tg.page(cut_rnn(), tmp_path / "tape.html")
+    text, _ = content(path)
+    assert path == tmp_path / "tape.html" and "{{" not in text
+    addresses = set(re.findall(r"\w+://[^\s\"'<>]+", text))
+    assert addresses == {"http://www.w3.org/2000/svg"}  # the name of SVG, never fetched
+    assert not re.search(r"\beval\b|localStorage|sessionStorage|document\.cookie|innerHTML|\bimport\b\s*\(", text)
+
+
+def test_writing_a_page_changes_nothing_and_is_the_same_each_time(tmp_path):
+    loss = cut_rnn()
+    first, second = (tg.page(loss, tmp_path / name).read_bytes() for name in "ab")
+    assert first == second
+    weights = [x for x in tg.tape(loss).leaves if x.requires_grad]
+    assert all(x.grad is None for x in weights)
+    loss.backward()
+    assert all(x.grad is not None for x in weights)
+
+
+def test_a_thousand_steps_are_within_half_a_megabyte(tmp_path):
+    assert tg.page(network("LSTM", 1000), tmp_path / "tape.html").stat().st_size <= 500_000
+
+
+def test_what_the_steps_share_is_written_once(tmp_path):
+    sizes = {}
+    for T in (10, 20):
+        _, data = content(tg.page(network("LSTM", T), tmp_path / "tape.html"))
+        sizes[T] = {key: len(data[key]) for key in ("forms", "patterns", "ops")}, len(data["picture"]["shapes"])
+    assert sizes[10] == sizes[20]
+
+
+def test_small_tensors_are_written_out_while_the_tape_is_short(tmp_path):
+    _, short = content(tg.page(cut_rnn(6), tmp_path / "tape.html"))
+    _, long = content(tg.page(cut_rnn(1500, 1500), tmp_path / "tape.html"))
+    assert any(isinstance(figure, list) for figure in short["gradient"]) and short["local"]
+    assert not any(isinstance(figure, list) for figure in long["gradient"])
+
+
+@pytest.mark.parametrize(
+    "name", ['</script><script>alert("1")</script>', "<!--", "a & b", "\\", "\n", "é✂", "\ud800", "\ue000"]
+)
+def test_hostile_names_stay_text(tmp_path, name):
+    x = tg.tensor([1.0, 2.0], requires_grad=True, name=name)
+    text, data = content(tg.page((x * x).sum(), tmp_path / "tape.html"))
+    assert text.count("<script") == 2 and "<!--" not in text
+    assert [leaf["name"] for leaf in data["leaves"]] == [name.replace("\ue000", "") or "a leaf"]
+
+
+def test_nan_and_infinity_are_words(tmp_path):
+    x = tg.tensor([0.0, 1.0], requires_grad=True)
+    with np.errstate(all="ignore"):
+        _, data = content(tg.page((np.log(x) * 0).sum(), tmp_path / "tape.html"))
+    assert data["value"][0] == ["-inf", 0.0] and data["value"][2] == "nan"
+
+
+def test_norms_neither_underflow_nor_overflow(tmp_path):
+    x = tg.tensor(np.full(100, 1e200), requires_grad=True)
+    _, data = content(tg.page((x * 1e-320).sum(), tmp_path / "tape.html"))
+    assert data["leaves"][0]["value"] == 1e201
+    assert data["leaves"][0]["totals"] == [pytest.approx(1e-319, rel=1e-2)]
+
+
+def test_lines_are_those_noted_within_anomaly_without_the_folders_they_lie_in(tmp_path):
+    with tg.anomaly():
+        output, _ = tg.nn.RNN(2, 3, rng=0)(np.ones((2, 1, 2)))
+        loss = (output * output).sum()
+    text, data = content(tg.page(loss, tmp_path / "tape.html"))
+    lines = {users["code"]: layers and layers["code"] for users, layers in data["lines"]}
+    assert lines["loss = (output * output).sum()"] is None
+    assert any(users["where"].startswith("test_page.py:") for users, _ in data["lines"])
+    assert "h = phi(a + norm(state @ self.W_hh, self.gain_h))" in {
+        layers["code"] for _, layers in data["lines"] if layers
+    }
+    assert str(Path(__file__).parent) not in text
+
+
+def test_lines_of_the_layers_are_known_without_anomaly(tmp_path):
+    _, data = content(tg.page(cut_rnn(), tmp_path / "tape.html"))
+    assert "h = phi(a + norm(state @ self.W_hh, self.gain_h))" in lines_of_layers(data)
+    assert all(users is None for users, _ in data["lines"])
+
+
+def lines_of_layers(data):
+    return {layers["code"] for _, layers in data["lines"] if layers}
+
+
+def test_what_cannot_be_stepped_through_is_refused(tmp_path):
+    path = tmp_path / "tape.html"
+    x = tg.tensor([1.0, 2.0], requires_grad=True)
+    with pytest.raises(NonScalarError, match=r"page\(\)"):
+        tg.page(x * 2, path)
+    with pytest.raises(GraphError, match="leaf"):
+        tg.page(tg.tensor(1.0, requires_grad=True), path)
+    with pytest.raises(GraphError, match="needs no gradient"):
+        tg.page(tg.tensor(1.0) * 2, path)
+    with pytest.raises(TypeError, match="Tensor"):
+        tg.page(1.0, path)
+    with pytest.raises(DrawError, match="too many to draw"):
+        tg.page(scalar_chain(600), path)
+    used = (x * x).sum()
+    used.backward()
+    with pytest.raises(DrawError, match="before calling backward"):
+        tg.page(used, path)
+    assert not path.exists()
+
+
+def test_the_page_is_part_of_the_package():
+    folder = Path(tg.__file__).parent / "draw" / "stepper"
+    from tinygrad_rnn.draw.stepper.document import SCRIPTS
+
+    assert {path.name for path in folder.glob("*.js")} == set(SCRIPTS)
+
+
+def test_a_page_imports_nothing_before_it_is_written():
+    code = "import sys, tinygrad_rnn; print([m for m in sys.modules if 'stepper.' in m])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+# ---------------------------------------------------------------- in a browser
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A headless Chromium; nothing is downloaded."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed (extra browser)")
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if program is None:
+        pytest.skip("no Chromium is installed")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=program)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def show(chromium, tmp_path):
+    """Opens the page of a loss; gives it with the list of all it asked for, and fails on any error in it."""
+    opened, errors = [], []
+
+    def open_page(loss, width=1280, height=800, **options):
+        context = chromium.new_context(viewport={"width": width, "height": height}, **options)
+        page = context.new_page()
+        page.set_default_timeout(5000)
+        page.requests = []
+        page.on("request", lambda request: page.requests.append(request.url))
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda message: errors.append(message.text))
+        page.goto(tg.page(loss, tmp_path / "tape.html").as_uri())
+        opened.append(context)
+        return page
+
+    yield open_page
+    for context in opened:
+        context.close()
+    assert errors == []
+
+
+def place(page):
+    return page.evaluate("place")
+
+
+def words(page, selector):
+    return page.locator(selector).inner_text()
+
+
+def read(text):
+    """The numbers in a text of the page."""
+    return [
+        float(x) for x in re.findall(r"-?\d+\.?\d*(?:e-?\d+)?|-?inf|nan", text.replace("−", "-").replace("∞", "inf"))
+    ]
+
+
+def length(a):
+    a = np.abs(np.asarray(a, float))
+    top = a.max(initial=0)
+    return top * np.sqrt(np.sum((a / top) ** 2)) if top > 0 else 0.0
+
+
+def agree(text, array):
+    """Whether a text shows all entries of an array, or its norm, to four digits."""
+    array = np.asarray(array, float)
+    numbers = read(text)
+    expected = array.ravel() if len(numbers) == array.size else [length(array)]
+    return np.allclose(numbers, expected, rtol=6e-4, atol=0, equal_nan=True)
+
+
+COLLECT = """
+() => walk.map((_, at) => {
+  go(at);
+  const text = (part) => part.childNodes.length ? [...part.childNodes].map(text).join(" ") : part.textContent;
+  const all = (selector) => [...document.querySelectorAll("#panel " + selector)].map(text);
+  const { phase, record, input } = walk[at];
+  return {
+    phase, record: record.number, input,
+    status: document.getElementById("status").innerText,
+    results: all(".result"), incoming: all(".incoming"),
+    handed: [...document.querySelectorAll("#panel .handed:not(.none)")].map((part) =>
+      [...part.querySelectorAll(".outgoing")].map(text).join(" ")),
+    terms: [...document.querySelectorAll("#panel .chain tr")].map((row) => [...row.children].map(text)),
+    gain: all(".gain"),
+    gathered: [...document.querySelectorAll("#panel .gathered tr")].slice(1).map((row) => [...row.children].map(text)),
+    boxes: at % 10 ? [] : [...document.querySelectorAll("#picture [data-record]")].map((box) =>
+      [Number(box.dataset.record), [...box.querySelectorAll("text")].slice(-2).map((part) => part.textContent)]),
+  };
+})
+"""
+
+
+def needing_gradients(tape):
+    return [x for x in tape.leaves if x.requires_grad]
+
+
+def until(page, condition):
+    """Wait for a condition; the page's own security policy forbids Playwright's way to do so."""
+    for _ in range(200):
+        if page.evaluate(condition):
+            return
+        page.wait_for_timeout(20)
+    raise AssertionError(f"{condition} did not come true in 4 seconds")
+
+
+def outputs(record, thing):
+    return thing if record.op.outputs > 1 else (thing,)
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
+def test_every_number_shown_is_the_tapes(graph, show):
+    loss = GRAPHS[graph]()
+    tape = tg.tape(Expanded(loss).root)
+    leaves = needing_gradients(tape)
+    page = show(loss)
+    seen = {"forward": set(), "backward": set(), "cut": set()}
+    gathered = defaultdict(lambda: 0)
+    count = page.evaluate("walk.length")
+    for at, shown in enumerate(page.evaluate(COLLECT)):
+        record = tape[shown["record"]]
+        seen[shown["phase"]].add(shown["record"])
+        assert f"{at + 1} of {count}" in shown["status"]
+        if shown["phase"] == "forward":
+            values = outputs(record, record.value)
+            assert len(shown["results"]) == len(values)
+            assert all(agree(text.partition("=")[2], v) for text, v in zip(shown["results"], values, strict=True))
+            continue
+        g = tape.gradients[record]
+        gs = outputs(record, g)
+        assert all(agree(text.partition("=")[2], v) for text, v in zip(shown["incoming"], gs, strict=True))
+        handed = list(pull(record, g))
+        parts = [part.value() if isinstance(part, Lazy) else part for _, part in handed]
+        assert len(shown["handed"]) == len(parts[:16])
+        assert all(agree(text, part) for text, part in zip(shown["handed"], parts, strict=False))
+        for _, terms, total in (row for row in shown["terms"] if "…" not in row[1]):
+            products = [np.prod(read(term)) for term in terms.split(" + ")]
+            assert np.isclose(sum(products), read(total)[0], rtol=2e-3, atol=3e-4 * max(map(abs, products), default=0))
+        for text in shown["gain"]:
+            incoming, *factor, outgoing = read(text)
+            assert not factor or np.isclose(incoming * factor[0], outgoing, rtol=6e-3)
+        if shown["phase"] == "backward":
+            for (x, _), part in zip(handed, parts, strict=True):
+                if x.record is None:
+                    gathered[x] = gathered[x] + part
+        for row, x in zip(shown["gathered"], leaves, strict=True):
+            assert agree(row[2], gathered[x])
+        for number, (value, gradient) in shown["boxes"]:
+            made = tape[number]
+            if made.op.outputs == 1:
+                assert agree(value, made.value) or (np.size(made.value) > 1 and agree(value, length(made.value)))
+                assert "∇" in gradient or number != shown["record"]
+                if "∇" in gradient and "none" not in gradient:
+                    assert agree(gradient, length(tape.gradients[made]))
+    assert seen["forward"] == set(range(len(tape)))
+    assert seen["backward"] == {k for k, record in enumerate(tape) if record in tape.gradients}
+    loss.backward()
+    for row, x in zip(shown["gathered"], leaves, strict=True):
+        assert agree(row[2], x.grad) and len(set(re.findall(r"\d+", row[3]))) == 1  # k of k
+
+
+def test_the_walk_of_a_thousand_steps_is_the_tapes_and_fast(show):
+    loss = network("LSTM", 1000)
+    tape = tg.tape(Expanded(loss).root)
+    leaves, gradients = needing_gradients(tape), tape.gradients  # before backward(), which frees the records
+    page = show(loss)
+    assert page.requests == [page.url]
+    assert page.evaluate("performance.getEntriesByType('resource').length") == 0
+    assert float(page.evaluate("document.documentElement.dataset.ready")) < 1500  # ms; 70 where nothing else runs
+    moves = page.evaluate("""() => [...Array(101).keys()].map((k) => {
+        const start = performance.now();
+        go(Math.floor(k * (walk.length - 1) / 100));
+        document.body.getBoundingClientRect();
+        return performance.now() - start;
+    })""")
+    assert sorted(moves)[20] <= 16  # ms; 3 in the middle where nothing else runs
+    assert page.evaluate("document.querySelectorAll('*').length") < 3000  # a window of steps, never all of them
+    page.keyboard.press("End")
+    loss.backward()
+    for row, x in zip(rows(page, ".gathered"), leaves, strict=True):
+        assert agree(row[2], x.grad)
+    _, norms = page.evaluate("[stateRows[0].name, [...stateRows[0].values.entries()]]")
+    hs = dict(norms)
+    for t in (1, 500, 1000):
+        (record,) = (r for r in tape if r.step and r.step.t == t and tape.names.get((r, 0)) == "h")
+        assert np.isclose(hs[t], length(gradients[record]), rtol=6e-4)
+
+
+def rows(page, table):
+    """The cells of a table of the panel, without its head."""
+    found = page.locator(f"#panel {table} tr").all()[1:]
+    return [row.locator("th, td").all_inner_texts() for row in found]
+
+
+# ---------------------------------------------------------------- moving
+
+
+def test_every_key_does_what_it_says(show):
+    page = show(cut_rnn())
+    count = page.evaluate("walk.length")
+    press = page.keyboard.press
+    assert place(page) == 0
+    for key, expected in [("ArrowRight", 1), ("ArrowRight", 2), ("ArrowLeft", 1), ("ArrowLeft", 0), ("ArrowLeft", 0)]:
+        press(key)
+        assert place(page) == expected
+    press("End")
+    assert place(page) == count - 1
+    press("ArrowRight")
+    assert place(page) == count - 1
+    press("Home")
+    assert place(page) == 0
+    blocks = page.evaluate("""walk.flatMap(({ record }, at) =>
+        at === 0 || record.t !== walk[at - 1].record.t || record.layer !== walk[at - 1].record.layer ? [at] : [])""")
+    for start in [*blocks[1:], count - 1]:
+        press("PageDown")
+        assert place(page) == start
+    for start in reversed([at for at in blocks if at < count - 1]):
+        press("PageUp")
+        assert place(page) == start
+    times = [page.evaluate(f"walk[{at}].record.t") for at in blocks]
+    assert [t for t in times if t] == [1, 2, 3, 4, 5, 6, 6, 5, 4, 3, 2, 1]
+
+
+def test_the_slider_and_the_buttons_move_too(show):
+    page = show(cut_rnn())
+    for button, expected in [("Next op", 1), ("Next op", 2), ("Previous op", 1), ("First op", 0)]:
+        page.get_by_role("button", name=button).click()
+        assert place(page) == expected
+    slider = page.get_by_role("slider")
+    slider.fill("7")
+    assert place(page) == 7 and slider.get_attribute("aria-valuetext").startswith("Forward, 8 of")
+    slider.press("ArrowRight")
+    assert place(page) == 8
+    page.get_by_role("button", name="Last op").click()
+    assert slider.input_value() == str(page.evaluate("walk.length - 1"))
+    assert page.get_by_role("button", name="Next op").is_disabled()
+
+
+def test_playing_moves_on_and_stops_at_a_cut_and_at_the_end(show):
+    page = show(cut_rnn())
+    page.get_by_label("speed").select_option("30 a second")
+    page.locator("body").click(position={"x": 2, "y": 2})
+    page.keyboard.press("Space")
+    until(page, "place > 2")
+    page.keyboard.press("Space")
+    stopped = place(page)
+    page.wait_for_timeout(150)
+    assert place(page) == stopped
+    page.evaluate("go(walk.findIndex(({ phase }) => phase === 'cut') - 3)")
+    page.get_by_role("button", name="Play").click()
+    until(page, "timer === null")
+    assert page.evaluate("walk[place].phase") == "cut"
+    page.evaluate("go(walk.length - 3)")
+    page.keyboard.press("Space")  # the focus is on the button, which Space presses
+    until(page, "timer === null")
+    assert place(page) == page.evaluate("walk.length - 1")
+
+
+def test_with_reduced_motion_nothing_plays_or_glides(show):
+    page = show(cut_rnn(), reduced_motion="reduce")
+    assert page.evaluate("getComputedStyle(camera).transitionDuration") == "0s"
+    page.keyboard.press("Space")
+    assert place(page) == 1 and page.evaluate("timer") is None
+    assert "less motion" in words(page, "#status")
+
+
+def test_the_keyboard_alone_reaches_everything_and_shows_where_it_is(show):
+    page = show(cut_rnn())
+    page.evaluate("go(walk.findIndex(({ phase }) => phase === 'backward'))")
+    reached, outlines = set(), set()
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        tag, outline = page.evaluate("""() => {
+            const element = document.activeElement;
+            return [element.id || element.tagName, getComputedStyle(element).outlineStyle];
+        }""")
+        reached.add(tag)
+        outlines.add(outline if tag != "BODY" else "solid")
+    assert {"first", "previous", "play", "speed", "slider", "SELECT", "BUTTON", "SUMMARY"} <= reached
+    assert outlines == {"solid"}
+
+
+def test_what_happens_is_said_in_words(show):
+    page = show(cut_rnn())
+    status = page.get_by_role("status")
+    assert status.inner_text().startswith("Forward, 1 of")
+    page.evaluate("go(walk.findIndex(({ phase }) => phase === 'backward'))")
+    assert re.match(r"Backward, .*: add receives 1 and hands 1 to %\d+, 1 to %\d+", status.inner_text())
+
+
+def test_at_a_cut_the_walk_says_why_it_stops(show):
+    page = show(cut_rnn())
+    page.evaluate("go(walk.findIndex(({ phase }) => phase === 'cut'))")
+    assert "the gradient stops here: detach. h_3 goes into step 4 as a constant" in words(page, "#status")
+    assert "h_3 is used as a constant" in words(page, "#panel .stopped")
+    assert page.locator("#picture .scissors").count() == 1 and page.locator("#picture .rule").count() == 1
+    assert page.get_by_text("detach", exact=True).count() == 1
+
+
+def test_a_cut_within_a_step_is_said_at_the_op_and_stops_nothing(show):
+    h = tg.tensor([0.5], requires_grad=True)
+    with tg.scope("mine") as at:
+        for t in (1, 2, 3):
+            at(t)
+            h = np.tanh(h) * np.exp(h).detach()
+    page = show(h.sum())
+    phases = page.evaluate("walk.map(({ phase }) => phase)")
+    assert "cut" not in phases
+    page.evaluate("go(walk.findIndex((at) => at.phase === 'backward' && at.record.t === 3))")
+    assert "detached: the gradient stops here" in words(page, "#panel .severed")
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")
+    assert "detached" in words(page, "#panel .inputs")
+
+
+def test_what_no_gradient_reaches_is_marked(show):
+    class Stop(tg.Op):
+        forward = np.positive
+
+        def vjp(self, g, y, x):
+            return None  # a gradient of zero everywhere
+
+    x = tg.tensor([1.0, 2.0], requires_grad=True, name="x")
+    page = show((Stop()(x * 3) * x).sum())
+    assert page.evaluate("data.gradient")[0] is None
+    stop = page.evaluate("walk.findIndex((at) => at.phase === 'backward' && at.record.number === 1)")
+    page.evaluate(f"go({stop})")
+    assert "the rule hands nothing on" in words(page, "#panel .handed")
+    assert page.evaluate("walk.length") == stop + 1
+    lost = page.locator("#picture .lost").all_text_contents()
+    assert len(lost) == 1 and lost[0].endswith("∇ none")
+
+
+def test_a_click_on_a_ribbon_goes_to_the_step(show):
+    page = show(cut_rnn())
+    drawing = page.locator(".ribbon.state svg")
+    box = drawing.bounding_box()
+    for phase in ("forward", "backward"):
+        page.evaluate("(phase) => go(walk.findIndex((at) => at.phase === phase))", phase)
+        drawing.click(position={"x": box["width"] * 4.5 / 6, "y": 10})
+        assert page.evaluate("[walk[place].phase, walk[place].record.t]") == [phase, 5]
+    assert words(page, ".ribbon.state .reading").startswith("t = 5: ")
+
+
+@pytest.mark.parametrize("graph", ["cut", "stacked", "bidirectional"])
+def test_the_first_ribbon_is_the_flow_of_the_gradient(show, graph):
+    loss = GRAPHS[graph]()
+    found = tg.bptt.flow(loss)
+    page = show(loss)
+    shown = page.evaluate(
+        "data.states.map(({ layer, name }, k) => [data.layers[layer], name, [...stateRows[k].values]])"
+    )
+    assert {layer for layer, _, _ in shown} == set(found.layers)
+    for layer, name, values in shown:
+        expected = dict(zip(found[layer].steps.tolist(), found[layer].norms[name], strict=True))
+        assert dict(values) == pytest.approx(expected, rel=6e-4)
+
+
+def test_the_second_ribbon_itemises_the_gradient_of_a_weight_by_step(show):
+    loss = cut_rnn()
+    W = next(x for x in tg.tape(loss).leaves if x.name == "W_hh")
+    expected = tg.bptt.decompose(loss, W)
+    shown = dict(show(loss).evaluate("[...weightRows[0].values.entries()]"))
+    assert shown == pytest.approx(
+        {t: length(g) for t, g in zip(expected.steps, expected.by_step, strict=True)}, rel=6e-4
+    )
+
+
+def test_the_edges_into_the_op_are_drawn_thick(show):
+    page = show(cut_rnn())
+    at = page.evaluate("walk.findIndex(({ record }) => record.form.names[0] === 'h' && record.t === 2)")
+    page.evaluate(f"go({at})")
+    assert page.locator(".edge.live").count() == 1  # of one input
+    page.evaluate(f"go({at - 1})")
+    assert page.locator(".edge.live").count() == 2  # a sum of two
+    page.evaluate("go(walk.findIndex(({ record }) => record.t === 2))")
+    assert page.locator(".edge.live").count() == 3  # x_2, W_xh and b_h, and not the line that leaves this step above
+
+
+def test_a_box_and_the_name_of_an_input_can_be_clicked(show):
+    page = show(cut_rnn())
+    page.evaluate("go(6)")
+    box = page.locator("#picture [data-record]:not(.current)").first
+    number = int(box.get_attribute("data-record"))
+    box.click()
+    assert place(page) == number != 6
+    page.evaluate("go(walk.findIndex(({ phase }) => phase === 'backward'))")
+    link = page.locator("#panel .link").first
+    title = link.get_attribute("title")
+    link.click()
+    assert title == f"Go to record {page.evaluate('walk[place].record.number')}"
+    assert page.evaluate("walk[place].phase") == "backward"
+
+
+def test_a_network_without_time_steps_has_no_ribbons(show):
+    page = show(mlp())
+    assert page.locator("#ribbons").count() == 0
+    page.keyboard.press("PageDown")
+    page.keyboard.press("End")
+    assert "Backward" in words(page, "#status")
+
+
+@pytest.mark.parametrize("width", [320, 768, 1280])
+@pytest.mark.parametrize("graph", ["cut", "stacked", "mlp"])
+def test_no_width_needs_scrolling_sideways(show, graph, width):
+    page = show(GRAPHS[graph](), width=width)
+    for at in ("0", "Math.floor(walk.length / 2)", "walk.length - 4", "walk.length - 1"):
+        page.evaluate(f"go({at})")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_has_contrast_in_both_schemes(show, scheme):
+    page = show(cut_rnn(), color_scheme=scheme)
+    page.evaluate("go(walk.findIndex(({ phase }) => phase === 'cut'))")
+    colours = page.evaluate("""() => Object.fromEntries(
+        ["page", "panel", "op-fill", "state-fill", "text", "quiet", "gradient-text", "gradient", "link"].map(
+            (name) => [name, getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim()]))""")
+    for text in ("text", "gradient-text", "link"):
+        assert all(contrast(colours[text], colours[ground]) >= 7 for ground in ("page", "op-fill"))
+    assert contrast(colours["quiet"], colours["page"]) >= 4.5
+    assert contrast(colours["gradient"], colours["op-fill"]) >= 3
+
+
+def contrast(a, b):
+    """The contrast ratio of two colours by WCAG 2."""
+
+    def luminance(colour):
+        parts = [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]
+        r, g, b = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+    high, low = sorted((luminance(a), luminance(b)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_hostile_names_are_shown_as_they_are(show):
+    name = '</script><img src=x onerror="alert(1)">&lt;'
+    x = tg.tensor([1.0, 2.0], requires_grad=True, name=name)
+    page = show((x * x).sum())
+    page.keyboard.press("End")
+    assert name in words(page, "#panel .gathered") and page.locator("img").count() == 0
+    assert page.requests == [page.url]

@@ -325,3 +325,55 @@ def test_every_graph_at_every_level(graph, level):
     assert len(ids) == len(picture.nodes)
     assert {end for e in picture.edges for end in (e.source, e.target)} <= ids
     assert picture.dot() and (level == "strip" or picture.dot(pinned=False))
+
+
+# ---------------------------------------------------------------- what a step says of itself
+
+
+def test_numbers_in_labels_are_those_of_their_own_step():
+    h, losses = tg.tensor(np.ones(4), requires_grad=True, name="h_0"), []
+    with tg.scope("net") as at:
+        for t in range(1, 4):
+            at(t)
+            h = np.tanh(h - 0.1 * t)
+            losses.append(h[t] * t)
+    picture = tg.draw(losses[0] + losses[1] + losses[2], level="op", steps="all")
+    for t in range(1, 4):
+        labels = " ".join(node.label for node in picture.nodes if node.step is not None and node.step.t == t)
+        assert f"· − {0.1 * t:.3g}" in labels
+        assert f"[{t}]" in labels
+        assert f"= {losses[t - 1].item():.4g} " in labels
+
+
+def test_numbers_in_a_sequence_computed_at_once_are_those_of_its_window():
+    rnn, state, total = tg.nn.RNN(2, 3, rng=0), None, 0
+    for k in (1, 2):
+        x = tg.tensor(np.ones((1, 1, 2)), requires_grad=True, name="x")
+        output, state = rnn(x * (0.5 * k), state)
+        total = total + output.sum()
+    labels = [node.label for node in tg.draw(total, level="op", steps="all").nodes]
+    assert any("x_1 × 0.5" in label for label in labels)
+    assert any("x_2 × 1 " in label for label in labels)
+
+
+def test_the_legend_gives_the_whole_gradient_of_each_weight():
+    rnn = tg.nn.RNN(3, 4, dtype=float, rng=0)
+    output, _ = rnn(np.ones((60, 2, 3)))
+    loss = (output * output).sum()
+    picture, plain = tg.draw(loss, grads=True), tg.draw(loss)
+    assert "∇" not in plain.svg()
+    words = re.sub("<[^>]*>", "", picture.svg()).replace("\u00a0", " ")
+    loss.backward()
+    for weight in rnn.parameters():
+        assert f"in 60 steps, ∇ ‖{np.linalg.norm(weight.grad):.3g}‖" in words
+
+
+def test_the_words_of_a_short_ribbon_are_neither_cut_off_nor_crossed_out():
+    picture = tg.draw(windows(12, 4), level="layer", grads=True)
+    ribbon, writer = picture.ribbon, picture.writer()
+    assert ribbon.room > ribbon.width
+    assert writer.width >= ribbon.room
+    rules = re.findall(r'rule" d="M[\d.]+ ([\d.]+)V', writer.strip(writer.width, 0.0))
+    assert len(rules) == len(ribbon.cuts) > 0
+    for top in map(float, rules):
+        assert top >= ribbon.rows[0].base - ribbon.tall - 8 + 3  # below the foot of the words

@@ -98,10 +98,15 @@ class Legend:
 
     @property
     def shared(self) -> list[str]:
-        """The master list of the shared weights."""
-        shared = [(key, sum(counts.values())) for key, counts in self.picture.sources.shared.items()]
-        texts = [f"{name} {shape_text(shape)}" + (f" in {n} steps" if n > 1 else "") for (name, shape), n in shared]
-        return [text.replace(" ", "\u00a0") for text in texts]  # not to be torn apart at the end of a line
+        """The master list of the shared weights, each with what all its uses together get."""
+        texts = []
+        for (name, shape), counts in self.picture.sources.shared.items():
+            n = sum(counts.values())
+            text = f"{name} {shape_text(shape)}" + (f" in {n} steps" if n > 1 else "")
+            if self.overlay is not None:
+                text += f", ∇ ‖{self.overlay.weights[name, shape]}‖"
+            texts.append(text.replace(" ", "\u00a0"))  # not to be torn apart at the end of a line
+        return texts
 
     @property
     def description(self) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-from .flow import Amount, Axis, Flow, Scale
+from .flow import Amount, Axis, Flow, Scale, amount
 from .layout import Point
 from .parts import Cell, Join
 from .picture import Picture
@@ -22,6 +22,7 @@ class Overlay:
     """How much gradient goes where in one picture.
 
     states   for each layer and every time step, drawn or not, the amount that reaches its state
+    weights  the amount that each shared weight of the legend gets, all its uses together
     largest  (layer, step, amount) of the state that gets most
     scale    the scale of strokes and colours; `axis` that of the heights in the ribbon
     kinds    which kinds of amounts occur
@@ -30,6 +31,8 @@ class Overlay:
     def __init__(self, picture: Picture, flow: Flow) -> None:
         self.states = flow.states
         self.largest = flow.largest
+        weights = picture.sources.weights.items()
+        self.weights = {key: amount(*map(flow.at, alike.values())) for key, alike in weights}
         self._links: dict[tuple[Cell, Link], Amount | None] = {}
         self._joins: dict[Any, Amount | None] = {}
         if len(picture.steps) <= FULL and picture.level != "layer":

@@ -23,6 +23,7 @@ from .template import (
     cell_template,
     group_template,
     identifier,
+    labels,
     op_template,
     shape_text,
 )
@@ -242,7 +243,11 @@ class Picture:
         if op not in self._details:  # the options of an op are part of its look, but not which step it takes
             taken = op.name == "getitem" and whole(op.index) is not None  # type: ignore[attr-defined]
             self._details[op] = op.name if taken else repr(op)
-        return self._details[op], names, tuple(v.shape for v in values), record in self._losses
+        lost = record in self._losses
+        varies = lost or op.name == "getitem" or any(x is None for x in record.inputs or ())
+        # a loss, an index or a number written into an op may be another one at each step
+        look = labels(self.reading, record, lost) if varies and self.level == "op" else None
+        return self._details[op], names, tuple(v.shape for v in values), lost, look
 
     def _described(self, records: list[Record], found: list[Any]) -> tuple[Rows, list[tuple[Any, Origin, Use]]]:
         """The sources of each record; and what enters from outside, at which place, and for which input of which."""

@@ -12,6 +12,8 @@ from typing import NamedTuple
 from .flow import Amount
 from .overlay import Overlay
 from .reading import Reading
+from .template import layer_title
+from .text import line_width
 
 LABELS = 44.0  # px at the left, for the numbers of the scale
 ROOM = 22.0  # above a row, for its name and what is pointed at
@@ -43,6 +45,7 @@ class Ribbon:
     cuts   x of each cut
     shown  (x, width) of the steps that the picture above shows
     tops   for each layer where the gradient is largest
+    room   the width that it takes with its words, which a short row of columns is narrower than
     """
 
     def __init__(
@@ -64,6 +67,8 @@ class Ribbon:
         self.cuts = sorted({self.x(t) for _, t in reading.cuts if t in self.place})
         self.shown = [(self.x(t), float(self.px)) for t in shown] if len(shown) < len(self.times) else []
         self.tops = self._tops(overlay)
+        words = [line_width(self.words(row, layer_title(row.layer)), 10) for row in self.rows]
+        self.room = max([self.width, *(LABELS + width for width in words)])
 
     def x(self, t: int) -> float:
         """The left edge of the column of step t."""

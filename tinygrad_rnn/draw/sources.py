@@ -38,6 +38,7 @@ class Sources:
 
     wanted    loose records that a step refers to
     shared    (name, shape) -> number of steps that use it, by the tensor through which they do
+    weights   the Tensors behind each (name, shape)
     formulas  formula of a sequence -> number of steps, for each sequence that is computed by it at once
     tensors   what the number of a source stands for
     folds     for each hidden step the range that it lies in
@@ -47,6 +48,7 @@ class Sources:
         self.reading = reading
         self.wanted: list[tuple[int, Record]] = []
         self.shared: dict[tuple[str, tuple[int, ...]], dict[Any, int]] = {}
+        self.weights: dict[tuple[str, tuple[int, ...]], dict[Any, Tensor]] = {}
         self.formulas: dict[str, dict[Any, int]] = {}
         self.tensors: dict[int, Tensor] = {}
         self.folds: dict[int, tuple[int, int]] = {}
@@ -68,6 +70,7 @@ class Sources:
         if name is None and x.record is not None:
             name = self.reading.output_name(x.record, x.output) or self.made_as(x.record)
         name = name or f"w{self.number(x)}"
+        self.weights.setdefault((name, x.shape), {})[key_of(x)] = x
         self.shared.setdefault((name, x.shape), {})[key_of(through)] = self.reading.uses.get(key_of(through), 0)
         return name
 

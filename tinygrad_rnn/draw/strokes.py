@@ -81,14 +81,12 @@ def ribbon(p: str, r: Ribbon, titles: dict[str, str]) -> str:
         out.append(_row(p, r, row, titles[row.layer]))
     for row, first, last, kind in r.runs():
         out.append(_run(p, r, row, first, last, kind))
-    for x in r.cuts:
-        out.append(f'<path class="{p}rule" d="M{number(x)} {ROOM_TOP}V{number(r.foot + 4)}"/>')
+    for x in r.cuts:  # row by row, so that no words are crossed out
+        down = "".join(f"M{number(x)} {number(row.base - r.tall - 4)}V{number(row.base + 4)}" for row in r.rows)
+        out.append(f'<path class="{p}rule" d="{down}"/>')
     foot = number(r.foot + 12)
     out += [f'<text class="{p}s" x="{number(x)}" y="{foot}">{t}</text>' for x, t in r.ticks()]
     return "".join(out)
-
-
-ROOM_TOP = 8
 
 
 def _window(p: str, r: Ribbon) -> str:

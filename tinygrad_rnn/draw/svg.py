@@ -45,7 +45,7 @@ class Writer:
         self.out: list[str] = []
         self.height = drawn.height
         self.full = len(self.picture.steps) <= FULL
-        self.width = max(drawn.width + 2 * PANEL, 430.0, ribbon.width if ribbon is not None else 0.0)
+        self.width = max(drawn.width + 2 * PANEL, 430.0, ribbon.room if ribbon is not None else 0.0)
 
     def flip(self, y: float) -> float:
         """From y upwards to y downwards."""
@@ -100,7 +100,7 @@ class Writer:
         if self.ribbon is None:
             return ""
         titles = {layer: escape(layer_title(layer)) for layer in self.picture.reading.layers}
-        x = MARGIN + max(0.0, min(width, self.drawn.width or width) - self.ribbon.width) / 2
+        x = MARGIN + max(0.0, min(width, self.drawn.width or width) - self.ribbon.room) / 2
         body = strokes.ribbon(self.p, self.ribbon, titles)
         return f'<g transform="translate({number(x)} {number(y)})">{body}</g>'
 

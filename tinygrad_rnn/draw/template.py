@@ -103,7 +103,7 @@ def op_template(reading: Reading, records: list[Record], rows: Rows, losses: set
     t = Template()
     shared: dict[Source, int] = {}
     for record in records:
-        key, kind, lines, title = _labels(reading, record, record in losses)
+        key, kind, lines, title = labels(reading, record, record in losses)
         t.add(key, kind, tuple(filter(None, lines)), title, extra)
     for k, row in enumerate(rows):
         own: dict[Source, int] = {}  # a reference is drawn at every use, so that no long edges arise
@@ -157,7 +157,7 @@ def group_template(
                 owner[source.number] = min(owner[k], owner.get(source.number, owner[k]))
     members = {end: [k for k, o in owner.items() if o == end] for end in ends}
     for end in ends:
-        key, kind, lines, title = _labels(reading, records[end], records[end] in losses)
+        key, kind, lines, title = labels(reading, records[end], records[end] in losses)
         n = len(members[end])
         lines = tuple(filter(None, lines))
         if n > 1:
@@ -226,7 +226,7 @@ def _state_outputs(reading: Reading, step: Step, records: list[Record]) -> list[
     return found
 
 
-def _labels(reading: Reading, record: Record, lost: bool) -> tuple[str, str, tuple[str, ...], str]:
+def labels(reading: Reading, record: Record, lost: bool) -> tuple[str, str, tuple[str, ...], str]:
     """The key, kind, lines and tooltip of a record."""
     symbol = symbol_of(reading, record)
     values = record.value if record.op.outputs > 1 else (record.value,)

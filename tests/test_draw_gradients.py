@@ -342,7 +342,7 @@ def test_numbers_in_labels_are_those_of_their_own_step():
         labels = " ".join(node.label for node in picture.nodes if node.step is not None and node.step.t == t)
         assert f"· − {0.1 * t:.3g}" in labels
         assert f"[{t}]" in labels
-        assert f"= {losses[t - 1].item():.4g} " in labels
+        assert f"× {t} = {losses[t - 1].item():.4g}" in labels
 
 
 def test_numbers_in_a_sequence_computed_at_once_are_those_of_its_window():
@@ -352,8 +352,8 @@ def test_numbers_in_a_sequence_computed_at_once_are_those_of_its_window():
         output, state = rnn(x * (0.5 * k), state)
         total = total + output.sum()
     labels = [node.label for node in tg.draw(total, level="op", steps="all").nodes]
-    assert any("x_1 × 0.5" in label for label in labels)
-    assert any("x_2 × 1 " in label for label in labels)
+    assert any("x_1 × 0.5)" in label for label in labels)
+    assert any("x_2 × 1)" in label for label in labels)
 
 
 def test_the_legend_gives_the_whole_gradient_of_each_weight():
@@ -369,7 +369,7 @@ def test_the_legend_gives_the_whole_gradient_of_each_weight():
 
 
 def test_the_words_of_a_short_ribbon_are_neither_cut_off_nor_crossed_out():
-    picture = tg.draw(windows(12, 4), level="layer", grads=True)
+    picture = tg.draw(windows(T=12, k=4), level="layer", grads=True)
     ribbon, writer = picture.ribbon, picture.writer()
     assert ribbon.room > ribbon.width
     assert writer.width >= ribbon.room
@@ -377,3 +377,25 @@ def test_the_words_of_a_short_ribbon_are_neither_cut_off_nor_crossed_out():
     assert len(rules) == len(ribbon.cuts) > 0
     for top in map(float, rules):
         assert top >= ribbon.rows[0].base - ribbon.tall - 8 + 3  # below the foot of the words
+
+
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+@pytest.mark.parametrize("level", [None, "op", "cell", "layer", "strip"])
+def test_a_single_step(kind, level):
+    picture = tg.draw(network(kind, T=1), level=level, grads=True, values=True)
+    assert picture.steps == [1]
+    xml.dom.minidom.parseString(picture.svg())
+
+
+def test_states_of_masked_steps_do_not_cross():
+    lstm = tg.nn.LSTM(3, 4, dtype=float, rng=0)
+    output, _ = lstm(np.ones((6, 3, 3)), lengths=[6, 4, 2])
+    drawn = tg.draw((output * output).sum()).drawn
+    heights = {}
+    for line in drawn.lines:
+        if line.join.kind == "state" and line.join.source.step is not None:
+            ends = heights.setdefault(line.join.source.step.t, {"h": [], "c": []})
+            ends[line.join.name] += [line.points[0][1], line.points[-1][1]]
+    assert sorted(heights) == [1, 2, 3, 4, 5]
+    for ends in heights.values():
+        assert (ends["h"][0] < ends["c"][0]) == (ends["h"][1] < ends["c"][1])

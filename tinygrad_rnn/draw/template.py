@@ -276,10 +276,9 @@ def symbol_of(reading: Reading, record: Record) -> str:
     sign = SYMBOLS.get(name, name)
     if name == "getitem":
         return f"[{shorten(_index_text(record.op.index), 12)}]"  # type: ignore[attr-defined]
-    if name == "stack" and reading.stacked(record):
-        inputs = [x for x in reading.inputs(record) if x is not None]
-        if len(inputs) > 1:
-            return "stack over t"
+    if name == "stack":
+        several = sum(x is not None for x in reading.inputs(record)) > 1
+        return "stack over t" if several and reading.stacked(record) else sign
     axis = getattr(record.op, "axis", None)
     if axis is not None and name in ("sum", "mean", "max", "min", "logsumexp"):
         return f"{sign} axis {axis}"

@@ -71,7 +71,8 @@ def select(alive: np.ndarray, new: Any, old: Any) -> Any:
         return {key: select(alive, part, None if old is None else old[key]) for key, part in new.items()}
     if isinstance(new, tuple | list):
         olds = [None] * len(new) if old is None else old
-        parts = [select(alive, part, before) for part, before in zip(new, olds, strict=True)]
+        pairs = [*zip(new, olds, strict=True)][::-1]  # c before h, as a cell computes them: pictures keep this order
+        parts = [select(alive, part, before) for part, before in pairs][::-1]
         return type(new)(*parts) if hasattr(new, "_fields") else type(new)(parts)
     mask = np.reshape(alive, alive.shape + (1,) * (np.ndim(new) - alive.ndim))  # (B, 1, ..): the same for all features
     chosen = where(mask, new, 0 if old is None else old)

@@ -100,7 +100,8 @@ class Legend:
     def shared(self) -> list[str]:
         """The master list of the shared weights, each with what all its uses together get."""
         texts = []
-        for (name, shape), counts in self.picture.sources.shared.items():
+        drawn = "ref" in self.kinds  # a picture without references looks at too few steps to know all weights
+        for (name, shape), counts in self.picture.sources.shared.items() if drawn else ():
             n = sum(counts.values())
             text = f"{name} {shape_text(shape)}" + (f" in {n} steps" if n > 1 else "")
             if self.overlay is not None:

@@ -399,3 +399,15 @@ def test_states_of_masked_steps_do_not_cross():
     assert sorted(heights) == [1, 2, 3, 4, 5]
     for ends in heights.values():
         assert (ends["h"][0] < ends["c"][0]) == (ends["h"][1] < ends["c"][1])
+
+
+def test_an_axis_has_a_decade_at_least_and_twelve_at_most():
+    one, tiny = Amount("number", 1.0), Amount("number", 1e-20)
+    assert Axis([one]).height(one) == 1.0
+    both = Axis.around([Axis([one]), Axis([tiny])])
+    assert (both.low, both.top) == (-12, 0)
+    assert both.height(tiny) == 0.0
+
+
+def test_a_strip_does_not_list_some_of_the_weights():
+    assert "Weights:" not in tg.draw(network("LSTM", T=6), level="strip").svg()

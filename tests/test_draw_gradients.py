@@ -2,6 +2,7 @@
 
 import re
 import xml.dom.minidom
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from test_draw import GRAPHS, by_id, network, windows
 import tinygrad_rnn as tg
 from tinygrad_rnn.draw.flow import Amount, Axis, Scale, amount
 from tinygrad_rnn.draw.overlay import beside
+from tinygrad_rnn.draw.strokes import scale_legend, stroke
 from tinygrad_rnn.errors import DrawError, GraphError
 
 
@@ -411,3 +413,66 @@ def test_an_axis_has_a_decade_at_least_and_twelve_at_most():
 
 def test_a_strip_does_not_list_some_of_the_weights():
     assert "Weights:" not in tg.draw(network("LSTM", T=6), level="strip").svg()
+
+
+def test_beyond_thirty_drawn_steps_the_ribbon_stands_for_the_edges():
+    few, many = (tg.draw(long_memory(T), level="cell", steps="all", grads=True) for T in (30, 31))
+    assert few.ribbon is None and any(e.gradient is not None for e in few.edges)
+    assert many.ribbon is not None and all(e.gradient is None for e in many.edges)
+
+
+def test_the_scale_of_a_comparison_holds_the_largest_and_its_legend_every_mark():
+    x = tg.tensor(np.ones(2), requires_grad=True, name="x")
+    small, large = (x * 1.0).sum(), (np.minimum(x, 0.0) * 1e5).sum()
+    alone = tg.draw(large, grads=True)
+    both = tg.draw([small, large], grads=True)
+    assert alone.overlay.kinds == {"number", "zero"} and tg.draw(small, grads=True).overlay.kinds == {"number"}
+    for drawing in both.drawings:
+        assert drawing.overlay.scale.top == alone.overlay.scale.top
+        assert drawing.overlay.kinds == {"number", "zero"}
+
+
+def test_a_column_of_several_steps_shows_the_largest_of_them():
+    strip = tg.draw(long_memory(1500, weight=0.99), level="strip")
+    (row,) = strip.ribbon.rows
+    assert strip.ribbon.per == 2 and len(row.bars) == 750
+    for bar in row.bars:
+        assert bar.amount.norm == max(strip.gradients["net"][t].norm for t in (bar.first, bar.last))
+        assert bar.height >= 1.5
+
+
+def test_a_ribbon_has_the_highest_layer_on_top_and_cuts_before_the_step_they_cut_off():
+    ribbon = tg.draw(windows("RNN", T=40, k=10, layers=2), grads=True).ribbon
+    assert [row.layer for row in ribbon.rows] == ["rnn_l1", "rnn"]
+    assert ribbon.cuts == [ribbon.x(t) for t in (11, 21, 31)]
+    places = [x for x, _ in ribbon.ticks()]
+    assert all(after - before > 40 for before, after in pairwise(places))
+
+
+def test_the_legend_gives_each_stroke_the_number_of_its_decade():
+    svg, _ = scale_legend("", Scale([Amount("number", 30.0)]), set(), 900.0)
+    levels = {float(x) + 9: int(level) for level, x in re.findall(r'class="d(\d+)" d="M([\d.]+) 0h18"', svg)}
+    numbers = {float(x): int(power) for x, power in re.findall(r'x="([\d.]+)" y="13">1e(-?\d+)', svg)}
+    assert sorted(levels.values()) == list(range(1, 13))
+    by_level = {level: numbers[at] for x, level in levels.items() for at in numbers if abs(at - x) < 0.2}
+    assert by_level == {3: -7, 6: -4, 9: -1, 12: 2}
+
+
+@pytest.mark.parametrize(("end", "sign"), [(0.0, 1), (200.0, -1)])
+def test_the_head_of_a_gradient_points_back_to_where_the_edge_starts(end, sign):
+    a = Amount("number", 1.0)
+    svg = stroke("", a, Scale([a]), [(50.0, 100.0), (50.0, end)], "")
+    left, tip, right = (float(y) for y in re.findall(r"[\d.]+ ([\d.]+)", re.search(r'"b12" d="M([^z]*)z', svg)[1]))
+    assert left == right and (tip - left) * sign > 0
+
+
+def test_brackets_below_a_ribbon_span_the_steps_that_are_drawn():
+    picture = tg.draw(long_memory(60), level="cell", steps=[1, 2, 3, "...", 59, 60], grads=True)
+    ribbon, strip = picture.ribbon, picture.writer().strip(800.0, 0.0)
+    spans = re.findall(rf'hl" d="M([\d.]+) {ribbon.foot + 2.5:.1f}H([\d.]+)"', strip)
+    ends = [(ribbon.x(first), ribbon.x(last) + ribbon.px) for first, last in ((1, 3), (59, 60))]
+    assert [(float(a), float(b)) for a, b in spans] == ends
+
+
+def test_the_steps_of_a_comparison_are_those_of_any_of_its_graphs():
+    assert tg.draw([long_memory(2), long_memory(4)], level="cell", steps="all").steps == [1, 2, 3, 4]

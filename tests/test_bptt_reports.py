@@ -14,6 +14,7 @@ import pytest
 import tinygrad_rnn as tg
 from tinygrad_rnn.bptt import decompose, flow, jacobians
 from tinygrad_rnn.errors import FreedGraphError, GraphError, NonScalarError
+from tinygrad_rnn.ops import linalg
 
 nn = tg.nn
 T, B, IN, H = 6, 2, 3, 4
@@ -273,6 +274,17 @@ def test_a_single_step_has_a_flow_too() -> None:
         part = flow(output.sum())[kind.__name__.lower()]
         assert list(part.steps) == [1]
         close(part.norms["h"], [np.sqrt(B * H)])
+
+
+@both_forms
+def test_a_single_step_of_an_lstm_has_the_flow_of_its_memory(fused: bool) -> None:
+    lstm = nn.LSTM(IN, H, dtype=float, rng=0, fused=fused)
+    output, (_, c) = lstm(data(1, B, IN))
+    loss = output.sum()
+    assert list(flow(loss)["lstm"].norms) == ["h", "c"]
+    gates = np.split(lstm.cells[0].project(tg.tensor(data(1, B, IN))).data[0], 4, axis=-1)
+    through = (1 - np.tanh(c.data[0]) ** 2) / (1 + np.exp(-gates[3]))  # dL/dc = o (1 - tanh² c)
+    close(flow(loss)["lstm"].norms["c"], [np.linalg.norm(through)])
 
 
 def test_a_gradient_too_small_to_be_squared_is_not_lost() -> None:
@@ -667,6 +679,23 @@ def test_single_precision_stays() -> None:
     close(parts.total, tg.grad(loss, layer.W_hh).data, 1e-5)
 
 
+@pytest.mark.parametrize("bidirectional", [False, True])
+@both_forms
+def test_the_input_weight_is_split_by_the_rows_of_each_step(
+    fused: bool, bidirectional: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no product of all steps for a single one: with T steps and T losses that would be T^3."""
+    layer, loss = layer_loss(nn.LSTM, fused=fused, bidirectional=bidirectional)
+    W = layer.W_xh
+    rows: list[int] = []
+    right = linalg._right
+    monkeypatch.setattr(linalg, "_right", lambda g, a, b: rows.append(a.size // IN) or right(g, a, b))
+    parts = decompose(loss, W)
+    assert max(rows) == B
+    close(parts.total, tg.grad(loss, W, retain_graph=True).data)
+    close(parts.by_loss.sum(0), parts.total)
+
+
 def test_a_decomposition_prints() -> None:
     layer, loss = layer_loss(nn.LSTM, num_layers=2, bidirectional=True)
     parts = decompose(loss, layer.W_hh_l1_reverse)
@@ -826,6 +855,16 @@ def test_one_step_has_no_jacobian() -> None:
     output, _ = nn.RNN(IN, H, rng=0)(data(1, B, IN))
     with pytest.raises(ValueError, match="needs two steps"):
         jacobians(output.sum())
+
+
+@pytest.mark.parametrize("report", [flow, jacobians, lambda loss: decompose(loss, tg.tape(loss).leaves[0])])
+def test_steps_that_were_checkpointed_are_refused(report: Any) -> None:
+    """Also beside a layer that kept its steps: its figures alone would pass for all."""
+    first, second = nn.RNN(IN, H, rng=0, checkpoint=2), nn.RNN(H, H, rng=1)
+    hidden, _ = first(data(T, B, IN))
+    for output in (hidden, second(hidden)[0]):
+        with pytest.raises(GraphError, match=r"forgotten by tg\.checkpoint.* layer\.checkpoint = False"):
+            report(output.sum())
 
 
 def test_a_weight_that_no_step_uses_is_refused() -> None:

@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 
 from ..backward import leading_to, pull
-from ..cotangent import Lazy, Waiting
+from ..cotangent import Indexed, Lazy, Waiting
 from ..errors import GraphError
 from ..listing import Tape
+from ..ops.linalg import Affine, MatMul
 from ..tape import Record
 from ..tensor import Tensor, start_gradient
-from .states import Place, accumulations
+from .states import Place, accumulations, refuse_checkpoints
 from .tables import norm, table
 
 Label = int | None  # a time step or loss term; None for what belongs to none
@@ -118,6 +119,7 @@ def decompose(loss: Tensor, W: Tensor, losses: Sequence[Tensor] | None = None, b
         raise TypeError(f"decompose(): W must be a Tensor, not {type(W).__name__}")
     name = W.name or "W"
     tape = Tape(loss)
+    refuse_checkpoints(tape, "decompose()")
     records = tape.records[::-1]
     useful = leading_to(records, [W]) | {W.record or W}
     if loss.record not in useful:
@@ -208,13 +210,9 @@ class Paths:
         for x, part in seeds:
             hand(x, part, None)
         for record in self.records:
-            if record in self.before:
-                arrived = [(label, g) for label, table in apart.items() if (g := _taken(table, record)) is not None]
-            else:
-                g = _taken(waiting, record)
-                arrived = [] if g is None else [(_time(record), g)]
-            for label, g in arrived:
-                for x, part in pull(record, g, self.useful):
+            tables = apart.items() if record in self.before else [(_time(record), waiting)]
+            for label, table in tables:
+                for x, part in _pulled(table, record, self.useful):
                     hand(x, part, label)
         return {label: part for label, table in apart.items() if (part := table.at(self.W)) is not None}
 
@@ -234,6 +232,23 @@ def _taken(waiting: Waiting, record: Record) -> Any:
     if g is None or record.op.outputs == 1:
         return g
     return tuple(np.zeros_like(y) if part is None else part for y, part in zip(record.value, g, strict=True))
+
+
+def _pulled(waiting: Waiting, record: Record, useful: set[Any]) -> list[tuple[Tensor, Any]]:
+    """What a record hands on of the gradient that has arrived.
+
+    Of ``x W`` for all steps at once, where a gradient arrived at the slice of one step, this computes those rows alone:
+    with all rows, T steps for each of T losses would take a time of T^3.
+    """
+    g, arrays = waiting.places.get(record), record.arrays or ()
+    product = isinstance(record.op, MatMul | Affine) and arrays[0].ndim > 2 and arrays[1].ndim == 2
+    if not (product and isinstance(g, Indexed) and isinstance(g.index, int | slice)):
+        g = _taken(waiting, record)
+        return [] if g is None else pull(record, g, useful)
+    x, *others = arrays
+    rows = Record(record.op, record.inputs, (x[g.index], *others), record.value[g.index])
+    pulled = pull(rows, g.part, useful)
+    return [(to, part if to is not rows.inputs[0] else Indexed(g.index, part, x)) for to, part in pulled]
 
 
 def _time(record: Record) -> int | None:

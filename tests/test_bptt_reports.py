@@ -595,6 +595,19 @@ def test_overlapping_windows_keep_the_last_k2_steps() -> None:
     np.testing.assert_array_equal(~np.isnan(decompose(total, rnn.W_hh).norms), (k <= t) & (k >= window_start))
 
 
+@both_forms
+def test_a_loss_has_no_terms_at_later_steps_below_another_layer_or_behind_a_given_loss(fused: bool) -> None:
+    layer = nn.RNN(IN, H, num_layers=2, dtype=float, rng=0, fused=fused)
+    output, _ = layer(data(T, B, IN))
+    losses = [(output[t] ** 2).sum() for t in range(T)]
+    total = sum(losses[1:], losses[0])
+    for given in (None, losses):
+        for name, W in layer.named_parameters():
+            parts = decompose(total, W, losses=given)
+            assert parts.count == T * (T + 1) // 2, name
+            close(parts.total, tg.grad(total, W, retain_graph=True).data)
+
+
 def test_a_loss_of_one_step_gives_one_row() -> None:
     lstm = nn.LSTM(IN, H, dtype=float, rng=0)
     output, _ = lstm(data(T, B, IN))
@@ -851,6 +864,14 @@ def test_several_layers_need_a_choice() -> None:
         J.norms(part="c")
 
 
+def test_a_nan_is_not_taken_for_sequences_that_act_on_each_other() -> None:
+    x = data(T, B, IN)
+    x[2] = np.nan
+    output, _ = nn.RNN(IN, H, dtype=float, rng=0)(x)
+    found = jacobians(output.sum()).matrices
+    assert np.isfinite(found[0]).all() and np.isnan(found[1:]).all()
+
+
 def test_one_step_has_no_jacobian() -> None:
     output, _ = nn.RNN(IN, H, rng=0)(data(1, B, IN))
     with pytest.raises(ValueError, match="needs two steps"):
@@ -880,6 +901,10 @@ def test_a_weight_that_no_step_uses_is_refused() -> None:
         decompose(loss, layer.W_hh, losses=[layer.W_hh.sum()])
     with pytest.raises(TypeError, match=r"losses\[0\] must be a Tensor"):
         decompose(loss, layer.W_hh, losses=[1.0])
+    with pytest.raises(TypeError, match="losses must be a list of Tensors"):
+        decompose(loss, layer.W_hh, losses=loss)
+    with pytest.raises(ValueError, match=r"losses\[1\] is there twice"):
+        decompose(loss, layer.W_hh, losses=[loss, loss])
     with pytest.raises(ValueError, match="losses is empty"):
         decompose(loss, layer.W_hh, losses=[])
 

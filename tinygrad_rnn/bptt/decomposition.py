@@ -210,16 +210,22 @@ class Paths:
         for x, part in seeds:
             hand(x, part, None)
         for record in self.records:
-            tables = apart.items() if record in self.before else [(_time(record), waiting)]
-            for label, table in tables:
-                for x, part in _pulled(table, record, self.useful):
-                    hand(x, part, label)
+            of_record = apart.items() if record in self.before else [(_time(record), waiting)]
+            for label, arrived in of_record:
+                for x, part in _pulled(arrived, record, self.useful):
+                    if not (_enters(record, x) and not _written(part).any()):
+                        hand(x, part, label)
         return {label: part for label, table in apart.items() if (part := table.at(self.W)) is not None}
 
 
 def _masks(record: Record) -> bool:
     """Whether a record only sets entries to a constant, as the outputs beyond the end of a sequence are set to 0."""
     return record.op.name == "where" and sum(x is not None and x.requires_grad for x in record.inputs or ()) == 1
+
+
+def _enters(record: Record, x: Tensor) -> bool:
+    """Whether the way back goes into a step here: a sequence hands zeros to the steps that have no part in it."""
+    return _time(record) is None and x.record is not None and _time(x.record) is not None
 
 
 def _written(part: Any) -> np.ndarray:
@@ -240,7 +246,8 @@ def _pulled(waiting: Waiting, record: Record, useful: set[Any]) -> list[tuple[Te
     Of ``x W`` for all steps at once, where a gradient arrived at the slice of one step, this computes those rows alone:
     with all rows, T steps for each of T losses would take a time of T^3.
     """
-    g, arrays = waiting.places.get(record), record.arrays or ()
+    g: Any = waiting.places.get(record)
+    arrays: Any = record.arrays
     product = isinstance(record.op, MatMul | Affine) and arrays[0].ndim > 2 and arrays[1].ndim == 2
     if not (product and isinstance(g, Indexed) and isinstance(g.index, int | slice)):
         g = _taken(waiting, record)
@@ -259,6 +266,8 @@ def _gates(tape: Tape, losses: Sequence[Tensor] | None) -> dict[Place, int]:
     """The given losses by where they were computed, numbered from 1; each has to be part of the loss."""
     if losses is None:
         return {}
+    if isinstance(losses, Tensor):
+        raise TypeError("decompose(): losses must be a list of Tensors, not one Tensor")
     known = set(tape.records)
     gates: dict[Place, int] = {}
     for k, term in enumerate(losses, 1):
@@ -268,6 +277,8 @@ def _gates(tape: Tape, losses: Sequence[Tensor] | None) -> dict[Place, int]:
             raise GraphError(
                 f"decompose(): the loss was not computed from losses[{k - 1}]: give the very Tensors that it is made of"
             )
+        if (term.record, term.output) in gates:
+            raise ValueError(f"decompose(): losses[{k - 1}] is there twice: each is one row")
         gates[term.record, term.output] = k
     if not gates:
         raise ValueError("decompose(): losses is empty: leave it out to tell the terms apart by their time steps")

@@ -120,8 +120,8 @@ def refuse_checkpoints(tape: Tape, caller: str) -> None:
     """Raise GraphError where steps were not kept: a report on the others alone would be wrong."""
     if any(isinstance(record.op, Recompute) for record in tape):
         raise GraphError(
-            f"{caller}: steps behind the loss were forgotten by tg.checkpoint. Compute the loss again without it, for a "
-            "layer of tg.nn with layer.checkpoint = False"
+            f"{caller}: steps behind the loss were forgotten by tg.checkpoint. Compute the loss again without it, for "
+            "a layer of tg.nn with layer.checkpoint = False"
         )
 
 

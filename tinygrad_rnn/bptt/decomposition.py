@@ -131,8 +131,8 @@ def decompose(loss: Tensor, W: Tensor, losses: Sequence[Tensor] | None = None, b
     steps = sorted({k for row in rows.values() for k in row if k is not None})
     if not steps:
         raise GraphError(
-            f"decompose(): no time step uses {name}: the loss depends on it before or after the steps only. Steps are "
-            "tagged by layers, tg.nn.unroll and tg.scope"
+            f"decompose(): no gradient reaches {name} through a time step: the loss depends on it before or after the "
+            "steps only, or its gradient is 0 at all of them. Steps are tagged by layers, tg.nn.unroll and tg.scope"
         )
     by_step = np.zeros((len(steps), *W.shape), W.dtype)
     by_loss = np.zeros((len(terms), *W.shape), W.dtype)
@@ -253,9 +253,10 @@ def _pulled(waiting: Waiting, record: Record, useful: set[Any]) -> list[tuple[Te
         g = _taken(waiting, record)
         return [] if g is None else pull(record, g, useful)
     x, *others = arrays
-    rows = Record(record.op, record.inputs, (x[g.index], *others), record.value[g.index])
+    inputs: Any = record.inputs
+    rows = Record(record.op, inputs, (x[g.index], *others), record.value[g.index])
     pulled = pull(rows, g.part, useful)
-    return [(to, part if to is not rows.inputs[0] else Indexed(g.index, part, x)) for to, part in pulled]
+    return [(to, part if to is not inputs[0] else Indexed(g.index, part, x)) for to, part in pulled]
 
 
 def _time(record: Record) -> int | None:

@@ -15,9 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
-from ...draw.plots import new_axes
+from ...draw.plots import COLOURS, new_axes
 from ...errors import DrawError
-from ..plots import COLOURS
 
 WIDTH = 80
 

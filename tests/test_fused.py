@@ -238,6 +238,30 @@ def test_hooks_and_visits_see_every_state() -> None:
         close(composed, fused_)
 
 
+def test_two_directions_whose_steps_follow_each_other_on_the_tape() -> None:
+    """Nothing is recorded between them where the projection is frozen; each is swept in its own arrays."""
+    gradients = []
+    for layer in pair("RNN", bidirectional=True):
+        for name, p in layer.named_parameters():
+            p.requires_grad = "W_hh" in name
+        _, h = layer(RNG(1).standard_normal((5, 3, 3)))
+        (h**2).sum().backward()
+        gradients.append([layer.cells[k].W_hh.grad for k in (0, 1)])
+    for composed, fused_ in zip(*gradients, strict=True):
+        close(composed, fused_)
+
+
+def test_a_state_in_the_middle_retains_its_gradient() -> None:
+    seen = []
+    for layer in pair("RNN"):
+        output, _ = layer(RNG(1).standard_normal((5, 3, 3)))
+        h = output.record.inputs[2]
+        h.retain_grad()
+        (output**2).sum().backward()
+        seen.append(h.grad)
+    close(*seen)
+
+
 def test_gradients_of_intermediate_states_and_of_the_sequence() -> None:
     layer = pair("LSTM")[1]
     output, _ = layer(RNG(1).standard_normal((5, 3, 3)))

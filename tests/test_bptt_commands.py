@@ -106,3 +106,11 @@ def test_without_matplotlib_the_table_is_still_printed(monkeypatch: Any, capsys:
     assert main(["bptt", "flow", "--steps", "4", "--out", "picture.png"]) == 1
     captured = capsys.readouterr()
     assert "|dL/dh|" in captured.out and "tinygrad_rnn[plot]" in captured.err
+
+
+def test_the_help_has_a_line_for_each_command(capsys: Any) -> None:
+    with pytest.raises(SystemExit):
+        main(["bptt", "--help"])
+    lines = capsys.readouterr().out.splitlines()
+    for name in ("example", "errata", *REPORTS, "experiment"):
+        assert any(line.split()[:1] == [name] and len(line.split()) > 3 for line in lines), name

@@ -412,3 +412,15 @@ def test_remedies_side_by_side() -> None:
     assert len(lines) == 12 and all(len(line) <= 80 for line in lines) and "t=1 " in lines[0]
     with pytest.raises(ValueError, match="T must be 2 or more"):
         remedies(T=1)
+
+
+@pytest.mark.parametrize("loss", [lambda y: 1.0, lambda y: y])
+def test_forward_mode_needs_a_loss_of_one_number(loss: Any) -> None:
+    w = tg.tensor(0.5, requires_grad=True)
+    with pytest.raises(TypeError, match=r"a Tensor of one number, or None, not (float|of shape \(2,\))"):
+        rtrl(lambda x, h: (h * w, h * w), np.ones(3), tg.tensor(np.ones(2)), lambda y, t: loss(y), w)
+
+
+def test_no_steps_are_no_random_windows() -> None:
+    rnn = tg.nn.RNN(1, 2, rng=0)
+    assert list(Randomized(0.5, rng=0).run(rnn, np.ones((0, 1, 1)))) == []

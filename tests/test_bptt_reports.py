@@ -14,6 +14,7 @@ import pytest
 import tinygrad_rnn as tg
 from tinygrad_rnn.bptt import decompose, flow, jacobians
 from tinygrad_rnn.errors import FreedGraphError, GraphError, NonScalarError
+from tinygrad_rnn.ops import linalg
 
 nn = tg.nn
 T, B, IN, H = 6, 2, 3, 4
@@ -273,6 +274,17 @@ def test_a_single_step_has_a_flow_too() -> None:
         part = flow(output.sum())[kind.__name__.lower()]
         assert list(part.steps) == [1]
         close(part.norms["h"], [np.sqrt(B * H)])
+
+
+@both_forms
+def test_a_single_step_of_an_lstm_has_the_flow_of_its_memory(fused: bool) -> None:
+    lstm = nn.LSTM(IN, H, dtype=float, rng=0, fused=fused)
+    output, (_, c) = lstm(data(1, B, IN))
+    loss = output.sum()
+    assert list(flow(loss)["lstm"].norms) == ["h", "c"]
+    gates = np.split(lstm.cells[0].project(tg.tensor(data(1, B, IN))).data[0], 4, axis=-1)
+    through = (1 - np.tanh(c.data[0]) ** 2) / (1 + np.exp(-gates[3]))  # dL/dc = o (1 - tanh² c)
+    close(flow(loss)["lstm"].norms["c"], [np.linalg.norm(through)])
 
 
 def test_a_gradient_too_small_to_be_squared_is_not_lost() -> None:
@@ -583,6 +595,19 @@ def test_overlapping_windows_keep_the_last_k2_steps() -> None:
     np.testing.assert_array_equal(~np.isnan(decompose(total, rnn.W_hh).norms), (k <= t) & (k >= window_start))
 
 
+@both_forms
+def test_a_loss_has_no_terms_at_later_steps_below_another_layer_or_behind_a_given_loss(fused: bool) -> None:
+    layer = nn.RNN(IN, H, num_layers=2, dtype=float, rng=0, fused=fused)
+    output, _ = layer(data(T, B, IN))
+    losses = [(output[t] ** 2).sum() for t in range(T)]
+    total = sum(losses[1:], losses[0])
+    for given in (None, losses):
+        for name, W in layer.named_parameters():
+            parts = decompose(total, W, losses=given)
+            assert parts.count == T * (T + 1) // 2, name
+            close(parts.total, tg.grad(total, W, retain_graph=True).data)
+
+
 def test_a_loss_of_one_step_gives_one_row() -> None:
     lstm = nn.LSTM(IN, H, dtype=float, rng=0)
     output, _ = lstm(data(T, B, IN))
@@ -665,6 +690,23 @@ def test_single_precision_stays() -> None:
     parts = decompose(loss, layer.W_hh)
     assert parts.by_step.dtype == parts.total.dtype == np.float32
     close(parts.total, tg.grad(loss, layer.W_hh).data, 1e-5)
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+@both_forms
+def test_the_input_weight_is_split_by_the_rows_of_each_step(
+    fused: bool, bidirectional: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no product of all steps for a single one: with T steps and T losses that would be T^3."""
+    layer, loss = layer_loss(nn.LSTM, fused=fused, bidirectional=bidirectional)
+    W = layer.W_xh
+    rows: list[int] = []
+    right = linalg._right
+    monkeypatch.setattr(linalg, "_right", lambda g, a, b: rows.append(a.size // IN) or right(g, a, b))
+    parts = decompose(loss, W)
+    assert max(rows) == B
+    close(parts.total, tg.grad(loss, W, retain_graph=True).data)
+    close(parts.by_loss.sum(0), parts.total)
 
 
 def test_a_decomposition_prints() -> None:
@@ -822,10 +864,28 @@ def test_several_layers_need_a_choice() -> None:
         J.norms(part="c")
 
 
+def test_a_nan_is_not_taken_for_sequences_that_act_on_each_other() -> None:
+    x = data(T, B, IN)
+    x[2] = np.nan
+    output, _ = nn.RNN(IN, H, dtype=float, rng=0)(x)
+    found = jacobians(output.sum()).matrices
+    assert np.isfinite(found[0]).all() and np.isnan(found[1:]).all()
+
+
 def test_one_step_has_no_jacobian() -> None:
     output, _ = nn.RNN(IN, H, rng=0)(data(1, B, IN))
     with pytest.raises(ValueError, match="needs two steps"):
         jacobians(output.sum())
+
+
+@pytest.mark.parametrize("report", [flow, jacobians, lambda loss: decompose(loss, tg.tape(loss).leaves[0])])
+def test_steps_that_were_checkpointed_are_refused(report: Any) -> None:
+    """Also beside a layer that kept its steps: its figures alone would pass for all."""
+    first, second = nn.RNN(IN, H, rng=0, checkpoint=2), nn.RNN(H, H, rng=1)
+    hidden, _ = first(data(T, B, IN))
+    for output in (hidden, second(hidden)[0]):
+        with pytest.raises(GraphError, match=r"forgotten by tg\.checkpoint.* layer\.checkpoint = False"):
+            report(output.sum())
 
 
 def test_a_weight_that_no_step_uses_is_refused() -> None:
@@ -833,7 +893,7 @@ def test_a_weight_that_no_step_uses_is_refused() -> None:
     other = nn.Linear(H, 1, dtype=float)
     with pytest.raises(GraphError, match="does not depend on W"):
         decompose(loss, other.W)
-    with pytest.raises(GraphError, match="no time step uses W"):
+    with pytest.raises(GraphError, match="no gradient reaches W through a time step"):
         decompose(other(layer(data(T, B, IN))[0]).sum(), other.W)
     with pytest.raises(TypeError, match="W must be a Tensor"):
         decompose(loss, np.ones(3))
@@ -841,6 +901,10 @@ def test_a_weight_that_no_step_uses_is_refused() -> None:
         decompose(loss, layer.W_hh, losses=[layer.W_hh.sum()])
     with pytest.raises(TypeError, match=r"losses\[0\] must be a Tensor"):
         decompose(loss, layer.W_hh, losses=[1.0])
+    with pytest.raises(TypeError, match="losses must be a list of Tensors"):
+        decompose(loss, layer.W_hh, losses=loss)
+    with pytest.raises(ValueError, match=r"losses\[1\] is there twice"):
+        decompose(loss, layer.W_hh, losses=[loss, loss])
     with pytest.raises(ValueError, match="losses is empty"):
         decompose(loss, layer.W_hh, losses=[])
 

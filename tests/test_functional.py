@@ -171,6 +171,19 @@ def test_checkpoint_of_a_layer_with_its_state():
         np.testing.assert_allclose(p.grad, expected[name], rtol=1e-12)
 
 
+def test_checkpoint_of_an_array_in_the_memory_of_something_else():
+    class FromBytes(tg.Op):
+        def forward(self, x):
+            return np.frombuffer(x.tobytes(), x.dtype)
+
+        def vjp(self, g, y, x):
+            return g
+
+    x = tg.tensor([1.0, 2.0], requires_grad=True)
+    tg.checkpoint(lambda x: FromBytes()(x), x).sum().backward()
+    assert x.grad.tolist() == [1.0, 1.0]
+
+
 def test_checkpoint_notices_a_function_that_changes():
     dropout = tg.nn.Dropout(0.5, rng=0)
     y = tg.checkpoint(dropout, tg.tensor(np.ones(20), requires_grad=True))

@@ -185,6 +185,19 @@ def test_within_anomaly_the_op_of_a_gate_is_named() -> None:
         layer(np.ones((2, 1, 3)), state)
 
 
+def test_a_step_fused_by_demand_is_watched_within_anomaly_too() -> None:
+    layer = nn.RNN(3, 4, nonlinearity="relu", fused=True, rng=0)
+    x = np.ones((3, 2, 3), np.float32)
+    with tg.anomaly():
+        (layer(x)[0] ** 2).sum().backward()
+        with tg.no_grad():
+            layer(x)
+    layer.W_hh.data[:] = 3e38
+    message = r"op rnn_step at rnn t=2 made .*inf.* layer\(x\)"
+    with tg.anomaly(), pytest.raises(tg.errors.AnomalyError, match=message), np.errstate(over="ignore"):
+        layer(x)
+
+
 def test_the_tape_has_one_record_a_step_with_its_names() -> None:
     output, (h, c) = nn.LSTM(3, 4, rng=0)(np.ones((3, 1, 3)))
     tape = tg.tape(output.sum() + h.sum() + c.sum())
@@ -225,6 +238,30 @@ def test_hooks_and_visits_see_every_state() -> None:
         close(composed, fused_)
 
 
+def test_two_directions_whose_steps_follow_each_other_on_the_tape() -> None:
+    """Nothing is recorded between them where the projection is frozen; each is swept in its own arrays."""
+    gradients = []
+    for layer in pair("RNN", bidirectional=True):
+        for name, p in layer.named_parameters():
+            p.requires_grad = "W_hh" in name
+        _, h = layer(RNG(1).standard_normal((5, 3, 3)))
+        (h**2).sum().backward()
+        gradients.append([layer.cells[k].W_hh.grad for k in (0, 1)])
+    for composed, fused_ in zip(*gradients, strict=True):
+        close(composed, fused_)
+
+
+def test_a_state_in_the_middle_retains_its_gradient() -> None:
+    seen = []
+    for layer in pair("RNN"):
+        output, _ = layer(RNG(1).standard_normal((5, 3, 3)))
+        h = output.record.inputs[2]
+        h.retain_grad()
+        (output**2).sum().backward()
+        seen.append(h.grad)
+    close(*seen)
+
+
 def test_gradients_of_intermediate_states_and_of_the_sequence() -> None:
     layer = pair("LSTM")[1]
     output, _ = layer(RNG(1).standard_normal((5, 3, 3)))
@@ -259,6 +296,38 @@ def test_frozen_weights_and_other_weights_in_their_place() -> None:
     y = nn.functional_call(layer, {"W_hh": W * 0.5}, RNG(1).standard_normal((5, 3, 3)))[0]
     first = tg.grad(y.sum(), W, create_graph=True)
     assert np.isfinite(tg.grad((first**2).sum(), W).data).all()
+
+
+def test_other_weights_stay_in_their_place_when_a_step_is_computed_again() -> None:
+    """While `functional_call` lasts, to differentiate or draw inside it, and afterwards, where it was checkpointed."""
+
+    class Penalty(nn.Module):
+        def __init__(self, **options: Any) -> None:
+            self.rnn = nn.GRU(3, 4, rng=0, dtype=float, **options)
+
+        def forward(self, x: Any) -> Any:
+            output, _ = self.rnn(x)
+            return output.sum() + (tg.grad((output**2).sum(), self.rnn.cells[0].W_hh, create_graph=True) ** 2).sum()
+
+    gradients = []
+    for options in ({"fused": False}, {"fused": True}, {"checkpoint": 2}):
+        W = tg.tensor(RNG(3).standard_normal((4, 12)), requires_grad=True)
+        y = nn.functional_call(Penalty(**options), {"rnn.W_hh": W}, RNG(1).standard_normal((5, 2, 3)))
+        y.backward()
+        gradients.append(W.grad)
+    close(gradients[0], gradients[1])
+    close(gradients[0], gradients[2])
+
+
+def test_weights_of_several_dtypes_are_left_to_the_composed_step() -> None:
+    for name in ("b_h", "b_hn", "h_0"):
+        layer = nn.GRU(3, 4, rng=0, learn_initial_state=True)
+        doubled = {name: tg.tensor(dict(layer.named_parameters())[name].data, dtype=float, requires_grad=True)}
+        output, _ = nn.functional_call(layer, doubled, np.ones((2, 1, 3), np.float32))
+        assert "gru_step" not in {record.op.name for record in tg.tape(output)}
+        tensors = [*layer.parameters(), *doubled.values()]
+        for x, g in zip(tensors, tg.grad(output.sum(), tensors, allow_unused=True), strict=True):
+            assert g is None or g.dtype == x.dtype
 
 
 # ---------------------------------------------------------------- memory

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import linecache
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .errors import AnomalyError
-from .tape import Op, Record, at_step, mode
+from .tape import Op, Record, Workspace, at_step, mode
 
 _OURS = (str(Path(__file__).parent), str(Path(np.__file__).parent))
 _LAYERS = str(Path(__file__).parent / "nn")
@@ -50,9 +51,9 @@ def users_line() -> Lines:
     return Lines(Line(frame.f_code.co_filename, frame.f_lineno), layers)
 
 
-def check_forward(op: Op, arrays: list[Any], value: Any) -> None:
+def check_forward(op: Op, arrays: Iterable[Any], value: Any) -> None:
     """Raise where the outputs of an op hold the first nan or inf: its inputs held none."""
-    if not all(np.all(np.isfinite(a)) for a in arrays):
+    if not all(np.all(np.isfinite(a)) for a in arrays if not isinstance(a, Workspace)):
         return
     for y in value if op.outputs > 1 else (value,):
         if not np.all(np.isfinite(y)):

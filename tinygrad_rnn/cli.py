@@ -67,9 +67,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"%(prog)s {_version()}")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
-    wide: dict[str, Any] = {
-        "formatter_class": lambda prog: argparse.HelpFormatter(prog, max_help_position=30, width=80)
-    }
+    wide: dict[str, Any] = {"formatter_class": Help}
 
     train = commands.add_parser("train", help="train a character language model by truncated BPTT", **wide)
     train.set_defaults(command=train_command)
@@ -114,6 +112,21 @@ def parser() -> argparse.ArgumentParser:
 
     add_bptt_commands(commands, **wide)
     return top
+
+
+class Help(argparse.HelpFormatter):
+    """Help in 80 columns."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=30, width=80)
+
+    def add_argument(self, action: argparse.Action) -> None:
+        commands = isinstance(action, argparse._SubParsersAction)
+        if commands:  # argparse measures their names without the indent they will have
+            self._indent()
+        super().add_argument(action)
+        if commands:
+            self._dedent()
 
 
 # ------------------------------------------------------------------ train

@@ -48,7 +48,8 @@ def checkpoint(fn: Callable[..., Any], *args: Any) -> Any:
 
 def compact(array: np.ndarray) -> np.ndarray:
     """The array, or a copy of it where it is a small part of a large one, which it would keep in memory."""
-    return array if array.base is None or array.base.nbytes <= 2 * array.nbytes else array.copy()
+    base = array.base  # of another library's memory, bytes or a file, the size is not known
+    return array.copy() if isinstance(base, np.ndarray) and base.nbytes > 2 * array.nbytes else array
 
 
 def captured(outputs: list[Tensor], start: int, given: Iterable[Tensor]) -> list[Tensor]:

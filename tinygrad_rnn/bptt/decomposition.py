@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 
 from ..backward import leading_to, pull
-from ..cotangent import Lazy, Waiting
+from ..cotangent import Indexed, Lazy, Waiting
 from ..errors import GraphError
 from ..listing import Tape
+from ..ops.linalg import Affine, MatMul
 from ..tape import Record
 from ..tensor import Tensor, start_gradient
-from .states import Place, accumulations
+from .states import Place, accumulations, refuse_checkpoints
 from .tables import norm, table
 
 Label = int | None  # a time step or loss term; None for what belongs to none
@@ -118,6 +119,7 @@ def decompose(loss: Tensor, W: Tensor, losses: Sequence[Tensor] | None = None, b
         raise TypeError(f"decompose(): W must be a Tensor, not {type(W).__name__}")
     name = W.name or "W"
     tape = Tape(loss)
+    refuse_checkpoints(tape, "decompose()")
     records = tape.records[::-1]
     useful = leading_to(records, [W]) | {W.record or W}
     if loss.record not in useful:
@@ -129,8 +131,8 @@ def decompose(loss: Tensor, W: Tensor, losses: Sequence[Tensor] | None = None, b
     steps = sorted({k for row in rows.values() for k in row if k is not None})
     if not steps:
         raise GraphError(
-            f"decompose(): no time step uses {name}: the loss depends on it before or after the steps only. Steps are "
-            "tagged by layers, tg.nn.unroll and tg.scope"
+            f"decompose(): no gradient reaches {name} through a time step: the loss depends on it before or after the "
+            "steps only, or its gradient is 0 at all of them. Steps are tagged by layers, tg.nn.unroll and tg.scope"
         )
     by_step = np.zeros((len(steps), *W.shape), W.dtype)
     by_loss = np.zeros((len(terms), *W.shape), W.dtype)
@@ -208,20 +210,22 @@ class Paths:
         for x, part in seeds:
             hand(x, part, None)
         for record in self.records:
-            if record in self.before:
-                arrived = [(label, g) for label, table in apart.items() if (g := _taken(table, record)) is not None]
-            else:
-                g = _taken(waiting, record)
-                arrived = [] if g is None else [(_time(record), g)]
-            for label, g in arrived:
-                for x, part in pull(record, g, self.useful):
-                    hand(x, part, label)
+            of_record = apart.items() if record in self.before else [(_time(record), waiting)]
+            for label, arrived in of_record:
+                for x, part in _pulled(arrived, record, self.useful):
+                    if not (_enters(record, x) and not _written(part).any()):
+                        hand(x, part, label)
         return {label: part for label, table in apart.items() if (part := table.at(self.W)) is not None}
 
 
 def _masks(record: Record) -> bool:
     """Whether a record only sets entries to a constant, as the outputs beyond the end of a sequence are set to 0."""
     return record.op.name == "where" and sum(x is not None and x.requires_grad for x in record.inputs or ()) == 1
+
+
+def _enters(record: Record, x: Tensor) -> bool:
+    """Whether the way back goes into a step here: a sequence hands zeros to the steps that have no part in it."""
+    return _time(record) is None and x.record is not None and _time(x.record) is not None
 
 
 def _written(part: Any) -> np.ndarray:
@@ -236,6 +240,25 @@ def _taken(waiting: Waiting, record: Record) -> Any:
     return tuple(np.zeros_like(y) if part is None else part for y, part in zip(record.value, g, strict=True))
 
 
+def _pulled(waiting: Waiting, record: Record, useful: set[Any]) -> list[tuple[Tensor, Any]]:
+    """What a record hands on of the gradient that has arrived.
+
+    Of ``x W`` for all steps at once, where a gradient arrived at the slice of one step, this computes those rows alone:
+    with all rows, T steps for each of T losses would take a time of T^3.
+    """
+    g: Any = waiting.places.get(record)
+    arrays: Any = record.arrays
+    product = isinstance(record.op, MatMul | Affine) and arrays[0].ndim > 2 and arrays[1].ndim == 2
+    if not (product and isinstance(g, Indexed) and isinstance(g.index, int | slice)):
+        g = _taken(waiting, record)
+        return [] if g is None else pull(record, g, useful)
+    x, *others = arrays
+    inputs: Any = record.inputs
+    rows = Record(record.op, inputs, (x[g.index], *others), record.value[g.index])
+    pulled = pull(rows, g.part, useful)
+    return [(to, part if to is not inputs[0] else Indexed(g.index, part, x)) for to, part in pulled]
+
+
 def _time(record: Record) -> int | None:
     return None if record.step is None else record.step.t
 
@@ -244,6 +267,8 @@ def _gates(tape: Tape, losses: Sequence[Tensor] | None) -> dict[Place, int]:
     """The given losses by where they were computed, numbered from 1; each has to be part of the loss."""
     if losses is None:
         return {}
+    if isinstance(losses, Tensor):
+        raise TypeError("decompose(): losses must be a list of Tensors, not one Tensor")
     known = set(tape.records)
     gates: dict[Place, int] = {}
     for k, term in enumerate(losses, 1):
@@ -253,6 +278,8 @@ def _gates(tape: Tape, losses: Sequence[Tensor] | None) -> dict[Place, int]:
             raise GraphError(
                 f"decompose(): the loss was not computed from losses[{k - 1}]: give the very Tensors that it is made of"
             )
+        if (term.record, term.output) in gates:
+            raise ValueError(f"decompose(): losses[{k - 1}] is there twice: each is one row")
         gates[term.record, term.output] = k
     if not gates:
         raise ValueError("decompose(): losses is empty: leave it out to tell the terms apart by their time steps")

@@ -166,7 +166,8 @@ def verdict(line: Line, truth: float) -> str:
 
 def add_commands(parts: Any, **style: Any) -> None:
     """Add ``tinygrad-rnn bptt example``."""
-    example = parts.add_parser("example", help="a lecture's worked example: its figures beside the exact ones", **style)
+    text = "a lecture's worked example: its figures beside the exact ones"
+    example = parts.add_parser("example", help=text, description=text, **style)
     example.set_defaults(command=example_command)
 
 

@@ -37,7 +37,8 @@ def rtrl(
     as_printed  instead z_t = ∂s_t/∂w + ξ_t (∂s_t/∂s_{t-1}) ds_{t-1}/dw, as in texts: it truncates nothing, since the
                 whole ds_{t-1}/dw has to be known; unbiased as well, with another variance
 
-    Raises TypeError where the state holds no Tensor: a cell that keeps no state, or starts from None.
+    Raises TypeError where the state holds no Tensor (a cell that keeps no state, or starts from None), or L_t is not
+    one number.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> w = tg.tensor(0.5, requires_grad=True)
@@ -64,6 +65,9 @@ def rtrl(
         factor = xi[t - 1] if t else 1.0
         before = factor * (true if as_printed else z)
         if L is not None:
+            if not isinstance(L, Tensor) or L.size != 1:
+                given = f"of shape {L.shape}" if isinstance(L, Tensor) else type(L).__name__
+                raise TypeError(f"rtrl(): loss(y_t, t) must be a Tensor of one number, or None, not {given}")
             by_state, by_weights = _rows([L], leaves, ws)
             total += (by_weights + by_state @ before)[0]
         by_state, by_weights = _rows(tensors_in(new), leaves, ws)

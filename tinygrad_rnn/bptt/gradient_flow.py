@@ -88,7 +88,8 @@ def flow(loss: Tensor, per_unit: bool = False) -> Flow:
     4        1
     """
     found = runs(loss, "flow()")
-    if any(len(run.states) > 1 for run in found):  # in a fused step, h_t and c_t stand side by side
+    made = (record for run in found for records in run.records.values() for record in records)
+    if any(record.op.outputs > 1 for record in made):  # in a fused step, h_t and c_t stand side by side
         loss = Expanded(loss).root
         found = runs(loss, "flow()")
     states = [x for run in found for tensors in run.states.values() for x in tensors if x is not None]

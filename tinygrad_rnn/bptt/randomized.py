@@ -60,7 +60,7 @@ class Randomized:
         """
         reads_forwards(layer)
         T = len(x)
-        xi = self.draw(T - 1) if xi is None else np.asarray(xi, float)
+        xi = self.draw(max(T - 1, 0)) if xi is None else np.asarray(xi, float)
         if xi.shape != (max(T - 1, 0),):
             raise ValueError(f"xi needs one factor between any two of the {T} steps, {T - 1}, not shape {xi.shape}")
         outputs: list[Tensor] = []

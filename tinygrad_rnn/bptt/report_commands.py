@@ -90,8 +90,10 @@ def jacobians_command(arguments: argparse.Namespace) -> None:
         return
     W = getattr(about.layer, "W_hh" + layer.removeprefix(name))
     behind = found.left_behind(W)
-    ends = "never" if behind is None else f"after {behind} factors"
-    note = f"(γ_W γ_φ) = {np.linalg.norm(W.array, 2):.4g}; the product is under a tenth of its bound {ends}"
+    ends = (
+        "never under a tenth of its bound" if behind is None else f"under a tenth of its bound after {behind} factors"
+    )
+    note = f"(γ_W γ_φ) = {np.linalg.norm(W.array, 2):.4g}; the product is {ends}"
     _show(about, found, arguments.out, note, W=W)
 
 

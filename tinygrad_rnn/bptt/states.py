@@ -14,6 +14,7 @@ import numpy as np
 
 from ..errors import GraphError
 from ..listing import Tape
+from ..recompute import Recompute
 from ..tape import Record
 from ..tensor import Tensor, as_tensors, start_gradient
 
@@ -106,12 +107,22 @@ def _sorted_into_runs(tape: Tape, caller: str) -> list[Run]:
             run = current[layer] = Run(layer if count[layer] == 1 else f"{layer} #{count[layer]}")
             found.append(run)
         run.records.setdefault(t, []).append(record)
+    refuse_checkpoints(tape, caller)
     if not found:
         raise GraphError(
             f"{caller}: nothing behind the loss belongs to a time step. The layers of tg.nn and tg.nn.unroll tag their "
             "steps; in a loop of your own, write: with tg.scope('rnn') as at, and at(t) in each step"
         )
     return found
+
+
+def refuse_checkpoints(tape: Tape, caller: str) -> None:
+    """Raise GraphError where steps were not kept: a report on the others alone would be wrong."""
+    if any(isinstance(record.op, Recompute) for record in tape):
+        raise GraphError(
+            f"{caller}: steps behind the loss were forgotten by tg.checkpoint. Compute the loss again without it, for "
+            "a layer of tg.nn with layer.checkpoint = False"
+        )
 
 
 def _find_states(run: Run, tape: Tape, sums: set[Record]) -> None:

@@ -224,7 +224,7 @@ def _check_apart(y: Tensor, states: dict[str, Tensor], layouts: dict[str, Layout
     rows = np.zeros((layout.batch, layout.size))
     rows[:1] = 1
     for other, g in _back_one_step(y, layout.array(rows), states).items():
-        if layouts[other].rows(g)[1:].any():
+        if np.nan_to_num(layouts[other].rows(g)[1:]).any():  # a nan of their own is not of another
             raise ValueError(
                 f"jacobians(): along axis {layout.axis} of a state {layout.shape} one sequence acts on another. If "
                 "that axis is not the batch, say which is with batch_axis=, or that there is none with batch_axis=None"

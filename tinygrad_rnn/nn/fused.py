@@ -9,26 +9,26 @@ of the cell.
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
 
+from ..anomaly import check_forward, users_line
 from ..ops.elementwise import where
 from ..ops.shape import Stack, stack
 from ..recompute import pulled_back
 from ..tape import Op, Record, clock, enable_grad, mode, scope
 from ..tensor import Tensor, results
 from .cells import Cell, GRUCell, LSTMCell, RNNCell
-from .module import replaced
 from .runs import GRURun, LSTMRun, RNNRun, Run
 from .state import label, select
 
 
 def run_for(cell: Cell) -> type[Run] | None:
     """How to compute this cell fused; None where it has options, or equations of its own, that only its step knows."""
-    fits = (
-        cell.W_hh.shape == (cell.hidden_size, len(cell.gates) * cell.hidden_size) and cell.W_hh.dtype == cell.W_xh.dtype
-    )
+    dtypes = {x.dtype for x in vars(cell).values() if isinstance(x, Tensor)}
+    fits = cell.W_hh.shape == (cell.hidden_size, len(cell.gates) * cell.hidden_size) and len(dtypes) == 1
     if cell.gain_h is not None or not fits:  # of weights that do not fit, the composed step says what is wrong
         return None
     step = type(cell).step
@@ -67,8 +67,9 @@ class FusedStep(Op):
         """The same step as the cell computes it, op by op."""
         states, weights, run = inputs[: self.outputs], inputs[self.outputs : -1], inputs[-1]
         before = states if self.outputs > 1 else states[0]
-        with replaced(run.cell, dict(zip(run.weights, weights, strict=False))):
-            _, after = run.cell.step(a[run.T - 1 - self.k if run.backwards else self.k], before)
+        cell = copy.copy(run.cell)  # with these weights, whatever stands in the layer by now
+        vars(cell).update(zip(run.weights, weights, strict=False))
+        _, after = cell.step(a[run.T - 1 - self.k if run.backwards else self.k], before)
         if run.dead is not None and run.dead[self.k].any():
             after = select(~run.dead[self.k][:, 0], after, before)
         return after
@@ -131,8 +132,12 @@ def unroll_fused(
             several = step.outputs > 1
             before: tuple[np.ndarray, ...] = tuple(part.array for part in states)
             for k, value in enumerate(run.after()):
-                at(first + (T - 1 - k if reverse else k))
+                t = T - 1 - k if reverse else k
+                at(first + t)
                 record = Record(step(k), (a, *states, *shared), (a.array, *before, *arrays), value)
+                if mode.anomaly:
+                    check_forward(record.op, (a.array[t], *before, *arrays), value)
+                    record.line = users_line()
                 made = results(record.op, value, record)
                 before, states = (value, made) if several else ((value,), (made,))
                 for part, role in zip(states, cell.states, strict=True):

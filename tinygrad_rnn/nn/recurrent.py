@@ -7,6 +7,7 @@ sequences of different lengths.
 
 from __future__ import annotations
 
+import copy
 import inspect
 import math
 import warnings
@@ -235,7 +236,8 @@ class Recurrent(Module):
         self, k: int, x: Tensor, state: Any, lengths: np.ndarray | None, first: int, reverse: bool
     ) -> tuple[Tensor, Any]:
         """One layer in one direction: project the whole sequence at once, then step through it."""
-        cell, T = self.cells[k], len(x)
+        # a copy, so that a step which is computed again has the weights that `functional_call` gave
+        cell, T = copy.copy(self.cells[k]), len(x)
         name = type(self).__name__.lower() + self.suffixes[k]
 
         def steps(x: Tensor, state: Any, lengths: np.ndarray | None, first: int) -> tuple[Tensor, Any]:

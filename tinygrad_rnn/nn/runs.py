@@ -77,8 +77,9 @@ class Run(Workspace):
             np.copyto(part[k + 1], part[k], where=self.dead[k])  # type: ignore[index]
 
     def slabs(self, columns: np.ndarray) -> np.ndarray:
-        """(.., B, G H) as (.., G, B, H): gate by gate, a view."""
-        return np.moveaxis(columns.reshape(*columns.shape[:-1], columns.shape[-1] // self.H, self.H), -2, -3)
+        """(n, B, G H) as (n, G, B, H): gate by gate, a view."""
+        n, B, width = columns.shape
+        return columns.reshape(n, B, width // self.H, self.H).transpose(0, 2, 1, 3)
 
     def pull(self, records: Sequence[Any], gs: Sequence[Any]) -> list[tuple[Any, Any]]:
         output, others = None, []
@@ -342,7 +343,8 @@ class GRURun(Run):
         add(dh, kept, dh)
 
     def packed_back(self) -> np.ndarray:
-        return np.roll(self.W.T, self.H, axis=0)  # its rows in the order n r z
+        r_z, n = np.split(self.W.T, [2 * self.H])
+        return np.concatenate((n, r_z))
 
     def of_sequence(self, d: np.ndarray, first: int, last: int, a: np.ndarray) -> Any:
         return super().of_sequence(d[:, :, self.H :], first, last, a)
@@ -351,7 +353,7 @@ class GRURun(Run):
         H = self.H
         dW = self.product(d[:, :, : 3 * H], first, last)
         db = [] if self.cell.b_hn is None else [_rows(d[:, :, :H]).sum(axis=0)]
-        return [np.roll(dW, -H, axis=1), *db]
+        return [np.concatenate((dW[:, H:], dW[:, :H]), axis=1), *db]
 
 
 def _rows(sequence: np.ndarray) -> np.ndarray:

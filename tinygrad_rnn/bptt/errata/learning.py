@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...data import last_sign
 from ...nn import RNN, Linear, mse_loss
 from ...nn.init import irnn_
 from ...optim import Adam, clip_grad_norm_
@@ -26,8 +27,8 @@ def E46() -> Values:
     rng = np.random.default_rng(0)
     rnn, head = RNN(1, 8, rng=0), Linear(8, 1, rng=1)
     optimizer = Adam([*rnn.parameters(), *head.parameters()], lr=0.01)
-    x = rng.choice([-1.0, 0.0, 1.0], p=[0.1, 0.8, 0.1], size=(2000, 16, 1))
-    y = last_sign(x)
+    x, positive = last_sign(2000, 16, rng, p=0.2)
+    y = 2.0 * positive[:, :, None] - 1
     for steps, output, _ in Truncated(K).run(rnn, x):
         optimizer.zero_grad()
         mse_loss(head(output), y[steps]).backward()
@@ -41,14 +42,6 @@ def E46() -> Values:
         output, _ = rnn(x)
         shares.append(int((np.sign(head(output[-1]).data) == x[9]).sum()))
     return {"K": K, "lags": ", ".join(map(str, LAGS)), "shares": ", ".join(map(str, shares)), "right": shares}
-
-
-def last_sign(x: np.ndarray) -> np.ndarray:
-    """For every step the last x that was not 0."""
-    y = x.copy()
-    for t in range(1, len(y)):
-        y[t] = np.where(y[t] == 0, y[t - 1], y[t])
-    return y
 
 
 @erratum(

@@ -16,7 +16,8 @@ SHARES = (0.19, 0.24, 0.34, 0.23)  # of the width, for the columns after the fir
 
 def add_commands(parts: Any, **style: Any) -> None:
     """Add ``tinygrad-rnn bptt errata``."""
-    errata = parts.add_parser("errata", help="what four texts on BPTT print, and what is right", **style)
+    text = "what four texts on BPTT print, and what is right"
+    errata = parts.add_parser("errata", help=text, description=text, **style)
     errata.add_argument("ids", nargs="*", metavar="ID", help="E1 E31 ... (all)")
     errata.set_defaults(command=errata_command)
 

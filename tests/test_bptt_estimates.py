@@ -152,9 +152,9 @@ def test_training_with_random_truncation() -> None:
     assert np.mean(losses[-10:]) < np.mean(losses[:10]) / 4
 
 
-@pytest.mark.parametrize("pi", [0, -0.5, 1.5, math.nan])
-def test_a_pi_outside_0_and_1_is_refused(pi: float) -> None:
-    with pytest.raises(ValueError, match="pi, the probability to go on, must be above 0 and at most 1"):
+@pytest.mark.parametrize("pi", [0, -0.5, 1.5, math.nan, None])
+def test_a_pi_outside_0_and_1_is_refused(pi: Any) -> None:
+    with pytest.raises(ValueError, match="pi, the probability to go on, must be a number above 0 and at most 1"):
         Randomized(pi)
 
 
@@ -342,6 +342,12 @@ def test_penalties_on_activations_and_weights() -> None:
     close(rnn.W_hh.grad, 2 * rnn.W_hh.data)
     with pytest.raises(ValueError, match="no tensors to penalise"):
         tg.bptt.l2_penalty([])
+
+
+def test_a_penalty_takes_one_tensor_as_well_as_several() -> None:
+    w = tg.tensor([1.0, 2.0], requires_grad=True)
+    assert tg.bptt.l2_penalty(w).item() == 5.0
+    assert tg.bptt.gradient_penalty((w**2).sum(), w).item() == 4 * 5.0
 
 
 # -- the memory of an LSTM --------------------------------------------------------------------------

@@ -32,8 +32,8 @@ class Randomized:
     """
 
     def __init__(self, pi: float, rng: Rng = None) -> None:
-        if not 0 < pi <= 1:
-            raise ValueError(f"pi, the probability to go on, must be above 0 and at most 1, not {pi}")
+        if not (isinstance(pi, int | float | np.floating) and 0 < pi <= 1):
+            raise ValueError(f"pi, the probability to go on, must be a number above 0 and at most 1, not {pi!r}")
         self.pi = float(pi)
         self.rng = np.random.default_rng(rng)
 

@@ -72,8 +72,8 @@ def omega(loss: Tensor, layer: str | None = None, form: str = "paper") -> Tensor
     return total / (sequences if form == "paper" else count)
 
 
-def gradient_penalty(loss: Tensor, inputs: Iterable[Tensor]) -> Tensor:
-    """Σ ‖dL/dx‖² over the inputs, which can be differentiated: a penalty on steep losses (double backpropagation).
+def gradient_penalty(loss: Tensor, inputs: Tensor | Iterable[Tensor]) -> Tensor:
+    """Σ ‖dL/dx‖² over one or several inputs, which can be differentiated: a penalty on steep losses.
 
     >>> import tinygrad_rnn as tg
     >>> w = tg.tensor(3.0, requires_grad=True)
@@ -82,7 +82,8 @@ def gradient_penalty(loss: Tensor, inputs: Iterable[Tensor]) -> Tensor:
     >>> penalty.item(), w.grad
     (36.0, array(24.))
     """
-    return _squares(grad(loss, list(inputs), create_graph=True), "gradient_penalty()")
+    wanted = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    return _squares(grad(loss, wanted, create_graph=True), "gradient_penalty()")
 
 
 def activation_penalty(output: Tensor) -> Tensor:
@@ -95,14 +96,14 @@ def activation_penalty(output: Tensor) -> Tensor:
     return (output * output).mean()
 
 
-def l2_penalty(parameters: Iterable[Tensor]) -> Tensor:
-    """Σ w² over all entries of the parameters. Its gradient is 2 w: weight decay, for SGD.
+def l2_penalty(parameters: Tensor | Iterable[Tensor]) -> Tensor:
+    """Σ w² over all entries of the parameters (one or several). Its gradient is 2 w: weight decay, for SGD.
 
     >>> import tinygrad_rnn as tg
     >>> tg.bptt.l2_penalty([tg.tensor([1.0, 2.0]), tg.tensor(3.0)]).item()
     14.0
     """
-    return _squares(parameters, "l2_penalty()")
+    return _squares([parameters] if isinstance(parameters, Tensor) else parameters, "l2_penalty()")
 
 
 def _squares(tensors: Iterable[Tensor], caller: str) -> Any:

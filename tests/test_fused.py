@@ -367,6 +367,12 @@ def test_memory_is_handed_out_again_only_when_nobody_refers_to_it() -> None:
     assert empty((0, 3), float).shape == (0, 3)
 
 
+def test_a_small_array_does_not_take_much_larger_memory() -> None:
+    empty((400_000,), np.float64)  # idle again at once
+    small = empty((100_000,), np.float64)
+    assert small.base is not None and small.base.nbytes < 2 * small.nbytes
+
+
 def test_idle_memory_is_let_go_when_other_sizes_are_asked_for() -> None:
     owners = empty.__globals__["_pool"].owners
     held = empty((100_000,), np.float64)
@@ -493,6 +499,13 @@ def test_checkpointing_gives_the_same_gradients(kind: str, n: Any, lengths: Any,
         results.append([loss, *first, *second])
     for whole, pieces in zip(*results, strict=True):
         close(whole.data, pieces.data)
+
+
+def test_a_checkpoint_keeps_no_large_array_for_a_small_state() -> None:
+    """c of the last step is a view of all gates of all steps."""
+    _, (_, c) = nn.LSTM(3, 64, checkpoint=50, rng=0)(np.ones((100, 16, 3)))
+    kept = [part for r in tg.tape(c.sum()) if r.op.name == "checkpoint" for part in r.value if part.ndim == 2]
+    assert kept and all(part.base is None or part.base.nbytes <= 2 * part.nbytes for part in kept)
 
 
 def test_checkpointing_records_the_square_root_of_the_steps() -> None:

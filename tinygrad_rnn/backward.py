@@ -109,9 +109,7 @@ def sweep(
             _fill(record, g)
         if visit is not None:
             visit(record, g)
-        if (
-            through is not None and record not in through
-        ):  # the gradient of this output was asked for, not what lies behind it
+        if through is not None and record not in through:  # its gradient was asked for, not what lies behind it
             continue
         others = [] if stepwise or not record.op.together else together(records, k, through)
         try:

@@ -15,7 +15,10 @@ from .tensor import Tensor, results
 class Expanded:
     """A graph in which each record whose op has a `composed` form stands as that form.
 
-        new = tuple(x if x is None else self(x) for x in record.inputs or ())
+    The values are the same, and so are the records before the first such op. Calling it gives, for a tensor of the old
+    graph, the one that took its place; `root` is that of the old root.
+
+    lines  note for each op of a composed form which line of the layer made it
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> from tinygrad_rnn.expand import Expanded

@@ -157,6 +157,15 @@ class Run(Workspace):
         """From dL/d(state after the step) to dL/d(state before it), in place; dL/d(pre-activations) goes into d."""
         raise NotImplementedError
 
+    def packed(self, gates: str, scales: Sequence[Any], a: np.ndarray, slabs: np.ndarray) -> np.ndarray:
+        """W_hh gate by gate, (G, H, H), each times its scale; so is a, which goes into the slabs of all steps."""
+        W = np.empty((len(gates), self.H, self.H), self.dtype)
+        for to, (gate, scale) in enumerate(zip(gates, scales, strict=True)):
+            columns = self.cell.gate(gate)
+            multiply(self.W[:, columns], scale, W[to])
+            multiply(a[:, :, columns], scale, slabs[:, to])
+        return W
+
     def packed_back(self) -> np.ndarray:
         """The matrix that takes dL/d(pre-activations) back to dL/dh: the recurrent weight, turned."""
         return self.W.T.copy()
@@ -220,11 +229,7 @@ class LSTMRun(Run):
         self.gates = self.over_steps(self.T + 1, 5, self.B, self.H)
         self.gates[0, 4] = start[0]
         self.tanh_c = self.over_steps(self.T, self.B, self.H)
-        W = np.empty((4, self.H, self.H), self.dtype)
-        for to, (gate, scale) in enumerate(zip("oifg", (half, half, half, self.one), strict=True)):
-            columns = self.cell.gate(gate)
-            multiply(self.W[:, columns], scale, W[to])
-            multiply(a[:, :, columns], scale, self.gates[: self.T, to])
+        W = self.packed("oifg", (half, half, half, self.one), a, self.gates[: self.T])
         u, p = np.empty((4, self.B, self.H), self.dtype), np.empty((2, self.B, self.H), self.dtype)
         p_i, p_f = p
         gates = self.gates[: self.T]
@@ -291,11 +296,7 @@ class GRURun(Run):
         self.gates = self.over_steps(self.T, 3, self.B, H)  # r z n
         self.u_n = self.over_steps(self.T, self.B, H)
         self.less_n = self.over_steps(self.T, self.B, H)  # h_{k-1} - n
-        W = np.empty((3, H, H), self.dtype)
-        for to, (gate, scale) in enumerate(zip("rzn", (half, half, self.one), strict=True)):
-            columns = self.cell.gate(gate)
-            multiply(self.W[:, columns], scale, W[to])
-            multiply(a[:, :, columns], scale, self.gates[:, to])
+        W = self.packed("rzn", (half, half, self.one), a, self.gates)
         u, p = np.empty((3, self.B, H), self.dtype), np.empty((self.B, H), self.dtype)
         u_rz, product_n = u[:2], u[2]
         gates = self.gates

@@ -15,7 +15,7 @@ import numpy as np
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.data import Stream, Vocabulary, bigram_entropy, python_docs, split
-from tinygrad_rnn.draw.plots import loss_curve
+from tinygrad_rnn.plots import loss_curve
 
 
 class CharLM(tg.nn.Module):

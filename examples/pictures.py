@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.bptt.example import Example
-from tinygrad_rnn.draw.comparison import Comparison
+from tinygrad_rnn.pictures.comparison import Comparison
+from tinygrad_rnn.texts.example import Example
 
 
 def truncated() -> tg.Drawing:

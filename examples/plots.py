@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.charlm import CharLM
+from tinygrad_rnn import plots
+from tinygrad_rnn.app.charlm import CharLM
 from tinygrad_rnn.data import Stream, Vocabulary, bigram_entropy, unigram_entropy
-from tinygrad_rnn.draw import plots
 
 SIZE, T, STEPS = 16, 100, 1200
 CELLS = {"RNN": tg.nn.RNN, "GRU": tg.nn.GRU, "LSTM": tg.nn.LSTM}

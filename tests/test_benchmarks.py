@@ -15,7 +15,7 @@ from benchmarks.limit.workspace import row_blocks
 from benchmarks.peers import difference, outcome
 from benchmarks.problem import GATES, GRID, Problem, Shape, problem
 
-from tinygrad_rnn.charlm import Run, Settings
+from tinygrad_rnn.app.charlm import Run, Settings
 
 SHAPES = [Shape(1, 1, 3, 5), Shape(1, 7, 3, 5), Shape(3, 11, 4, 6), Shape(32, 3, 64, 64)]
 TOY = Shape(2, 3, 4, 5)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
+from tinygrad_rnn.engine.tape import Record
 from tinygrad_rnn.errors import FreedGraphError
-from tinygrad_rnn.tape import Record
 
 nn = tg.nn
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.cli import main
+from tinygrad_rnn.app.cli import main
 
 nn = tg.nn
 REPORTS = ["flow", "jacobians", "decompose"]

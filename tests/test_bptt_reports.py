@@ -910,7 +910,7 @@ def test_a_weight_that_no_step_uses_is_refused() -> None:
 
 
 def test_a_table_is_no_wider_than_a_terminal() -> None:
-    from tinygrad_rnn.bptt.tables import table
+    from tinygrad_rnn.unrolled.tables import table
 
     for width in range(3, 12):
         columns = [f"{k}".rjust(width, "c") for k in range(40)]

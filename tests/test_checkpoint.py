@@ -178,7 +178,7 @@ def test_what_cannot_be_saved_is_refused_before_writing(
 
 
 def test_a_header_that_could_not_be_loaded_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tinygrad_rnn.io.checkpoint.HEADER_LIMIT", 1000)
+    monkeypatch.setattr("tinygrad_rnn.io.archive.HEADER_LIMIT", 1000)
     with pytest.raises(ValueError, match="at most 1000 bytes"):
         save_arrays(path, {}, {"long": "x" * 1000})
 

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.charlm import Run, Settings
-from tinygrad_rnn.cli import main
+from tinygrad_rnn.app.charlm import Run, Settings
+from tinygrad_rnn.app.cli import main
 from tinygrad_rnn.data import python_docs
 from tinygrad_rnn.io import load_arrays
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tinygrad_rnn import collector
-from tinygrad_rnn.collector import EVERY, PATIENCE
-from tinygrad_rnn.tensor import Tensor
+from tinygrad_rnn.autograd.tensor import Tensor
+from tinygrad_rnn.engine import collector
+from tinygrad_rnn.engine.collector import EVERY, PATIENCE
 
 
 @pytest.fixture(autouse=True)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tinygrad_rnn import cli
-from tinygrad_rnn.charlm import Settings
+from tinygrad_rnn.app import cli
+from tinygrad_rnn.app.charlm import Settings
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").glob("**/*.md"))

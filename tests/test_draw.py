@@ -706,7 +706,7 @@ def test_without_graphviz_the_message_tells_the_cure(tmp_path, monkeypatch):
 
 
 def test_a_renderer_that_does_not_finish(tmp_path, monkeypatch):
-    from tinygrad_rnn.draw import render
+    from tinygrad_rnn.pictures import render
 
     program = tmp_path / "dot"
     program.write_text(f"#!{sys.executable}\nimport time; time.sleep(10)\n")

@@ -10,7 +10,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from tinygrad_rnn.draw import theme
+from tinygrad_rnn.pictures import theme
 
 PALETTES = {"light": theme.LIGHT, "dark": theme.DARK}
 STROKES = ("op", "state", "ref", "cut")

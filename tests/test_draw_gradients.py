@@ -9,10 +9,10 @@ import pytest
 from test_draw import GRAPHS, by_id, network, windows
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.draw.flow import Amount, Axis, Scale, amount
-from tinygrad_rnn.draw.overlay import beside
-from tinygrad_rnn.draw.strokes import scale_legend, stroke
 from tinygrad_rnn.errors import DrawError, GraphError
+from tinygrad_rnn.pictures.flow import Amount, Axis, Scale, amount
+from tinygrad_rnn.pictures.overlay import beside
+from tinygrad_rnn.pictures.strokes import scale_legend, stroke
 
 
 def edge(picture, source, target):
@@ -112,7 +112,7 @@ def test_twelve_decades_from_the_largest():
 
 
 def test_a_wider_and_darker_stroke_for_more_gradient():
-    from tinygrad_rnn.draw import theme
+    from tinygrad_rnn.pictures import theme
 
     widths = [theme.width(level) for level in range(13)]
     assert widths == sorted(set(widths)) and widths[-1] > 3 * widths[0]

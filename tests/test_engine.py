@@ -13,15 +13,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.errors import (
-    DtypeError,
-    FreedGraphError,
-    GraphError,
-    NonScalarError,
-    ShapeError,
-)
-from tinygrad_rnn.tape import Record, Step
-from tinygrad_rnn.tensor import Tensor
+from tinygrad_rnn.autograd.tensor import Tensor
+from tinygrad_rnn.engine.modes import Step
+from tinygrad_rnn.engine.tape import Record
+from tinygrad_rnn.errors import DtypeError, FreedGraphError, GraphError, NonScalarError, ShapeError
 
 
 def leaf(*data: Any, **options: Any) -> tg.Tensor:

@@ -19,7 +19,10 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import data
-from tinygrad_rnn.bptt.experiments import (
+from tinygrad_rnn.app.cli import main
+from tinygrad_rnn.data import Stream, Vocabulary, python_docs
+from tinygrad_rnn.errors import DrawError
+from tinygrad_rnn.experiments import (
     EXPERIMENTS,
     Adding,
     AnBn,
@@ -40,10 +43,7 @@ from tinygrad_rnn.bptt.experiments import (
     report,
     temporal_order,
 )
-from tinygrad_rnn.bptt.experiments.experiment import SOURCES, WIDTH, unwatched
-from tinygrad_rnn.cli import main
-from tinygrad_rnn.data import Stream, Vocabulary, python_docs
-from tinygrad_rnn.errors import DrawError
+from tinygrad_rnn.experiments.experiment import SOURCES, WIDTH, unwatched
 
 every = pytest.mark.parametrize("kind", EXPERIMENTS.values(), ids=EXPERIMENTS)
 
@@ -200,8 +200,8 @@ def test_without_matplotlib_it_says_what_to_install(monkeypatch):
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 def test_what_was_measured_is_there_when_it_is_stopped(tmp_path):
     command = [sys.executable, "-m", "tinygrad_rnn", "bptt", "experiment", "cliff"]
-    code = "import tinygrad_rnn.bptt.experiments as e; e.Cliff.descend = lambda *_: __import__('time').sleep(60); "
-    code += "from tinygrad_rnn.cli import main; raise SystemExit(main(['bptt', 'experiment', 'cliff', '--quick']))"
+    code = "import tinygrad_rnn.experiments as e; e.Cliff.descend = lambda *_: __import__('time').sleep(60); "
+    code += "from tinygrad_rnn.app.cli import main; raise SystemExit(main(['bptt', 'experiment', 'cliff', '--quick']))"
     with (tmp_path / "out").open("w") as out, subprocess.Popen([*command[:1], "-c", code], stdout=out) as process:
         while "part above 1" not in (tmp_path / "out").read_text():
             time.sleep(0.02)

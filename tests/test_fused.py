@@ -11,8 +11,8 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import nn
-from tinygrad_rnn.memory import empty
-from tinygrad_rnn.nn import runs
+from tinygrad_rnn.nn.fused import runs
+from tinygrad_rnn.nn.fused.memory import empty
 
 RNG = np.random.default_rng
 OPTIONS: list[tuple[str, dict[str, Any]]] = [

@@ -7,7 +7,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.errors import DataError, DtypeError, ShapeError
-from tinygrad_rnn.ops.classes import Surplus
+from tinygrad_rnn.ops.cross_entropy import Surplus
 
 nn = tg.nn
 bce = nn.binary_cross_entropy_with_logits

@@ -699,7 +699,7 @@ def test_our_functions_also_take_integers(f: Any) -> None:
 
 def test_reading_a_sequence_step_by_step_adds_into_one_array(monkeypatch: pytest.MonkeyPatch) -> None:
     """T steps are T small additions into one buffer: work linear in T, not T arrays of the whole sequence."""
-    from tinygrad_rnn import cotangent
+    from tinygrad_rnn.engine import cotangent
 
     for T in (10, 20, 40):
         entries = []

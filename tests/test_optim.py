@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.charlm import CharLM
+from tinygrad_rnn.app.charlm import CharLM
 from tinygrad_rnn.errors import GraphError, ShapeError, StateDictError
 
 optim = tg.optim

@@ -17,10 +17,10 @@ import pytest
 from test_draw import mlp, network, own_cell, per_step_losses, scalar_chain, two_decoders, windows
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.backward import pull
-from tinygrad_rnn.cotangent import Lazy
+from tinygrad_rnn.engine.backward import pull
+from tinygrad_rnn.engine.cotangent import Lazy
 from tinygrad_rnn.errors import DrawError, GraphError, NonScalarError
-from tinygrad_rnn.expand import Expanded
+from tinygrad_rnn.unrolled.expand import Expanded
 
 
 def cut_rnn(T=6, k=3):
@@ -175,8 +175,8 @@ def test_what_cannot_be_stepped_through_is_refused(tmp_path):
 
 
 def test_the_page_is_part_of_the_package():
-    folder = Path(tg.__file__).parent / "draw" / "stepper"
-    from tinygrad_rnn.draw.stepper.document import SCRIPTS
+    folder = Path(tg.__file__).parent / "pictures" / "stepper"
+    from tinygrad_rnn.pictures.stepper.document import SCRIPTS
 
     assert {path.name for path in folder.glob("*.js")} == set(SCRIPTS)
 

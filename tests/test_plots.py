@@ -10,7 +10,7 @@ import tinygrad_rnn as tg
 from tinygrad_rnn.errors import DrawError, GraphError
 
 matplotlib = pytest.importorskip("matplotlib")
-plots = importlib.import_module("tinygrad_rnn.draw.plots")
+plots = importlib.import_module("tinygrad_rnn.plots")
 ROOT = Path(__file__).parents[1]
 
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
+from tinygrad_rnn.engine.modes import Step
 from tinygrad_rnn.errors import DtypeError, ShapeError
-from tinygrad_rnn.tape import Step
 
 nn = tg.nn
 KINDS = ["RNN", "LSTM", "GRU"]

@@ -13,15 +13,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tinygrad_rnn.data import (
-    Stream,
-    Vocabulary,
-    bigram_entropy,
-    python_docs,
-    read_text,
-    split,
-    unigram_entropy,
-)
+from tinygrad_rnn.data import Stream, Vocabulary, bigram_entropy, python_docs, read_text, split, unigram_entropy
 from tinygrad_rnn.errors import DataError
 
 TEXTS = st.text(st.characters(), min_size=1)  # surrogates too

@@ -7,18 +7,20 @@
 array([0.6397  , 0.136219, 0.019634])
 """
 
-from . import bptt, errors, io, memory, nn, optim
-from .draw import Drawing, draw, page
-from .functional import grad, hessian, hvp, jacobian, jvp, vjp
-from .gradcheck import gradcheck
+from . import bptt, errors, io, nn, optim
+from .autograd.checkpoint import checkpoint
+from .autograd.functional import grad, hessian, hvp, jacobian, jvp, vjp
+from .autograd.gradcheck import gradcheck
+from .autograd.tensor import Tensor, tensor
+from .engine.modes import anomaly, enable_grad, is_grad_enabled, no_grad, scope
+from .engine.tape import Op
 from .io import load, save
-from .listing import Tape, tape
+from .nn.fused import memory
 from .ops.elementwise import relu, sigmoid, softplus
 from .ops.functions import elu, gelu, leaky_relu
 from .ops.reduction import log_softmax, logsumexp, softmax
-from .recompute import checkpoint
-from .tape import Op, anomaly, enable_grad, is_grad_enabled, no_grad, scope
-from .tensor import Tensor, tensor
+from .pictures import Drawing, draw, page
+from .unrolled.listing import Tape, tape
 
 __all__ = [
     "Drawing",

@@ -16,7 +16,7 @@ def start() -> None:
         os.environ.update(dict.fromkeys(LIMITS, "1"))
         os.execv(sys.executable, [sys.executable, "-m", "tinygrad_rnn", *sys.argv[1:]])
     try:
-        from .cli import main
+        from .app.cli import main
 
         sys.exit(main())
     except KeyboardInterrupt:  # while still importing

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from .autograd.tensor import Tensor
 from .errors import GraphError, StateDictError
 from .nn.basic import positive
-from .tensor import Tensor
 
 
 def listed(parameters: Iterable[Tensor]) -> list[Tensor]:

@@ -17,7 +17,7 @@ from statistics import median
 from typing import Any
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.charlm import Run, Settings, read_log
+from tinygrad_rnn.app.charlm import Run, Settings, read_log
 
 from .timing import hold, in_new_process, in_turns
 

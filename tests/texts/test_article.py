@@ -7,9 +7,9 @@ import pytest
 from pytest import approx
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.bptt.errata import ERRATA
-from tinygrad_rnn.bptt.errata.formulas import random_lstm
-from tinygrad_rnn.bptt.errata.networks import (
+from tinygrad_rnn.texts import ERRATA
+from tinygrad_rnn.texts.formulas import random_lstm
+from tinygrad_rnn.texts.networks import (
     four_term_product,
     gates,
     joint_product,

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from pytest import approx
 
-from tinygrad_rnn import cli
-from tinygrad_rnn.bptt import example
-from tinygrad_rnn.bptt.errata import ERRATA, TEXTS, figures, formulas, report
+from tinygrad_rnn.app import cli
+from tinygrad_rnn.texts import ERRATA, TEXTS, example, figures, formulas, report
 
 
 def values(id: str) -> dict[str, Any]:

@@ -7,9 +7,9 @@ import pytest
 from pytest import approx
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.bptt.errata import ERRATA
-from tinygrad_rnn.bptt.errata.formulas import CHAIN_W, CHAIN_X, chain_gradient
-from tinygrad_rnn.bptt.errata.networks import ColumnRNN, aligned, chain, last_gradient, linear, spectral_norm, through
+from tinygrad_rnn.texts import ERRATA
+from tinygrad_rnn.texts.formulas import CHAIN_W, CHAIN_X, chain_gradient
+from tinygrad_rnn.texts.networks import ColumnRNN, aligned, chain, last_gradient, linear, spectral_norm, through
 
 nn = tg.nn
 

@@ -7,11 +7,10 @@ import pytest
 from pytest import approx
 
 import tinygrad_rnn as tg
-from tinygrad_rnn import cli
-from tinygrad_rnn.bptt import example
-from tinygrad_rnn.bptt.errata import ERRATA
-from tinygrad_rnn.bptt.errata.networks import ColumnRNN, aligned
-from tinygrad_rnn.listing import figure
+from tinygrad_rnn.app import cli
+from tinygrad_rnn.texts import ERRATA, example
+from tinygrad_rnn.texts.networks import ColumnRNN, aligned
+from tinygrad_rnn.unrolled.listing import figure
 
 nn = tg.nn
 

@@ -6,10 +6,9 @@ import numpy as np
 from pytest import approx
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.bptt import example
-from tinygrad_rnn.bptt.errata import ERRATA
-from tinygrad_rnn.bptt.errata.figures import scalar_factor
-from tinygrad_rnn.bptt.errata.networks import held_at, through
+from tinygrad_rnn.texts import ERRATA, example
+from tinygrad_rnn.texts.figures import scalar_factor
+from tinygrad_rnn.texts.networks import held_at, through
 
 nn = tg.nn
 

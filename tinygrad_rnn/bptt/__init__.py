@@ -1,13 +1,13 @@
 """Backpropagation through time: truncation, and what the gradient did on its way back."""
 
-from .activations import activations
+from ..unrolled.activations import activations
+from .advice import Remedies, remedies
 from .decomposition import Decomposition, decompose
 from .forward_mode import rtrl
 from .gradient_flow import Flow, LayerFlow, flow
-from .memory_terms import MemoryTerms, memory_terms
+from .memory import MemoryTerms, memory_terms
 from .randomized import Expectation, Randomized
 from .regularisers import activation_penalty, gradient_penalty, l2_penalty, omega
-from .remedies import Remedies, remedies
 from .step_jacobians import Jacobians, jacobians
 from .truncation import Truncated, detach, windows
 

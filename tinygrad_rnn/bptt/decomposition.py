@@ -13,15 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from ..backward import leading_to, pull
-from ..cotangent import Indexed, Lazy, Waiting
+from ..autograd.tensor import Tensor, start_gradient
+from ..engine.backward import leading_to, pull
+from ..engine.cotangent import Indexed, Lazy, Waiting
+from ..engine.tape import Record
 from ..errors import GraphError
-from ..listing import Tape
 from ..ops.linalg import Affine, MatMul
-from ..tape import Record
-from ..tensor import Tensor, start_gradient
-from .states import Place, accumulations, refuse_checkpoints
-from .tables import norm, table
+from ..unrolled.listing import Tape
+from ..unrolled.states import Place, accumulations, refuse_checkpoints
+from ..unrolled.tables import norm, table
 
 Label = int | None  # a time step or loss term; None for what belongs to none
 
@@ -80,7 +80,7 @@ class Decomposition:
 
     def plot(self, ax: Any = None) -> Any:
         """The norms of T(t, k) as a heat map, log scale: grey where there is no term, white where it is exactly 0."""
-        from ..draw.plots import heat_map
+        from ..plots import heat_map
 
         label = f"norm of dL_t/d{self.name} used in step k"
         return heat_map(self.norms, self.steps, self.terms, "used in step k", "loss of step t", label, ax)

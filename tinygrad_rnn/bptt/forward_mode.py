@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ..functional import grad
-from ..recompute import replaced, tensors_in
-from ..tape import enable_grad
-from ..tensor import Tensor
+from ..autograd.checkpoint import replaced, tensors_in
+from ..autograd.functional import grad
+from ..autograd.tensor import Tensor
+from ..engine.modes import enable_grad
 
 
 def rtrl(

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ..backward import sweep
-from ..expand import Expanded
-from ..tape import Record
-from ..tensor import Tensor
-from .states import runs
-from .tables import norm, table
+from ..autograd.tensor import Tensor
+from ..engine.backward import sweep
+from ..engine.tape import Record
+from ..unrolled.expand import Expanded
+from ..unrolled.states import runs
+from ..unrolled.tables import norm, table
 
 
 @dataclass
@@ -58,7 +58,7 @@ class Flow:
 
     def plot(self, ax: Any = None) -> Any:
         """The norms over the time steps, on a logarithmic scale; a cross on the axis is an exact zero."""
-        from ..draw.plots import log_curves
+        from ..plots import log_curves
 
         return log_curves(self.curves(), "time step t", "norm of dL/d(state at t)", ax)
 

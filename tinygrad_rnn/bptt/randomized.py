@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..autograd.checkpoint import replaced, tensors_in
+from ..autograd.tensor import Tensor
+from ..engine.modes import mode, scope
+from ..engine.tape import Op
 from ..nn.init import Rng
 from ..ops.shape import concatenate
-from ..recompute import replaced, tensors_in
-from ..tape import Op, mode, scope
-from ..tensor import Tensor
 from .truncation import detach, reads_forwards
 
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from ..backward import sweep
+from ..autograd.functional import grad
+from ..autograd.tensor import Tensor, as_tensors
+from ..engine.backward import sweep
+from ..engine.modes import enable_grad
 from ..errors import GraphError
-from ..functional import grad
 from ..ops.elementwise import where
-from ..tape import enable_grad
-from ..tensor import Tensor, as_tensors
+from ..unrolled.states import the_run
 from .gradient_flow import gradients_at, place
-from .states import the_run
 
 
 def omega(loss: Tensor, layer: str | None = None, form: str = "paper") -> Tensor:

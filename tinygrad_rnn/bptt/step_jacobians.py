@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ..backward import sweep
-from ..tensor import Tensor
-from .states import the_run
-from .tables import norm, table
+from ..autograd.tensor import Tensor
+from ..engine.backward import sweep
+from ..unrolled.states import the_run
+from ..unrolled.tables import norm, table
 
 
 class Jacobians:
@@ -104,7 +104,7 @@ class Jacobians:
 
     def plot(self, ax: Any = None, W: Any = None, slope: float = 1.0) -> Any:
         """Norms of the steps, of the products up to the last step and, given W_hh, the bound; over time, log scale."""
-        from ..draw.plots import log_curves
+        from ..plots import log_curves
 
         s = self.names[0] if len(self.names) == 1 else "s"
         last = self.steps[-1]

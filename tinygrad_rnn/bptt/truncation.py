@@ -10,9 +10,9 @@ import copy
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from ..autograd.tensor import Tensor
 from ..nn.basic import positive
 from ..ops.shape import concatenate
-from ..tensor import Tensor
 
 
 def detach(state: Any) -> Any:

@@ -1,6 +1,6 @@
 """Files: checkpoints, and weights to and from PyTorch."""
 
-from .checkpoint import load_arrays, save_arrays, write_atomically
+from .archive import load_arrays, save_arrays, write_atomically
 from .state import load, save
 from .torch import from_torch, to_torch
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..nn.module import Module
-from .checkpoint import load_arrays, save_arrays
+from .archive import load_arrays, save_arrays
 
 
 def save(state: Module | Mapping[str, Any], path: str | os.PathLike[str]) -> None:

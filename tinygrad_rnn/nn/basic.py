@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ..autograd.tensor import Tensor
 from ..errors import DataError, DtypeError, ShapeError
 from ..ops.linalg import affine
-from ..tensor import Tensor
 from .init import Rng
 from .module import Module, Parameter
 

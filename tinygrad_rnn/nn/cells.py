@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from ..autograd.tensor import Tensor
 from ..errors import ShapeError
 from ..ops.elementwise import relu, sigmoid, tanh
 from ..ops.linalg import affine
 from ..ops.shape import broadcast_to, split
-from ..tensor import Tensor
 from .basic import as_input, normalise, positive
 from .init import Rng, forget_bias_
 from .module import Module, Parameter

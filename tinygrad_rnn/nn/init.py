@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from ..autograd.tensor import Tensor
 from ..errors import ShapeError
-from ..tensor import Tensor
 
 if TYPE_CHECKING:
     from .module import Module

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from ..autograd.tensor import Tensor
 from ..errors import DtypeError, ShapeError
-from ..ops.classes import CrossEntropy
+from ..ops.cross_entropy import CrossEntropy
 from ..ops.elementwise import softplus, where
-from ..tensor import Tensor
 from .basic import class_numbers
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from ..autograd.tensor import Tensor
 from ..errors import StateDictError
-from ..tensor import Tensor
 
 
 class Parameter(Tensor):

@@ -17,15 +17,15 @@ from typing import Any
 
 import numpy as np
 
+from ..autograd.checkpoint import checkpoint
+from ..autograd.tensor import Tensor
+from ..engine.modes import mode, scope
 from ..errors import ShapeError
 from ..ops.elementwise import where
 from ..ops.shape import concatenate, stack
-from ..recompute import checkpoint
-from ..tape import mode, scope
-from ..tensor import Tensor
 from .basic import Dropout, as_input, positive
 from .cells import Cell, GRUCell, LSTMCell, RNNCell
-from .fused import run_for, unroll_fused
+from .fused.steps import run_for, unroll_fused
 from .init import Rng
 from .module import Module
 from .state import check_lengths, check_state, label_parts, last_step, select

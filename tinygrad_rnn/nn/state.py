@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from ..autograd.tensor import Tensor
 from ..errors import DtypeError, ShapeError
 from ..ops.elementwise import where
-from ..tensor import Tensor
 from .basic import as_input
 from .module import Module
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..tape import Op
+from ..engine.tape import Op
 from . import (
     decompositions,
     elementwise,

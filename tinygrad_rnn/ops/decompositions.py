@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
+from ..engine.tape import Op
 from ..errors import NotDifferentiableError
-from ..tape import Op
 from .elementwise import where
 from .reduction import Norm, max, min, sum
 from .shape import sum_to

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..tape import Op
+from ..engine.tape import Op
 from .elementwise import Elementwise, sigmoid
 
 LN2, LN10 = math.log(2), math.log(10)

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ..cotangent import Indexed
-from ..tape import Op
+from ..engine.cotangent import Indexed
+from ..engine.tape import Op
 
 
 class GetItem(Op):

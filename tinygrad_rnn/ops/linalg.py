@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..tape import Op
+from ..engine.tape import Op
 from .shape import sum_to
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.tape import Op
 from ..errors import NotDifferentiableError
-from ..tape import Op
 from . import elementwise
 
 Axis = int | tuple[int, ...] | None

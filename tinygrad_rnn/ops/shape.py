@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
+from ..engine.tape import Op
 from ..errors import NotDifferentiableError
-from ..tape import Op
 
 
 class Reshape(Op):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from ..tape import Op
+from ..engine.tape import Op
 from .elementwise import where as choose
 from .rearrange import sort
 from .reduction import Axis, Norm, count, included, max, mean, min, sum

@@ -1,0 +1,1 @@
+"""The command line, the character model it trains, and the commands for reports and experiments."""

@@ -1,0 +1,1 @@
+"""Tensors on the tape: their NumPy protocols, derivatives as functions, gradcheck, checkpointing."""

@@ -1,0 +1,355 @@
+"""Behaving as a NumPy array does: operators, methods, and NumPy's own functions.
+
+``t + 1``, ``t.sum(axis=0)``, ``np.tanh(t)``, ``np.concatenate([a, t])`` and ``array @ t`` all end in an op of `ops`,
+through Python's operators or NumPy's two protocols. What the tape cannot differentiate is refused by name; no function
+ever returns an array with the gradient silently lost.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import ops
+from ..engine.tape import Op
+from ..errors import DtypeError, NotDifferentiableError, ShapeError
+from ..ops import elementwise, functions, indexing, linalg, products, rearrange, reduction, shape, statistics
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
+
+
+class ArrayLike:
+    """The operators and methods of a Tensor; `Tensor` adds the array and its place on the tape."""
+
+    __slots__ = ()
+
+    array: np.ndarray
+    requires_grad: bool
+
+    @staticmethod
+    def apply_op(op: Op, *inputs: Any) -> Any:
+        """Apply an op, with a record where one is needed."""
+        raise NotImplementedError
+
+    # ---------------------------------------------------------------- what it looks like
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.array.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.array.dtype
+
+    @property
+    def ndim(self) -> int:
+        return self.array.ndim
+
+    @property
+    def size(self) -> int:
+        return self.array.size
+
+    @property
+    def T(self) -> Tensor:
+        return shape.transpose(self)
+
+    def item(self) -> Any:
+        """The only entry, as a Python number."""
+        if self.size != 1:
+            raise ShapeError(f"item() needs a tensor with one entry, and this has shape {self.shape}")
+        return self.array.item()
+
+    # ---------------------------------------------------------------- operators
+
+    def __add__(self, other: Any) -> Tensor:
+        return self.apply_op(elementwise.add, self, other)
+
+    def __radd__(self, other: Any) -> Tensor:
+        return self.apply_op(elementwise.add, other, self)
+
+    def __sub__(self, other: Any) -> Tensor:
+        return self.apply_op(elementwise.subtract, self, other)
+
+    def __rsub__(self, other: Any) -> Tensor:
+        return self.apply_op(elementwise.subtract, other, self)
+
+    def __mul__(self, other: Any) -> Tensor:
+        return self.apply_op(elementwise.multiply, self, other)
+
+    def __rmul__(self, other: Any) -> Tensor:
+        return self.apply_op(elementwise.multiply, other, self)
+
+    def __truediv__(self, other: Any) -> Tensor:
+        return self.apply_op(elementwise.divide, self, other)
+
+    def __rtruediv__(self, other: Any) -> Tensor:
+        return self.apply_op(elementwise.divide, other, self)
+
+    def __pow__(self, other: Any) -> Tensor:
+        return self.apply_op(elementwise.power, self, other)
+
+    def __rpow__(self, other: Any) -> Tensor:
+        return self.apply_op(elementwise.power, other, self)
+
+    def __matmul__(self, other: Any) -> Tensor:
+        return self.apply_op(linalg.matmul, self, other)
+
+    def __rmatmul__(self, other: Any) -> Tensor:
+        return self.apply_op(linalg.matmul, other, self)
+
+    def __mod__(self, other: Any) -> Tensor:
+        return self.apply_op(functions.remainder, self, other)
+
+    def __rmod__(self, other: Any) -> Tensor:
+        return self.apply_op(functions.remainder, other, self)
+
+    def __floordiv__(self, other: Any) -> Tensor:
+        return self.apply_op(functions.floor_divide, self, other)
+
+    def __rfloordiv__(self, other: Any) -> Tensor:
+        return self.apply_op(functions.floor_divide, other, self)
+
+    def __neg__(self) -> Tensor:
+        return self.apply_op(elementwise.negative, self)
+
+    def __pos__(self) -> ArrayLike:
+        return self
+
+    def __abs__(self) -> Tensor:
+        return self.apply_op(elementwise.absolute, self)
+
+    def __getitem__(self, index: Any) -> Tensor:
+        return self.apply_op(indexing.GetItem(indexing.plain_index(index)), self)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise NotDifferentiableError(
+            "a Tensor cannot be written into, since rules rely on what was computed. Build the result with np.where, "
+            "np.stack or np.concatenate, or write to t.data of a leaf before using it"
+        )
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[k] for k in range(len(self)))
+
+    def __len__(self) -> int:
+        if not self.ndim:
+            raise TypeError("a 0-d tensor has no length")
+        return len(self.array)
+
+    # comparisons have no derivative: plain arrays
+
+    def __eq__(self, other: Any) -> Any:
+        return self.array == plain(other)
+
+    def __ne__(self, other: Any) -> Any:
+        return self.array != plain(other)
+
+    def __lt__(self, other: Any) -> Any:
+        return self.array < plain(other)
+
+    def __le__(self, other: Any) -> Any:
+        return self.array <= plain(other)
+
+    def __gt__(self, other: Any) -> Any:
+        return self.array > plain(other)
+
+    def __ge__(self, other: Any) -> Any:
+        return self.array >= plain(other)
+
+    __hash__ = object.__hash__
+
+    def __bool__(self) -> bool:
+        if self.size != 1:
+            raise ValueError(f"the truth of a tensor of shape {self.shape} is ambiguous: use np.any(t) or np.all(t)")
+        return bool(self.array)
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else str(self)
+
+    # ---------------------------------------------------------------- methods that arrays have, and a few of torch's
+
+    # the reductions take NumPy's other keywords too: dtype, initial, where, ddof
+
+    def sum(self, axis: Any = None, *, keepdims: bool = False, **options: Any) -> Tensor:
+        return reduction.sum(self, axis, keepdims=keepdims, **options)
+
+    def mean(self, axis: Any = None, *, keepdims: bool = False, **options: Any) -> Tensor:
+        return reduction.mean(self, axis, keepdims=keepdims, **options)
+
+    def prod(self, axis: Any = None, *, keepdims: bool = False, **options: Any) -> Tensor:
+        return statistics.prod(self, axis, keepdims=keepdims, **options)
+
+    def var(self, axis: Any = None, *, keepdims: bool = False, **options: Any) -> Tensor:
+        return statistics.var(self, axis, keepdims=keepdims, **options)
+
+    def std(self, axis: Any = None, *, keepdims: bool = False, **options: Any) -> Tensor:
+        return statistics.std(self, axis, keepdims=keepdims, **options)
+
+    def max(self, axis: Any = None, *, keepdims: bool = False, **options: Any) -> Tensor:
+        return reduction.max(self, axis, keepdims=keepdims, **options)
+
+    def min(self, axis: Any = None, *, keepdims: bool = False, **options: Any) -> Tensor:
+        return reduction.min(self, axis, keepdims=keepdims, **options)
+
+    def ptp(self, axis: Any = None, *, keepdims: bool = False) -> Tensor:
+        return statistics.ptp(self, axis, keepdims=keepdims)
+
+    def cumsum(self, axis: int | None = None, dtype: Any = None) -> Tensor:
+        return statistics.cumsum(self, axis, dtype)
+
+    def cumprod(self, axis: int | None = None, dtype: Any = None) -> Tensor:
+        return statistics.cumprod(self, axis, dtype)
+
+    def round(self, decimals: int = 0) -> Tensor:
+        return functions.round(self, decimals)
+
+    def dot(self, b: Any) -> Tensor:
+        return products.dot(self, b)
+
+    def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+        return rearrange.trace(self, offset, axis1, axis2)
+
+    def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+        return rearrange.diagonal(self, offset, axis1, axis2)
+
+    def repeat(self, repeats: Any, axis: int | None = None) -> Tensor:
+        return rearrange.repeat(self, repeats, axis)
+
+    def take(self, indices: Any, axis: int | None = None, mode: str = "raise") -> Tensor:
+        return rearrange.take(self, indices, axis, mode=mode)
+
+    def sort(self, axis: int = -1) -> Tensor:
+        """The entries in ascending order, as a new Tensor, since a Tensor is not changed in place."""
+        return rearrange.sort(self, axis)
+
+    def clip(self, min: Any = None, max: Any = None) -> Tensor:
+        return elementwise.clip(self, min, max)
+
+    def reshape(self, *shape_: Any, order: str = "C") -> Tensor:
+        return shape.reshape(self, shape_[0] if len(shape_) == 1 else shape_, order)
+
+    def ravel(self, order: str = "C") -> Tensor:
+        return shape.ravel(self, order)
+
+    def flatten(self, order: str = "C") -> Tensor:
+        return shape.ravel(self, order)
+
+    def transpose(self, *axes: Any) -> Tensor:
+        return shape.transpose(self, axes[0] if len(axes) == 1 else axes or None)
+
+    def swapaxes(self, axis1: int, axis2: int) -> Tensor:
+        return shape.swapaxes(self, axis1, axis2)
+
+    def squeeze(self, axis: Any = None) -> Tensor:
+        return shape.squeeze(self, axis)
+
+    def astype(self, dtype: Any) -> Tensor:
+        """The same values in another floating-point dtype, gradients cast back."""
+        if self.requires_grad and np.dtype(dtype).kind != "f":
+            raise DtypeError(f"astype({np.dtype(dtype)}) would lose the gradient: use t.detach().data.astype(...)")
+        return self.apply_op(shape.Cast(dtype), self)
+
+    def exp(self) -> Tensor:
+        return self.apply_op(elementwise.exp, self)
+
+    def log(self) -> Tensor:
+        return self.apply_op(elementwise.log, self)
+
+    def sqrt(self) -> Tensor:
+        return self.apply_op(elementwise.sqrt, self)
+
+    def tanh(self) -> Tensor:
+        return self.apply_op(elementwise.tanh, self)
+
+    def sigmoid(self) -> Tensor:
+        return self.apply_op(elementwise.sigmoid, self)
+
+    def relu(self) -> Tensor:
+        return self.apply_op(elementwise.relu, self)
+
+    def abs(self) -> Tensor:
+        return self.apply_op(elementwise.absolute, self)
+
+    def softmax(self, axis: int = -1) -> Tensor:
+        return reduction.softmax(self, axis)
+
+    def log_softmax(self, axis: int = -1) -> Tensor:
+        return reduction.log_softmax(self, axis)
+
+    def logsumexp(self, axis: Any = None, *, keepdims: bool = False) -> Tensor:
+        return reduction.logsumexp(self, axis, keepdims=keepdims)
+
+    def argmax(self, axis: int | None = None) -> Any:
+        return self.array.argmax(axis)
+
+    def argmin(self, axis: int | None = None) -> Any:
+        return self.array.argmin(axis)
+
+    def argsort(self, axis: int | None = -1) -> Any:
+        return self.array.argsort(axis, kind="stable")
+
+    def nonzero(self) -> Any:
+        return self.array.nonzero()
+
+    def any(self, axis: Any = None, *, keepdims: bool = False) -> Any:
+        return self.array.any(axis, keepdims=keepdims)
+
+    def all(self, axis: Any = None, *, keepdims: bool = False) -> Any:
+        return self.array.all(axis, keepdims=keepdims)
+
+    # ---------------------------------------------------------------- NumPy's protocols
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **kwargs: Any) -> Any:
+        op = ops.UFUNCS.get(ufunc)
+        if op is not None and method == "__call__" and out is None and not kwargs:
+            return self.apply_op(op, *inputs)
+        if out is not None:
+            raise NotDifferentiableError(
+                f"np.{ufunc.__name__} into an existing array (out=, or array {ufunc.__name__}= Tensor): the gradient "
+                "would be lost. Write the result to a new name, or use t.detach().data"
+            )
+        if ufunc in ops.PLAIN:
+            return getattr(ufunc, method)(*map(plain, inputs), **kwargs)
+        call = f"np.{ufunc.__name__}" + (f".{method}" if method != "__call__" else "")
+        given = f" with {', '.join(kwargs)}" if kwargs else ""
+        raise NotDifferentiableError(f"{call}{given} of a Tensor is not supported: {_CURE}")
+
+    def __array_function__(self, func: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if func in ops.PLAIN:
+            return func(*map(plain, args), **{key: plain(value) for key, value in kwargs.items()})
+        function = ops.FUNCTIONS.get(func)
+        name = f"{func.__module__}.{func.__name__}".replace("numpy", "np", 1)
+        if kwargs.pop("out", None) is not None:
+            raise NotDifferentiableError(f"{name} with out= would lose the gradient: write the result to a new name")
+        if function is None:
+            raise NotDifferentiableError(f"{name} of a Tensor is not supported: {_CURE}")
+        try:
+            return function(*args, **kwargs)
+        except TypeError as error:
+            signature = inspect.signature(function)
+            try:
+                signature.bind(*args, **kwargs)
+            except TypeError:
+                plain_parameters = [p.replace(annotation=p.empty) for p in signature.parameters.values()]
+                known = inspect.Signature(plain_parameters)
+                raise NotDifferentiableError(f"{error}; of a Tensor it is {name}{known}") from None
+            raise
+
+
+_CURE = "use the functions in the documentation's list, or write your own tg.Op; for plain numbers use t.detach().data"
+
+
+def plain(x: Any) -> Any:
+    """A Tensor's array, also inside lists and tuples; anything else as it is."""
+    if isinstance(x, list | tuple):
+        return type(x)(map(plain, x))
+    return x.array if isinstance(x, ArrayLike) else x

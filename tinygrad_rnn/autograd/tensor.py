@@ -1,0 +1,393 @@
+"""The Tensor: an array, and its place on the tape.
+
+How it comes to behave as a NumPy array does is in `numpy_protocols.py`; here is what a Tensor holds, how applying an op to it
+makes a record (`apply`), and how `backward` starts.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..engine.anomaly import check_forward, check_start, users_line
+from ..engine.backward import hooked_leaves, sweep
+from ..engine.modes import Step, at_step, mode
+from ..engine.tape import Op, Record, Workspace
+from ..errors import DtypeError, GraphError, NonScalarError, NotDifferentiableError, OverwrittenError, ShapeError
+from .numpy_protocols import ArrayLike, plain
+
+_AS_THEY_ARE = (float, int, np.floating, np.integer, np.bool_, Workspace)  # a bool is an int
+
+
+class Cut(NamedTuple):
+    """What a detached tensor remembers of its past, so that the cut can be drawn: never the past itself."""
+
+    record: weakref.ref[Record]
+    output: int
+    step: Step | None
+
+
+def apply(op: Op, *inputs: Any) -> Any:
+    """Compute ``op.forward`` and, if recording is on and an input needs a gradient, write a record of it."""
+    arrays: list[Any] = []
+    tensors: list[Tensor | None] = []
+    needed, cut = False, None
+    for x in inputs:
+        if isinstance(x, Tensor):
+            if not x.locked:
+                x.lock()
+            arrays.append(x.array)
+            tensors.append(x)
+            if x.requires_grad:
+                needed = True
+            elif x.cut is not None:
+                cut = x.cut
+        else:
+            arrays.append(x if isinstance(x, _AS_THEY_ARE) else _as_array(x, None, f"an operand of {op.name}"))
+            tensors.append(None)
+    try:
+        value = op.forward(*arrays)
+    except (ValueError, IndexError, TypeError, OverflowError) as error:
+        raise _explained(error, op, arrays) from None
+    several = op.outputs > 1
+    if several or type(value) is not np.ndarray:
+        value = _as_outputs(value, op)
+    record = None
+    if needed and mode.recording:
+        record = Record(op, tuple(tensors), tuple(arrays), value)
+    if mode.anomaly:
+        check_forward(op, arrays, value)
+        if record is not None:
+            record.line = users_line()
+    y = _result(value, record) if not several else results(op, value, record)
+    if cut is not None and record is None:  # what is made from a detached state alone still lies behind the cut
+        for part in y if isinstance(y, tuple) else (y,):
+            part.cut = cut
+    return y
+
+
+class Tensor(ArrayLike):
+    """An array that knows what it was computed from.
+
+    ``tg.tensor(data, dtype=None, requires_grad=False, name=None)`` makes one and copies the data.
+
+    Raises DtypeError for data that are not real numbers, and for integers with ``requires_grad=True``.
+
+    >>> import numpy as np, tinygrad_rnn as tg
+    >>> x = tg.tensor([1.0, 2.0], requires_grad=True, name="x")
+    >>> y = np.sum(x * x)
+    >>> y.backward()
+    >>> x.grad
+    array([2., 4.])
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_grad",
+        "array",
+        "cut",
+        "handed_out",
+        "hooks",
+        "locked",
+        "name",
+        "output",
+        "record",
+        "requires_grad",
+    )
+
+    def __init__(self, data: Any, dtype: Any = None, requires_grad: bool = False, name: str | None = None) -> None:
+        array = _as_array(data, dtype)
+        if requires_grad and array.dtype.kind != "f":
+            raise DtypeError(
+                f"requires_grad=True needs a floating-point dtype, not {array.dtype}: only real numbers have "
+                "derivatives. Write tg.tensor(data, dtype=float, requires_grad=True)"
+            )
+        self.array = array
+        self.locked = False  # whether records may hold the array of this leaf, so that nobody may write to it any more
+        self.handed_out = False  # whether somebody may have a writable array of the data, or a view of it
+        self.record: Record | None = None
+        self.output = 0
+        self.requires_grad = bool(requires_grad)
+        self._grad: np.ndarray | None = None
+        self.name = name
+        self.hooks: list[Callable[[Any], Any]] | None = None
+        self.cut: Cut | None = None
+
+    # ---------------------------------------------------------------- what it holds
+
+    @property
+    def data(self) -> np.ndarray:
+        """The array. That of a leaf may be written to; that of a result is read-only, since rules rely on it.
+
+        What ops have computed from a leaf stays as it was: an array that was used is locked, and `data` is then a
+        fresh copy, the tensor's own from there on. So ask for `data` each time: an array it gave earlier is no longer
+        the tensor's, and writing to it raises NumPy's ValueError.
+        """
+        if self.record is not None:
+            self.array.flags.writeable = False
+            return self.array
+        if self.locked:
+            self.array, self.locked = self.array.copy(), False
+        self.handed_out = True
+        return self.array
+
+    @data.setter
+    def data(self, new: Any) -> None:
+        if self.record is not None:
+            raise GraphError(f"{self!r} is the result of an op: only a leaf can be given new data")
+        array = _as_array(new, self.dtype, "data")
+        if array.shape != self.shape:
+            raise ShapeError(f"data of shape {array.shape} for a tensor of shape {self.shape}: make a new tensor")
+        self.array, self.locked, self.handed_out = array, False, False
+
+    def lock(self) -> None:
+        """Let nobody write to the array any more: it is part of what was computed."""
+        self.array.flags.writeable = False
+        if self.handed_out:  # somebody may hold a view of it, which NumPy leaves writable
+            self.array, self.handed_out = self.array.copy(), False
+            self.array.flags.writeable = False
+        self.locked = True
+
+    @property
+    def grad(self) -> np.ndarray | None:
+        """dL/d(this), filled by `backward`: an array, or None where no gradient has arrived."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, new: Any) -> None:
+        if new is not None:
+            new = _as_array(new, self.dtype, "grad")
+            if new.shape != self.shape:
+                raise ShapeError(f"a gradient of shape {new.shape} for a tensor of shape {self.shape}")
+        self._grad = new
+
+    @property
+    def op(self) -> Op | None:
+        """The op this came out of; None for a leaf."""
+        return None if self.record is None else self.record.op
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether this was made by the user and not by an op."""
+        return self.record is None
+
+    def numpy(self) -> np.ndarray:
+        """The values as an array, without the gradient: `data`."""
+        return self.data
+
+    def detach(self) -> Tensor:
+        """The same values without their past: a constant, at which every gradient stops.
+
+        >>> import tinygrad_rnn as tg
+        >>> w = tg.tensor(3.0, requires_grad=True)
+        >>> (w * (w * w).detach()).backward()
+        >>> w.grad
+        array(9.)
+        """
+        if not self.locked:
+            self.lock()
+        y = _result(self.array, None)
+        y.name = self.name
+        y.cut = self.cut if self.record is None else Cut(weakref.ref(self.record), self.output, self.record.step)
+        return y
+
+    # ---------------------------------------------------------------- gradients
+
+    def backward(self, gradient: Any = None, retain_graph: bool = False) -> None:
+        """Add dL/dx to ``x.grad`` for every leaf x that this was computed from.
+
+        gradient      dL/d(this), an array of the same shape; may be left out where this has one entry (it is 1)
+        retain_graph  keep the graph for another backward pass, instead of freeing each record as it is left
+
+        Raises GraphError where nothing needs a gradient, NonScalarError where `gradient` is missing, ShapeError where
+        it does not fit, FreedGraphError on a second pass; in each case no gradient has been changed.
+        """
+        g = start_gradient(self, gradient, "backward()")
+        for x, gx in hooked_leaves(sweep([self], [plain(g)], retain_graph=retain_graph, fill=True)).items():
+            x.add_grad(gx)
+
+    def add_grad(self, g: np.ndarray) -> None:
+        """Add to `grad`: into a new array, since the old one may have been handed out."""
+        self._grad = np.array(g, dtype=self.dtype) if self._grad is None else self._grad + g
+
+    def retain_grad(self) -> None:
+        """Let `backward` fill the `grad` of this result too, as it does for leaves."""
+        if self.record is not None:
+            self.record.kept = (self.record.kept or {}) | {self.output: weakref.ref(self)}
+
+    def register_hook(self, f: Callable[[Any], Any]) -> Callable[[], None]:
+        """Call ``f(g)`` with the complete gradient of this tensor, read-only; what it returns (unless None) replaces g.
+
+        Gives a function that removes the hook.
+        """
+        if not self.requires_grad:
+            raise GraphError("register_hook on a tensor that needs no gradient: nothing would ever call it")
+        if self.record is None:
+            self.hooks = hooks = self.hooks or []
+        else:
+            self.record.hooks = table = self.record.hooks or {}
+            hooks = table.setdefault(self.output, [])
+        hooks.append(f)
+        return lambda: hooks.remove(f) if f in hooks else None
+
+    # ---------------------------------------------------------------- ops, arrays and copies
+
+    apply_op = staticmethod(apply)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        if self.requires_grad:
+            raise NotDifferentiableError(
+                "turning a Tensor that needs a gradient into an array would lose the gradient: use t.detach() or "
+                "t.data if that is meant, np.stack or np.concatenate to put Tensors together"
+            )
+        return np.array(self.data, dtype=dtype, copy=copy)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        if self.record is not None:
+            raise GraphError("only leaves can be copied: a copy of a result would need a copy of its graph")
+        new = type(self).__new__(type(self))
+        Tensor.__init__(new, self.array, None, self.requires_grad, self.name)
+        new._grad = None if self._grad is None else self._grad.copy()
+        return new
+
+    def __reduce__(self) -> Any:
+        raise TypeError("Tensors are not pickled (a pickle can run code when it is loaded): use tg.save and tg.load")
+
+    def __repr__(self) -> str:
+        values = np.array2string(self.array, separator=", ", prefix="tensor(", threshold=100)
+        notes = [f"op={self.record.op.name}"] if self.record is not None else []
+        notes += ["requires_grad=True"] if self.requires_grad and self.record is None else []
+        notes += [f"dtype={self.dtype}"] if self.dtype not in (np.float64, np.int64, np.bool_) else []
+        notes += [f"name={self.name!r}"] if self.name else []
+        return f"tensor({', '.join([values, *notes])})"
+
+
+def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, name: str | None = None) -> Tensor:
+    """A leaf Tensor with a copy of the data: numbers, nested lists, an array or another Tensor.
+
+    Python floats give float64, as in NumPy; the dtype of an array is kept.
+
+    >>> import tinygrad_rnn as tg
+    >>> tg.tensor([[1, 2], [3, 4]], dtype=float, requires_grad=True)
+    tensor([[1., 2.],
+            [3., 4.]], requires_grad=True)
+    """
+    return Tensor(data, dtype, requires_grad, name)
+
+
+def _as_outputs(value: Any, op: Op) -> Any:
+    """What forward returned where it is no array: a number as an array, several outputs as a tuple of arrays."""
+    several = op.outputs > 1
+    if isinstance(value, tuple | list) != several or (several and len(value) != op.outputs):
+        given = f"{len(value)} outputs" if isinstance(value, tuple | list) else "one output"
+        raise TypeError(f"forward of op {op.name} returned {given}, and its `outputs` is {op.outputs}")
+    return tuple(map(np.asarray, value)) if several else np.asarray(value)
+
+
+def results(op: Op, value: Any, record: Record | None) -> Any:
+    """The Tensor, or tuple of Tensors, that came out of an op."""
+    if op.outputs == 1:
+        return _result(value, record)
+    return tuple(_result(part, record, k) for k, part in enumerate(value))
+
+
+def _result(array: np.ndarray, record: Record | None, output: int = 0) -> Tensor:
+    """A Tensor around the output of an op."""
+    t = _new(Tensor)
+    t.array = array
+    t.locked = True
+    t.handed_out = False
+    t.record = record
+    t.output = output
+    t.requires_grad = record is not None
+    t._grad = t.name = t.hooks = t.cut = None
+    return t
+
+
+_new = object.__new__
+
+
+def as_tensors(record: Record) -> tuple[Any, list[Any]]:
+    """The output of a record as a Tensor again (a tuple for several) and its inputs: what rules see in create_graph."""
+    pairs = zip(record.inputs or (), record.arrays or (), strict=True)
+    xs = [a if x is None else _unchanged(x, a, record) for x, a in pairs]
+    return results(record.op, record.value, record), xs
+
+
+def _unchanged(x: Tensor, array: np.ndarray, record: Record) -> Tensor:
+    if x.array is not array and not np.array_equal(x.array, array, equal_nan=True):
+        raise OverwrittenError(
+            f"a tensor of shape {x.shape} used by {record} was given new data since: differentiate before changing it"
+        )
+    return x
+
+
+def start_gradient(y: Tensor, gradient: Any, caller: str) -> Any:
+    """The gradient to start a sweep from at y, checked."""
+    if not isinstance(y, Tensor):
+        raise TypeError(f"{caller} needs a Tensor, not {type(y).__name__}")
+    if not y.requires_grad:
+        raise GraphError(
+            f"{caller} on a tensor that needs no gradient: no input had requires_grad=True, or it was computed under "
+            "no_grad() or behind detach()"
+        )
+    if gradient is None:
+        if y.size != 1:
+            raise NonScalarError(
+                f"{caller} of a tensor of shape {y.shape} needs to know dL/d(this): reduce it to a loss first, as in "
+                f"y.sum(), or pass a gradient of shape {y.shape}"
+            )
+        return np.ones_like(y.array)
+    if isinstance(gradient, Tensor):
+        g: Any = gradient if gradient.dtype == y.dtype else gradient.astype(y.dtype)
+    else:
+        g = _as_array(gradient, y.dtype, f"the gradient of {caller}")
+    if g.shape != y.shape:
+        raise ShapeError(f"{caller}: the gradient has shape {g.shape}, but the tensor has shape {y.shape}")
+    if mode.anomaly:
+        check_start(caller, y, g)
+    return g
+
+
+def _as_array(data: Any, dtype: Any, what: str = "a tensor") -> np.ndarray:
+    """A copy of the data as an array of real numbers."""
+    if isinstance(data, Tensor):
+        data = data.array
+    if isinstance(data, np.ma.MaskedArray):
+        raise DtypeError(f"{what} cannot be a masked array: fill it first, as in data.filled(0)")
+    if not isinstance(data, np.ndarray | list | tuple | int | float | np.generic):
+        if not hasattr(data, "__array__"):
+            raise DtypeError(f"{what} needs numbers, a list or an array, not {type(data).__name__}")
+        data = np.asarray(data)  # first without a copy: not every library's __array__ knows of copies
+    if isinstance(data, list | tuple) and any(isinstance(x, Tensor) for x in data):
+        raise DtypeError(f"{what} cannot be a list of Tensors: put them together with np.stack")
+    try:
+        array = np.array(data)
+    except (ValueError, TypeError) as error:
+        raise DtypeError(f"{what} needs numbers in equal rows: {error}") from None
+    new = array.dtype if dtype is None else np.dtype(dtype)
+    for given in (array.dtype, new):
+        if given.kind not in "fiub":
+            cure = ": it holds None, integers beyond 64 bits (make them floats), or no numbers" * (given.kind == "O")
+            raise DtypeError(f"{what} needs real numbers, not dtype {given}{cure}")
+    return array.astype(new, copy=False)
+
+
+def _explained(error: Exception, op: Op, arrays: list[Any]) -> Exception:
+    """The same failure, saying which op it was, of what, and in which step."""
+    shapes = ", ".join(map(_described, arrays))
+    where = at_step(mode.step)
+    message = f"{op.name} of {shapes}{where}: {error}"
+    for kind in (np.exceptions.AxisError, IndexError, TypeError, OverflowError):
+        if isinstance(error, kind):
+            return kind(message)
+    return ShapeError(message)
+
+
+def _described(a: Any) -> str:
+    if isinstance(a, np.ndarray):
+        return f"{a.dtype}{list(a.shape)}"
+    return f"an integer of {a.bit_length()} bits" if isinstance(a, int) and a.bit_length() > 64 else repr(a)

@@ -1,0 +1,99 @@
+"""Where the first nan or inf came from: the checks within `tg.anomaly()`."""
+
+from __future__ import annotations
+
+import linecache
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import AnomalyError
+from .modes import at_step, mode
+from .tape import Op, Record, Workspace
+
+_PACKAGE = Path(__file__).parents[1]
+_OURS = (str(_PACKAGE), str(Path(np.__file__).parent))
+_LAYERS = str(_PACKAGE / "nn")
+
+
+class Line(NamedTuple):
+    """A line of a program."""
+
+    file: str
+    number: int
+
+    @property
+    def code(self) -> str:
+        return linecache.getline(self.file, self.number).strip()
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.number}: {self.code}"
+
+
+class Lines(NamedTuple):
+    """Where an op was applied: the user's line, and the line of one of our layers that it led to, if it did."""
+
+    users: Line | None
+    layers: Line | None
+
+    def __str__(self) -> str:
+        return str(self.users)
+
+
+def users_line() -> Lines:
+    """The innermost line being executed that is neither ours nor NumPy's, and on the way there that of a layer."""
+    frame, layers = sys._getframe(1), None
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_OURS):
+        if layers is None and frame.f_code.co_filename.startswith(_LAYERS):
+            layers = Line(frame.f_code.co_filename, frame.f_lineno)
+        frame = frame.f_back
+    return Lines(Line(frame.f_code.co_filename, frame.f_lineno), layers)
+
+
+def check_forward(op: Op, arrays: Iterable[Any], value: Any) -> None:
+    """Raise where the outputs of an op hold the first nan or inf: its inputs held none."""
+    if not all(np.all(np.isfinite(a)) for a in arrays if not isinstance(a, Workspace)):
+        return
+    for y in value if op.outputs > 1 else (value,):
+        if not np.all(np.isfinite(y)):
+            place, what = _first(y)
+            where = at_step(mode.step)
+            raise AnomalyError(f"op {op.name}{where} made {what}{place} from finite inputs, in {users_line()}")
+
+
+def check_backward(record: Record, g: Any, x: Any, part: Any) -> None:
+    """Raise where the gradient of an input holds the first nan or inf: that of the output held none."""
+    part = getattr(part, "part", part)  # of an indexed gradient, what is not zero
+    part = getattr(part, "array", part)
+    gs = g if record.op.outputs > 1 else (g,)
+    if np.all(np.isfinite(part)) or not all(np.all(np.isfinite(getattr(h, "array", h))) for h in gs):
+        return
+    k = next(k for k, tensor in enumerate(record.inputs or ()) if tensor is x)
+    place, what = _first(part)
+    array = (record.arrays or ())[k]
+    held = f", which is {array[~np.isfinite(part)][0]:.6g} there" if np.shape(part) == array.shape else ""
+    where = at_step(record.step)
+    line = record.line or "a line outside tg.anomaly(), so not noted"
+    raise AnomalyError(
+        f"the derivative rule of op {record.op.name}{where} made {what}{place} of the gradient of its input {k}{held}. "
+        f"The op was applied in {line}"
+    )
+
+
+def check_start(caller: str, y: Any, g: Any) -> None:
+    """Raise where the gradient given to start from, dL/dy, holds nan or inf: no op made it."""
+    g = getattr(g, "array", g)
+    if not np.all(np.isfinite(g)):
+        place, what = _first(g)
+        of = "a leaf" if y.op is None else f"the result of op {y.op.name}"
+        raise AnomalyError(f"{caller}: the gradient given for {of} holds {what}{place}, in {users_line()}")
+
+
+def _first(array: Any) -> tuple[str, str]:
+    """The place and the kind of the first entry that is not finite."""
+    index = tuple(int(k) for k in np.argwhere(~np.isfinite(array))[0])
+    value = np.asarray(array)[index]
+    return (f" at [{', '.join(map(str, index))}]" if index else ""), "nan" if np.isnan(value) else f"{value}"

@@ -1,0 +1,1 @@
+"""The steps of a layer computed together: the same numbers as the loop in `recurrent`, in arrays over time."""

@@ -1,0 +1,196 @@
+"""How much gradient goes where: one backward pass, and what it says of results, edges and time steps.
+
+The gradient of a result is what the pass brings to it. What goes back along one edge is the part of it that comes by
+that edge, which the rule of the op above computes again for the few ops that are drawn. Amounts are put on a scale of
+twelve decades, since a gradient through a hundred steps easily falls by ten.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ..autograd.tensor import Tensor
+from ..engine.backward import pull, sweep
+from ..engine.cotangent import Waiting, written
+from ..engine.tape import Record
+from ..unrolled.listing import norm
+from .reading import entry_of, fused
+
+if TYPE_CHECKING:
+    from .parts import Use
+    from .reading import Reading
+
+DECADES = 12
+
+
+class Amount(NamedTuple):
+    """How much gradient: its norm, or the mark of one that has none to put on a scale.
+
+    kind  "number", "zero" (each entry exactly 0), "none" (the pass did not get here) or "nan" (nan or infinite)
+    """
+
+    kind: str
+    norm: float = 0.0
+
+    def __format__(self, spec: str) -> str:
+        return "none" if self.kind == "none" else format(self.norm, spec or ".3g")
+
+
+NONE = Amount("none")
+
+
+def amount(*gradients: Any) -> Amount:
+    """The norm of all entries of these gradients together; None stands for one that did not arrive."""
+    arrived = [norm(g) for g in gradients if g is not None]
+    total = math.hypot(*arrived)
+    if not arrived:
+        return NONE
+    return Amount("nan" if not math.isfinite(total) else "number" if total else "zero", total)
+
+
+class Scale:
+    """Twelve decades of norms, up to the power of ten that holds the largest."""
+
+    def __init__(self, amounts: Iterable[Amount]) -> None:
+        largest = max((a.norm for a in amounts if a.kind == "number"), default=1.0)
+        self.top = math.ceil(math.log10(largest) - 1e-9)
+
+    def level(self, a: Amount) -> int:
+        """In which decade the amount lies, from 12 for the largest to 1; 0 for one below the scale."""
+        return max(0, min(DECADES, DECADES + math.ceil(math.log10(a.norm) - 1e-9) - self.top))
+
+
+class Axis:
+    """Whole decades that hold these norms, twelve at most: an axis for heights."""
+
+    def __init__(self, amounts: Iterable[Amount]) -> None:
+        norms = [a.norm for a in amounts if a.kind == "number"] or [1.0]
+        self.top = math.ceil(math.log10(max(norms)) - 1e-9)
+        self.low = max(min(math.floor(math.log10(min(norms))), self.top - 1), self.top - DECADES)
+
+    @classmethod
+    def around(cls, axes: Sequence[Axis]) -> Axis:
+        """One axis that holds several, as far as twelve decades reach."""
+        axis = cls(())
+        axis.top = max(a.top for a in axes)
+        axis.low = max(min(a.low for a in axes), axis.top - DECADES)
+        return axis
+
+    def height(self, a: Amount) -> float:
+        """The place on the axis: 1 at its top, 0 at its foot."""
+        return max(0.0, min(1.0, (math.log10(a.norm) - self.low) / (self.top - self.low)))
+
+
+class Flow:
+    """The gradients of a tape, asked for by what a picture shows."""
+
+    def __init__(self, reading: Reading) -> None:
+        self.reading = reading
+        self.gradients = reading.tape.gradients
+        self._parts: dict[Record, dict[int, Any]] = {}
+        self._inside: dict[Record, dict[Record, Any]] = {}
+
+    def of(self, record: Record, output: int = 0) -> Any:
+        """The gradient of one output of a record, None where the pass did not get there."""
+        g = self.whole(record)
+        return g[output] if isinstance(g, tuple) else g
+
+    def at(self, x: Tensor) -> Any:
+        """The gradient of a tensor, a leaf or a result."""
+        return self.gradients.get(x) if x.record is None else self.of(x.record, x.output)
+
+    def whole(self, record: Record) -> Any:
+        """The gradient of a record (a tuple for several outputs); inside a fused step by a pass through its ops."""
+        step = self.reading.inside.get(record)
+        if step is None:
+            return self.gradients.get(record)
+        if step not in self._inside:
+            found = self._inside[step] = {}
+            g = self.gradients.get(step)
+            if g is not None:
+                outputs = [self.reading.composed[step, k] for k in range(step.op.outputs)]
+                gs, since = g if isinstance(g, tuple) else (g,), self.reading.started[step]
+                sweep(outputs, gs, since=since, retain_graph=True, visit=found.__setitem__, hooks=False)
+        return self._inside[step].get(record)
+
+    def along(self, uses: Sequence[Use]) -> Amount | None:
+        """What goes back through these inputs of records, together; None where none of them needs a gradient."""
+        found: dict[Any, list[Any]] = {}  # by tensor: two uses of h add up, two weights stand side by side
+        for record, i in uses:
+            x = self._input(record, i)
+            if x is not None and x.requires_grad:
+                found.setdefault(x, []).append(self._parts_of(record).get(i))
+        sums = []
+        for parts in found.values():
+            arrived = [part for part in parts if part is not None]
+            sums.append(sum(arrived) if arrived else None)
+        return amount(*sums) if sums else None
+
+    @cached_property
+    def states(self) -> dict[str, dict[int, Amount]]:
+        """||dL/dh_t|| for every layer and every time step, drawn or not."""
+        found: dict[str, dict[int, Amount]] = {layer: {} for layer in self.reading.layers}
+        for step, (record, output) in self.reading.results.items():
+            found[step.layer][step.t or 0] = amount(self.of(record, output))
+        return found
+
+    @cached_property
+    def largest(self) -> tuple[str, int, Amount] | None:
+        """The layer and time step whose state has the largest gradient."""
+        named = [(layer, t, a) for layer, row in self.states.items() for t, a in row.items() if a.kind == "number"]
+        return max(named, key=lambda item: item[2].norm, default=None)
+
+    def _input(self, record: Record, i: int) -> Tensor | None:
+        """What is drawn as input i of a record: of one that takes an entry of a sequence, what that is made of."""
+        inputs = self.reading.inputs(record)
+        sequence, t, first = self._sequence(record)
+        if sequence is None or i < first:
+            return inputs[i]
+        x = self.reading.series(sequence).drawn[i - first]
+        return self.reading.inputs(x)[t] if isinstance(x, Record) else x
+
+    def _sequence(self, record: Record) -> tuple[Tensor | None, int, int]:
+        """The sequence of which a record takes an entry, which one, and the number of its first input."""
+        if fused(record):
+            inputs = self.reading.inputs(record)
+            return inputs[0], entry_of(record), len(inputs)
+        taken = self.reading.entry(record) if record in self.reading.where else None
+        return (None, 0, 0) if taken is None else (*taken, 0)
+
+    def _parts_of(self, record: Record) -> dict[int, Any]:
+        """What a record hands on to each of its inputs, by number."""
+        if record not in self._parts:
+            g, (sequence, t, first) = self.whole(record), self._sequence(record)
+            parts = {} if g is None or (sequence is not None and not first) else _handed_on(record, g)
+            if g is not None and sequence is not None:
+                parts |= {first + i: part for i, part in self._through(sequence, t, record, g)}
+            self._parts[record] = parts
+        return self._parts[record]
+
+    def _through(self, sequence: Tensor, t: int, record: Record, g: Any) -> Iterator[tuple[int, Any]]:
+        """What comes through the ops that computed a whole sequence, from the one entry that this record takes."""
+        series, waiting = self.reading.series(sequence), Waiting(recorded=False)
+        for made, arrived in [(record, g), *((made, None) for made in reversed(self.reading.chain(sequence)))]:
+            arrived = waiting.take(made) if arrived is None else arrived
+            for x, part in pull(made, arrived) if arrived is not None else ():
+                waiting.add(x, part)
+        for i, x in enumerate(series.drawn):
+            part = waiting.take(x) if isinstance(x, Record) else waiting.at(x)
+            yield i, part if part is None or i >= len(series.sources) else part[t]
+
+
+def _handed_on(record: Record, g: Any) -> dict[int, Any]:
+    found: dict[int, Any] = {}
+    inputs = record.inputs or ()
+    for x, part in pull(record, g):
+        i = next(i for i, y in enumerate(inputs) if y is x and i not in found)
+        found[i] = written(part)
+    for i, x in enumerate(inputs):  # where a rule says None, that means zero
+        if x is not None and x.requires_grad:
+            found.setdefault(i, np.zeros(x.shape))
+    return found

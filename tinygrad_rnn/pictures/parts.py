@@ -1,0 +1,97 @@
+"""The parts of a picture as data: nodes and edges, and the columns and cells that they are arranged in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from ..engine.modes import Step
+from ..engine.tape import Record
+from .flow import Amount
+from .reading import MARK
+from .template import Template
+
+Use = tuple[Record, int]
+"""One input of one record: where a result is used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node of the picture: `kind` is op, state, cell, ref, leaf, entry, input, loss, cut, past, loop or fold."""
+
+    id: str
+    kind: str
+    lines: tuple[str, ...]
+    step: Step | None = None
+    title: str = ""
+
+    @property
+    def label(self) -> str:
+        return " ".join(self.lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """An edge: `kind` is forward, state (from step to step), gather (a step into an output sequence) or cut.
+
+    gradient  with ``grads=True`` how much gradient goes back along it; None where nothing needs any
+    """
+
+    source: str
+    target: str
+    kind: str = "forward"
+    name: str = ""
+    gradient: Amount | None = None
+
+
+class Column(NamedTuple):
+    """A column: its kind, its time step, and for folded steps the first and last one hidden."""
+
+    kind: str
+    t: int
+    hidden: tuple[int, int] | None = None
+
+    @property
+    def heading(self) -> str:
+        first, last = self.hidden or (self.t, self.t)
+        return f"t = {first}" if first == last else f"t = {first} … {last}"
+
+
+@dataclass(eq=False, slots=True)
+class Cell:
+    """A template at a place, with its step number. `row` is None where a cell spans all rows.
+
+    records  what the first boxes stand for, one each
+    members  what the template was made of, and its links speak of by number
+    """
+
+    template: Template
+    column: Column
+    row: int | None
+    prefix: str
+    step: Step | None = None
+    layer: str | None = None
+    form: tuple[str, bool] = ("", False)  # how the steps of its layer are made up
+    back: bool = False  # time runs to the left
+    records: list[Record] = field(default_factory=list)
+    members: list[Record] = field(default_factory=list)
+    mark: str = ""  # what stands for the step number, where there is none
+
+    def id_of(self, box: int) -> str:
+        return f"{self.prefix}_{self.template.boxes[box].key}"
+
+    def text(self, line: str) -> str:
+        return line.replace(MARK, str(self.step.t) if self.step is not None else self.mark)
+
+
+class Join(NamedTuple):
+    """An edge between two cells: from a port of a box to an entry of a template, with the inputs that it feeds."""
+
+    source: Cell
+    box: int
+    port: int
+    target: Cell
+    entry: tuple[int, int]
+    kind: str
+    name: str
+    uses: list[Use]

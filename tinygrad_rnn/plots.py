@@ -1,0 +1,167 @@
+"""Plots of numbers over time, with matplotlib (extra ``plot``). Each takes an Axes, or makes one, and returns it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import cycle
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .errors import DrawError
+
+if TYPE_CHECKING:
+    from .bptt import Jacobians
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # told apart by everyone
+STYLES = ("-", "--", ":", "-.")
+
+
+def new_axes(rows: int = 1, columns: int = 1, **size: Any) -> Any:
+    """An Axes of a figure of its own, or an array of several; DrawError where matplotlib is missing."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise DrawError("plots need matplotlib: pip install 'tinygrad_rnn[plot]'") from None
+    return Figure(layout="constrained", **size).subplots(rows, columns)
+
+
+def loss_curve(log: Sequence[Mapping[str, Any]], levels: Mapping[str, float] | None = None, ax: Any = None) -> Any:
+    """Training and held-out loss in bits a character over the steps of a run's log, with horizontal levels to beat."""
+    ax = ax or new_axes(figsize=(7, 4))
+    ax.plot([line["step"] for line in log], [line["bits"] for line in log], color="#0072B2", lw=1.2, label="training")
+    held_out = [(line["step"], line["held_out_bits"]) for line in log if "held_out_bits" in line]
+    if held_out:
+        ax.plot(*zip(*held_out, strict=True), color="#D55E00", marker="o", ms=3, lw=1.2, label="held out")
+    for (name, level), style in zip((levels or {}).items(), ("--", ":", "-."), strict=False):
+        ax.axhline(level, color="#555555", ls=style, lw=1, label=f"{name} {level:.2f}")
+    ax.set(xlabel="step", ylabel="bits a character")
+    ax.grid(alpha=0.25)
+    ax.legend(frameon=False)
+    return ax
+
+
+def log_curves(curves: Mapping[str, tuple[Any, Any]], xlabel: str, ylabel: str, ax: Any = None) -> Any:
+    """Curves of (x, y) on a logarithmic scale; where y is exactly 0 there is a cross on the axis instead of a point."""
+    ax = ax or new_axes(figsize=(7, 4))
+    styles = [(colour, style) for style in STYLES for colour in COLOURS]
+    for (label, (x, y)), (colour, style) in zip(curves.items(), cycle(styles), strict=False):
+        x, y = np.asarray(x), np.asarray(y, float)
+        ax.plot(x, np.where(y > 0, y, np.nan), color=colour, ls=style, lw=1.4, marker=".", ms=4, label=label)
+        zero = x[y == 0]
+        if zero.size:
+            ax.plot(
+                zero, np.zeros(len(zero)), "x", color=colour, ms=5, transform=ax.get_xaxis_transform(), clip_on=False
+            )
+    ax.set_yscale("log")
+    _whole_numbers(ax.xaxis)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    ax.grid(alpha=0.25)
+    ax.legend(frameon=False)
+    return ax
+
+
+def heat_map(
+    norms: np.ndarray, columns: list[int], rows: list[int], xlabel: str, ylabel: str, label: str, ax: Any = None
+) -> Any:
+    """A table of norms on a logarithmic colour scale; what is missing (nan) stays grey, what is exactly 0 white."""
+    ax = ax or new_axes(figsize=(6, 5))
+    from matplotlib.colors import LogNorm
+
+    cells = np.full((rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1), np.nan)
+    cells[np.ix_(np.array(rows) - rows[0], np.array(columns) - columns[0])] = norms
+    positive = cells[cells > 0]
+    top = positive.max() if positive.size else 1.0
+    bottom = max(positive.min(), top * 1e-12) if positive.size else 0.1
+    where: dict[str, Any] = {"extent": (columns[0] - 0.5, columns[-1] + 0.5, rows[-1] + 0.5, rows[0] - 0.5)}
+    where |= {"aspect": "auto", "interpolation": "nearest"}
+    ax.set_facecolor("#DDDDDD")
+    ax.imshow(np.where(cells == 0, 0.0, np.nan), cmap="gray", vmin=-1, vmax=0, **where)
+    scale = LogNorm(bottom, max(top, bottom * 10), clip=True)
+    image = ax.imshow(np.where(cells > 0, cells, np.nan), cmap="viridis", norm=scale, **where)
+    ax.figure.colorbar(image, ax=ax, label=label)
+    _whole_numbers(ax.xaxis)
+    _whole_numbers(ax.yaxis)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    return ax
+
+
+def _whole_numbers(axis: Any) -> None:
+    axis.get_major_locator().set_params(integer=True)
+
+
+def singular_values(report: Jacobians, ax: Any = None) -> Any:
+    """Every singular value of the Jacobian of each step, of the first sequence: log scale, the largest drawn out.
+
+    A gradient that passes a step is stretched along some directions and shrunk along others, by factors between the
+    largest of them and the least.
+
+    >>> import numpy as np, tinygrad_rnn as tg
+    >>> from tinygrad_rnn import plots
+    >>> output, h = tg.nn.LSTM(2, 3, rng=0)(np.ones((5, 1, 2)))
+    >>> ax = plots.singular_values(tg.bptt.jacobians(output.sum()))
+    >>> len(ax.lines)  # three of h, three of c, and a line at 1
+    7
+    """
+    ax = ax or new_axes(figsize=(7, 4))
+    values = report.singular_values[:, 0]
+    shown = np.where(values > 0, values, np.nan)
+    for k in range(values.shape[1] - 1, -1, -1):
+        label = {0: "largest", values.shape[1] - 1: "least"}.get(k)
+        style = {"color": COLOURS[0], "lw": 1.6} if k == 0 else {"color": COLOURS[5], "lw": 0.8}
+        ax.plot(report.steps[:-1], shown[:, k], label=label, **style)
+    ax.axhline(1, color="#555555", ls="--", lw=1)
+    ax.set_yscale("log")
+    ax.set(xlabel="time step t", ylabel="singular values of ds_{t+1}/ds_t")
+    ax.grid(alpha=0.25)
+    ax.legend(frameon=False)
+    return ax
+
+
+def text_map(text: str, values: Any, ax: Any = None, columns: int = 64, label: str = "") -> Any:
+    """A text, each character on the colour of a number: what a gate or a unit did as it read it (Karpathy et al. 2015).
+
+    values   (T,), one for each character; the colours go from 0 to 1, or from -1 to 1 where some are negative
+    columns  characters a line; a line also ends with a newline of the text, which is shown as ⏎
+
+    Raises ValueError where there are not as many values as characters.
+
+    >>> from tinygrad_rnn import plots
+    >>> ax = plots.text_map("to be", [0.9, 0.1, 0.2, 0.8, 0.4])
+    >>> [character.get_text() for character in ax.texts]
+    ['t', 'o', ' ', 'b', 'e']
+    """
+    from matplotlib.colors import LinearSegmentedColormap
+
+    values = np.asarray(values, float)
+    if values.shape != (len(text),):
+        raise ValueError(
+            f"text_map() of {len(text)} characters needs values of shape ({len(text)},), not {values.shape}"
+        )
+    places = _places(text, columns)
+    rows = 1 + max((row for row, _ in places), default=0)
+    ax = ax or new_axes(figsize=(0.13 * columns + 0.8, 0.27 * rows + 0.5))
+    grid = np.full((rows, columns), np.nan)
+    for (row, column), value in zip(places, values, strict=True):
+        grid[row, column] = value
+    low, colours = (-1, [COLOURS[5], "#FFFFFF", COLOURS[4]]) if (values < 0).any() else (0, ["#FFFFFF", COLOURS[4]])
+    shades = LinearSegmentedColormap.from_list("", colours)
+    image = ax.imshow(grid, cmap=shades, vmin=low, vmax=1, aspect="auto", interpolation="nearest")
+    for (row, column), character in zip(places, text, strict=True):
+        shown = "⏎" if character == "\n" else character
+        ax.text(column, row, shown, family="DejaVu Sans Mono", fontsize=9, ha="center", va="center", parse_math=False)
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+    ax.figure.colorbar(image, ax=ax, label=label, fraction=0.03, pad=0.01, ticks=[low, 0, 1] if low else [0, 1])
+    return ax
+
+
+def _places(text: str, columns: int) -> list[tuple[int, int]]:
+    """Row and column of each character."""
+    places, row, column = [], 0, 0
+    for character in text:
+        if column == columns:
+            row, column = row + 1, 0
+        places.append((row, column))
+        row, column = (row + 1, 0) if character == "\n" else (row, column + 1)
+    return places

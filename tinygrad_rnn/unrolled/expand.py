@@ -1,0 +1,79 @@
+"""The same graph in smaller ops, for looking at: a fused step is drawn as the ops of its cell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..autograd.tensor import Tensor, results
+from ..engine.anomaly import Lines
+from ..engine.backward import reachable
+from ..engine.modes import Setting, at_record
+from ..engine.tape import Record, clock
+
+
+class Expanded:
+    """A graph in which each record whose op has a `composed` form stands as that form.
+
+    The values are the same, and so are the records before the first such op. Calling it gives, for a tensor of the old
+    graph, the one that took its place; `root` is that of the old root.
+
+    lines  note for each op of a composed form which line of the layer made it
+
+    >>> import numpy as np, tinygrad_rnn as tg
+    >>> from tinygrad_rnn.unrolled.expand import Expanded
+    >>> output, h = tg.nn.RNN(3, 4, rng=0)(np.ones((1, 2, 3)))
+    >>> [record.op.name for record in tg.tape(output)]
+    ['affine', 'rnn_step', 'stack']
+    >>> [record.op.name for record in tg.tape(Expanded(output).root)]
+    ['affine', 'getitem', 'matmul', 'add', 'tanh', 'stack']
+    """
+
+    def __init__(self, root: Tensor, lines: bool = False) -> None:
+        self.lines = lines
+        self.results: dict[tuple[Record, int], Tensor] = {}
+        self.constants: dict[Tensor, Tensor] = {}
+        with Setting("recording", True):
+            for record in reachable([root])[::-1]:
+                self._replace(record)
+        self.root = self(root)
+
+    def _replace(self, record: Record) -> None:
+        new = tuple(x if x is None else self(x) for x in record.inputs or ())
+        with at_record(record):
+            if hasattr(record.op, "composed"):
+                arrays = record.arrays or ()
+                made = self._composed(record, [a if x is None else x for x, a in zip(new, arrays, strict=True)])
+            elif self.results:  # also where its inputs are the same: a record is newer than those before it
+                copy = Record(record.op, new, record.arrays, record.value)
+                copy.line = record.line
+                made = results(record.op, record.value, copy)
+            else:
+                return
+        for k, y in enumerate(made if isinstance(made, tuple) else (made,)):
+            self.results[record, k] = y
+
+    def _composed(self, record: Record, inputs: list[Any]) -> Any:
+        values = record.value if record.op.outputs > 1 else (record.value,)
+        noting = self.lines and all(np.all(np.isfinite(value)) for value in values)  # else noting would raise
+        start = next(clock)
+        with Setting("anomaly", noting):
+            made = record.op.composed(*inputs)  # type: ignore[attr-defined]
+        if noting:
+            for new in reachable(made if isinstance(made, tuple) else (made,), since=start):
+                new.line = Lines(record.line and record.line.users, new.line.layers)
+        return made
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if x.record is not None:
+            y = self.results.get((x.record, x.output), x)
+            y.name = y.name or x.name
+            return y
+        past = x.cut.record() if x.cut is not None else None
+        if x.cut is None or past is None or (past, x.cut.output) not in self.results:
+            return x
+        if x not in self.constants:  # a constant that was cut off from a result which has been replaced
+            y = self.constants[x] = self.results[past, x.cut.output].detach()
+            y.name = x.name
+        return self.constants[x]

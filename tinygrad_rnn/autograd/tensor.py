@@ -1,7 +1,7 @@
 """The Tensor: an array, and its place on the tape.
 
-How it comes to behave as a NumPy array does is in `numpy_protocols.py`; here is what a Tensor holds, how applying an op to it
-makes a record (`apply`), and how `backward` starts.
+How it comes to behave as a NumPy array does is in `numpy_protocols.py`; here is what a Tensor holds, how applying an
+op to it makes a record (`apply`), and how `backward` starts.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from test_draw import GRAPHS, by_id, network, windows
+from graphs import GRAPHS, by_id, network, windows
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.errors import DrawError, GraphError

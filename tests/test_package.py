@@ -6,11 +6,14 @@ import platform
 import subprocess
 import sys
 import textwrap
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
 
 import tinygrad_rnn as tg
+from tinygrad_rnn.app import cli
 
 ROOT = Path(__file__).parent.parent
 
@@ -42,6 +45,34 @@ def test_freed_memory_is_kept_for_the_next_step():
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True)
     assert int(done.stdout) < 5_000, done  # pages; handed back in between, it would be 50,000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what a process holds is read from Linux's /proc")
+def test_it_can_be_imported_where_no_memory_can_be_set_aside():
+    code = """
+        import numpy, numpy.random, resource
+        held = 4096 * int(open("/proc/self/statm").read().split()[0])
+        resource.setrlimit(resource.RLIMIT_AS, (held + 2**24,) * 2)
+        import tinygrad_rnn
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_program_runs_from_a_checkout_that_is_not_installed(monkeypatch, tmp_path):
+    code = "import sys; sys.modules['importlib.metadata'] = None; from tinygrad_rnn.__main__ import start; start()"
+    done = subprocess.run([sys.executable, "-c", code, "--version"], capture_output=True, text=True)
+    assert done.stdout == f"tinygrad-rnn {tg.__version__}\n", done
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python3"))
+    assert cli._program() == "python3 -m tinygrad_rnn"
+    (tmp_path / "tinygrad-rnn").touch()
+    assert Path(cli._program()).resolve() == tmp_path / "tinygrad-rnn"
+
+
+def test_the_version_is_the_one_that_was_installed():
+    with suppress(PackageNotFoundError):
+        assert tg.__version__ == version("tinygrad_rnn")
 
 
 def test_every_exported_name_is_there():

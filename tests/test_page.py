@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_draw import mlp, network, own_cell, per_step_losses, scalar_chain, two_decoders, windows
+from graphs import mlp, network, own_cell, per_step_losses, scalar_chain, two_decoders, windows
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.engine.backward import pull

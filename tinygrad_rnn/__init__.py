@@ -22,11 +22,14 @@ from .ops.reduction import log_softmax, logsumexp, softmax
 from .pictures import Drawing, draw, page
 from .unrolled.listing import Tape, tape
 
+__version__ = "0.1.0"
+
 __all__ = [
     "Drawing",
     "Op",
     "Tape",
     "Tensor",
+    "__version__",
     "anomaly",
     "bptt",
     "checkpoint",

@@ -23,6 +23,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from .. import __version__
 from ..errors import CheckpointError, DrawError
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def parser() -> argparse.ArgumentParser:
         description="Train, sample and draw recurrent networks whose backpropagation through time "
         "arises from an unrolled tape.",
     )
-    top.add_argument("--version", action="version", version=f"%(prog)s {_version()}")
+    top.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     wide: dict[str, Any] = {"formatter_class": Help}
 
@@ -334,16 +335,12 @@ def _cut_log(folder: Path, done: int) -> None:
 
 
 def _program() -> str:
-    """How to call this program from here: by its name, or by its path where it is not on the search path."""
+    """How to call this program from here: by its name, by its path where it is not on the search path, or as a module
+    of Python where it is not installed."""
     if shutil.which("tinygrad-rnn"):
         return "tinygrad-rnn"
-    return os.path.relpath(Path(sys.executable).parent / "tinygrad-rnn")
-
-
-def _version() -> str:
-    from importlib.metadata import version
-
-    return version("tinygrad_rnn")
+    installed = Path(sys.executable).parent / "tinygrad-rnn"
+    return os.path.relpath(installed) if installed.exists() else f"{Path(sys.executable).name} -m tinygrad_rnn"
 
 
 def _positive(text: str) -> int:

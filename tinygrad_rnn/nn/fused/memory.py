@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import sys
 import threading
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -23,9 +24,11 @@ def keep_freed() -> None:
 
     glibc gives a free end of its heap back to the system, all of a training step's arrays that lie there. How much may
     stay it learns from the largest array it has seen freed so far, 32 MB at most, and keeps twice that. So it is shown
-    one. Nothing is written to it: that costs neither memory nor time. Other libraries take no notice.
+    one. Nothing is written to it: that costs neither memory nor time. Other libraries take no notice. A process that
+    may not have so many addresses goes on as it is: it is only slower.
     """
-    np.empty(2**25 - 2**16, np.uint8)
+    with suppress(MemoryError):
+        np.empty(2**25 - 2**16, np.uint8)
 
 
 class _Pool(threading.local):

@@ -81,7 +81,7 @@ def test_the_worked_example_through_the_layers() -> None:
     loss = (error * error).sum() / 2
     tape = tg.tape(loss)
     h.retain_grad(), o.retain_grad()
-    delta_h = {record.step.t: tape.gradients[record] for record in tape if record.op.name == "rnn_step"}
+    delta_h = {record.step.t: tape.gradients[record][0] for record in tape if record.op.name == "rnn_step"}
     loss.backward()
     close(h.data.ravel(), H)
     close(o.data.ravel(), OUT)

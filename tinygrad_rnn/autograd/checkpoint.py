@@ -55,7 +55,7 @@ def compact(array: np.ndarray) -> np.ndarray:
 
 def captured(outputs: list[Tensor], start: int, given: Iterable[Tensor]) -> list[Tensor]:
     """The tensors older than `start` that the outputs were computed from, but for those given as arguments."""
-    inputs = (x for record in reachable(outputs, start) for x in record.inputs or ())
+    inputs = (x for record in reachable(outputs, start) for x in record.inputs)
     needed = (x for x in (*outputs, *inputs) if x is not None and x.requires_grad)
     old = dict.fromkeys(x for x in needed if x.record is None or x.record.seq < start)
     return [x for x in old if x not in set(given)]

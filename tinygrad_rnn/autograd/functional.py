@@ -60,10 +60,9 @@ def grad(
     results = {x.record for x in xs if x.record is not None}
     found: dict[tuple[Record, int], Any] = {}
 
-    def keep(record: Record, g: Any) -> None:
+    def keep(record: Record, gs: tuple[Any, ...]) -> None:
         if record in results:
-            for k, part in enumerate(g if record.op.outputs > 1 else (g,)):
-                found[record, k] = part
+            found.update({(record, k): g for k, g in enumerate(gs)})
 
     with enable_grad() if create_graph else no_grad():
         waiting = sweep(

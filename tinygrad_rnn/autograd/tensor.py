@@ -52,21 +52,19 @@ def apply(op: Op, *inputs: Any) -> Any:
         value = op.forward(*arrays)
     except (ValueError, IndexError, TypeError, OverflowError) as error:
         raise _explained(error, op, arrays) from None
-    several = op.outputs > 1
-    if several or type(value) is not np.ndarray:
-        value = _as_outputs(value, op)
+    values = (value,) if op.outputs == 1 and type(value) is np.ndarray else _as_outputs(value, op)
     record = None
     if needed and mode.recording:
-        record = Record(op, tuple(tensors), tuple(arrays), value)
+        record = Record(op, tuple(tensors), tuple(arrays), values)
     if mode.anomaly:
-        check_forward(op, arrays, value)
+        check_forward(op, arrays, values)
         if record is not None:
             record.line = users_line()
-    y = _result(value, record) if not several else results(op, value, record)
+    ys = results(values, record)
     if cut is not None and record is None:  # what is made from a detached state alone still lies behind the cut
-        for part in y if isinstance(y, tuple) else (y,):
-            part.cut = cut
-    return y
+        for y in ys:
+            y.cut = cut
+    return ys if op.outputs > 1 else ys[0]
 
 
 class Tensor(ArrayLike):
@@ -278,20 +276,20 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, name: str 
     return Tensor(data, dtype, requires_grad, name)
 
 
-def _as_outputs(value: Any, op: Op) -> Any:
-    """What forward returned where it is no array: a number as an array, several outputs as a tuple of arrays."""
+def _as_outputs(value: Any, op: Op) -> tuple[np.ndarray, ...]:
+    """What forward returned as a tuple of arrays, also where it is a number."""
     several = op.outputs > 1
     if isinstance(value, tuple | list) != several or (several and len(value) != op.outputs):
         given = f"{len(value)} outputs" if isinstance(value, tuple | list) else "one output"
         raise TypeError(f"forward of op {op.name} returned {given}, and its `outputs` is {op.outputs}")
-    return tuple(map(np.asarray, value)) if several else np.asarray(value)
+    return tuple(map(np.asarray, value if several else (value,)))
 
 
-def results(op: Op, value: Any, record: Record | None) -> Any:
-    """The Tensor, or tuple of Tensors, that came out of an op."""
-    if op.outputs == 1:
-        return _result(value, record)
-    return tuple(_result(part, record, k) for k, part in enumerate(value))
+def results(values: tuple[np.ndarray, ...], record: Record | None) -> tuple[Tensor, ...]:
+    """The Tensors that came out of an op."""
+    if len(values) == 1:
+        return (_result(values[0], record),)
+    return tuple([_result(value, record, k) for k, value in enumerate(values)])
 
 
 def _result(array: np.ndarray, record: Record | None, output: int = 0) -> Tensor:
@@ -310,11 +308,11 @@ def _result(array: np.ndarray, record: Record | None, output: int = 0) -> Tensor
 _new = object.__new__
 
 
-def as_tensors(record: Record) -> tuple[Any, list[Any]]:
-    """The output of a record as a Tensor again (a tuple for several) and its inputs: what rules see in create_graph."""
-    pairs = zip(record.inputs or (), record.arrays or (), strict=True)
+def as_tensors(record: Record) -> tuple[tuple[Tensor, ...], list[Any]]:
+    """The outputs of a record as Tensors again, and its inputs: what rules see in create_graph."""
+    pairs = zip(record.inputs, record.arrays, strict=True)
     xs = [a if x is None else _unchanged(x, a, record) for x, a in pairs]
-    return results(record.op, record.value, record), xs
+    return results(record.values, record), xs
 
 
 def _unchanged(x: Tensor, array: np.ndarray, record: Record) -> Tensor:

@@ -164,7 +164,7 @@ class Paths:
         self.tape, self.W, self.useful = tape, W, useful
         self.before: set[Record] = set()
         for record in reversed(self.records):
-            inputs = [x for x in record.inputs or () if x is not None]
+            inputs = [x for x in record.inputs if x is not None]
             if _time(record) is None and any(x.record in self.before or self.is_W(x) for x in inputs):
                 self.before.add(record)
 
@@ -190,9 +190,9 @@ class Paths:
 
         hand(self.tape.root, start)
         for record in self.records:
-            g = _taken(waiting, record)
-            if g is not None:
-                for x, part in pull(record, g, self.useful):
+            gs = waiting.take(record)
+            if gs is not None:
+                for x, part in pull(record, gs, self.useful):
                     hand(x, part)
         rest = waiting.at(self.W)
         seeds = {label: parts for label, parts in seeds.items() if any(_written(part).any() for _, part in parts)}
@@ -220,7 +220,7 @@ class Paths:
 
 def _masks(record: Record) -> bool:
     """Whether a record only sets entries to a constant, as the outputs beyond the end of a sequence are set to 0."""
-    return record.op.name == "where" and sum(x is not None and x.requires_grad for x in record.inputs or ()) == 1
+    return record.op.name == "where" and sum(x is not None and x.requires_grad for x in record.inputs) == 1
 
 
 def _enters(record: Record, x: Tensor) -> bool:
@@ -232,14 +232,6 @@ def _written(part: Any) -> np.ndarray:
     return part.value() if isinstance(part, Lazy) else part
 
 
-def _taken(waiting: Waiting, record: Record) -> Any:
-    """The gradient of a record that has arrived, zeros for an output at which none has; None where none has at all."""
-    g = waiting.take(record)
-    if g is None or record.op.outputs == 1:
-        return g
-    return tuple(np.zeros_like(y) if part is None else part for y, part in zip(record.value, g, strict=True))
-
-
 def _pulled(waiting: Waiting, record: Record, useful: set[Any]) -> list[tuple[Tensor, Any]]:
     """What a record hands on of the gradient that has arrived.
 
@@ -247,16 +239,15 @@ def _pulled(waiting: Waiting, record: Record, useful: set[Any]) -> list[tuple[Te
     with all rows, T steps for each of T losses would take a time of T^3.
     """
     g: Any = waiting.places.get(record)
-    arrays: Any = record.arrays
+    arrays = record.arrays
     product = isinstance(record.op, MatMul | Affine) and arrays[0].ndim > 2 and arrays[1].ndim == 2
     if not (product and isinstance(g, Indexed) and isinstance(g.index, int | slice)):
-        g = _taken(waiting, record)
-        return [] if g is None else pull(record, g, useful)
+        gs = waiting.take(record)
+        return [] if gs is None else pull(record, gs, useful)
     x, *others = arrays
-    inputs: Any = record.inputs
-    rows = Record(record.op, inputs, (x[g.index], *others), record.value[g.index])
-    pulled = pull(rows, g.part, useful)
-    return [(to, part if to is not inputs[0] else Indexed(g.index, part, x)) for to, part in pulled]
+    rows = Record(record.op, record.inputs, (x[g.index], *others), (record.values[0][g.index],))
+    pulled = pull(rows, (g.part,), useful)
+    return [(to, part if to is not record.inputs[0] else Indexed(g.index, part, x)) for to, part in pulled]
 
 
 def _time(record: Record) -> int | None:

@@ -114,9 +114,9 @@ def gradients_at(states: list[Tensor], loss: Tensor) -> dict[Any, Any]:
     wanted = {x.record for x in (*states, *masked.values()) if x.record is not None}
     found: dict[Any, Any] = {}
 
-    def keep(record: Record, g: Any) -> None:
+    def keep(record: Record, gs: tuple[Any, ...]) -> None:
         if record in wanted:
-            found.update({(record, k): part for k, part in enumerate(g if record.op.outputs > 1 else (g,))})
+            found.update({(record, k): g for k, g in enumerate(gs)})
 
     only, start = [*states, *masked.values()], [np.ones_like(loss.array)]
     waiting = sweep([loss], start, only=only, retain_graph=True, visit=keep, hooks=False)
@@ -139,7 +139,7 @@ def _before_mask(x: Tensor) -> Tensor | None:
     The output of the step is masked apart from the state, so what comes from the loss arrives at the new one alone.
     """
     record = x.record
-    if record is None or record.op.name != "where" or record.inputs is None:
+    if record is None or record.op.name != "where":
         return None
     new = record.inputs[1]
     return new if new is not None and new.record is not None and new.record.step == record.step else None

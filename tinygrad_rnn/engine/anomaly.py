@@ -53,27 +53,26 @@ def users_line() -> Lines:
     return Lines(Line(frame.f_code.co_filename, frame.f_lineno), layers)
 
 
-def check_forward(op: Op, arrays: Iterable[Any], value: Any) -> None:
+def check_forward(op: Op, arrays: Iterable[Any], values: Iterable[np.ndarray]) -> None:
     """Raise where the outputs of an op hold the first nan or inf: its inputs held none."""
     if not all(np.all(np.isfinite(a)) for a in arrays if not isinstance(a, Workspace)):
         return
-    for y in value if op.outputs > 1 else (value,):
+    for y in values:
         if not np.all(np.isfinite(y)):
             place, what = _first(y)
             where = at_step(mode.step)
             raise AnomalyError(f"op {op.name}{where} made {what}{place} from finite inputs, in {users_line()}")
 
 
-def check_backward(record: Record, g: Any, x: Any, part: Any) -> None:
+def check_backward(record: Record, gs: Iterable[Any], x: Any, part: Any) -> None:
     """Raise where the gradient of an input holds the first nan or inf: that of the output held none."""
     part = getattr(part, "part", part)  # of an indexed gradient, what is not zero
     part = getattr(part, "array", part)
-    gs = g if record.op.outputs > 1 else (g,)
     if np.all(np.isfinite(part)) or not all(np.all(np.isfinite(getattr(h, "array", h))) for h in gs):
         return
-    k = next(k for k, tensor in enumerate(record.inputs or ()) if tensor is x)
+    k = next(k for k, tensor in enumerate(record.inputs) if tensor is x)
     place, what = _first(part)
-    array = (record.arrays or ())[k]
+    array = record.arrays[k]
     held = f", which is {array[~np.isfinite(part)][0]:.6g} there" if np.shape(part) == array.shape else ""
     where = at_step(record.step)
     line = record.line or "a line outside tg.anomaly(), so not noted"

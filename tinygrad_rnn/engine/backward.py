@@ -24,7 +24,7 @@ from .cotangent import Waiting
 from .modes import at_step, mode
 from .tape import Op, Record
 
-Visitor = Callable[[Record, Any], None]
+Visitor = Callable[[Record, tuple[Any, ...]], None]
 
 
 def reachable(outputs: Iterable[Any], since: int = 0) -> list[Record]:
@@ -33,7 +33,7 @@ def reachable(outputs: Iterable[Any], since: int = 0) -> list[Record]:
     seen = set(stack)
     while stack:
         record = stack.pop()
-        if record.inputs is None:
+        if record.freed:
             raise FreedGraphError(_freed(record))
         for x in record.inputs:
             if x is not None and x.requires_grad:
@@ -60,7 +60,7 @@ def leading_to(records: Sequence[Record], targets: Iterable[Any]) -> set[Record]
     useful = {x.record or x for x in targets}
     through = set()
     for record in reversed(records):
-        if any(x is not None and (x.record or x) in useful for x in record.inputs or ()):
+        if any(x is not None and (x.record or x) in useful for x in record.inputs):
             useful.add(record)
             through.add(record)
     return through
@@ -82,7 +82,7 @@ def sweep(
 
     only        if given, follow only the paths that lead to these tensors
     since       walk no record older than this sequence number: what they made counts as a leaf
-    visit       called with each record and its complete gradient (a tuple for an op of several outputs)
+    visit       called with each record and its complete gradient, a tuple with one entry an output
     hooks       whether to call the hooks of results; those of leaves are called by `hooked_leaves`
     fill        whether to add to the `grad` of results that retain it
     as_tensors  if given, rules see Tensors and are recorded: it gives the output and the inputs of a record as such
@@ -99,28 +99,26 @@ def sweep(
         record, k = records[k], k + 1
         if useful is not None and record not in useful:
             continue
-        g = waiting.take(record)
-        if g is None:  # no path from the outputs brings a gradient here
+        gs = waiting.take(record)
+        if gs is None:  # no path from the outputs brings a gradient here
             continue
-        if record.op.outputs > 1:
-            g = tuple([np.zeros_like(y) if part is None else part for y, part in zip(record.value, g, strict=True)])
         if hooks and record.hooks is not None:
-            g = _hooked(record, g)
+            gs = _hooked(record, gs)
         if fill and record.kept is not None:
-            _fill(record, g)
+            _fill(record, gs)
         if visit is not None:
-            visit(record, g)
+            visit(record, gs)
         if through is not None and record not in through:  # its gradient was asked for, not what lies behind it
             continue
         others = [] if stepwise or not record.op.together else together(records, k, through)
         try:
             if others:
-                pulled = pull_together([record, *others], [g, *map(waiting.take, others)], useful)
+                pulled = pull_together([record, *others], [gs, *map(waiting.take, others)], useful)
             else:
-                pulled = pull(record, g, useful, as_tensors)
+                pulled = pull(record, gs, useful, as_tensors)
             for x, part in pulled:
                 if watching:
-                    check_backward(record, g, x, part)
+                    check_backward(record, gs, x, part)
                 waiting.add(x, part)
         except Exception as error:
             error.add_note(f"in the derivative rule of {record}" + _HALF_FREED * (not retain_graph))
@@ -138,13 +136,14 @@ _HALF_FREED = "; what was recorded after it is freed already, so compute the out
 
 def pull(
     record: Record,
-    g: Any,
+    gs: tuple[Any, ...],
     useful: set[Any] | None = None,
     as_tensors: Callable[[Record], tuple[Any, Any]] | None = None,
 ) -> list[tuple[Any, Any]]:
-    """The rule of one record at work: (x, dL/dx) for each input x that needs a gradient, given g = dL/dy."""
-    op, arrays = record.op, record.arrays or ()
-    y, xs = (record.value, arrays) if as_tensors is None else as_tensors(record)
+    """The rule of one record at work: (x, dL/dx) for each input x that needs a gradient, given dL/dy for each y."""
+    op, arrays = record.op, record.arrays
+    ys, xs = (record.values, arrays) if as_tensors is None else as_tensors(record)
+    g, y = (gs, ys) if op.outputs > 1 else (gs[0], ys[0])
     each: Any = op.rules  # a rule an input; or, where there is one for all, what it returned
     if not (ruled := bool(each)):
         each = op.vjp(g, y, *xs)
@@ -153,7 +152,7 @@ def pull(
     if len(each) != len(arrays):
         raise _miscounted(op, len(each), len(arrays))
     pulled = []
-    for i, x in enumerate(record.inputs or ()):
+    for i, x in enumerate(record.inputs):
         if x is None or not x.requires_grad or (useful is not None and (x.record or x) not in useful):
             continue
         part = each[i](op, g, y, *xs) if ruled else each[i]
@@ -171,10 +170,10 @@ def together(records: Sequence[Record], k: int, through: set[Record] | None) -> 
 
     They were recorded one after the other, so what was computed from any of them has been swept already.
     """
-    space = (records[k - 1].arrays or ())[-1]
+    space = records[k - 1].arrays[-1]
     others = []
     for record in itertools.islice(records, k, None):
-        shares = record.op.together and (record.arrays or ())[-1] is space
+        shares = record.op.together and record.arrays[-1] is space
         looked_at = record.hooks is not None or record.kept is not None
         if not shares or looked_at or (through is not None and record not in through):
             break
@@ -184,7 +183,7 @@ def together(records: Sequence[Record], k: int, through: set[Record] | None) -> 
 
 def pull_together(records: list[Record], gs: list[Any], useful: set[Any] | None) -> list[tuple[Any, Any]]:
     """The rules of records that share a Workspace at work, as `pull` for one."""
-    pulled = (records[0].arrays or ())[-1].pull(records, gs)
+    pulled = records[0].arrays[-1].pull(records, gs)
     return [(x, g) for x, g in pulled if x.requires_grad and (useful is None or (x.record or x) in useful)]
 
 
@@ -223,20 +222,18 @@ def hooked_leaves(waiting: Waiting) -> dict[Any, Any]:
     return {x: run_hooks(x.hooks, g, x.name or "a leaf") for x, g in waiting.leaves().items()}
 
 
-def _hooked(record: Record, g: Any) -> Any:
+def _hooked(record: Record, gs: tuple[Any, ...]) -> tuple[Any, ...]:
     """The gradient of a record after the hooks of its outputs."""
     table = record.hooks or {}
-    if record.op.outputs == 1:
-        return run_hooks(table.get(0), g, record)
-    return tuple(run_hooks(table.get(k), part, record) for k, part in enumerate(g))
+    return tuple(run_hooks(table.get(k), g, record) for k, g in enumerate(gs))
 
 
-def _fill(record: Record, g: Any) -> None:
+def _fill(record: Record, gs: tuple[Any, ...]) -> None:
     """Put the gradient of a record into those of its outputs that asked for it."""
     for k, reference in (record.kept or {}).items():
         tensor = reference()
         if tensor is not None:
-            tensor.add_grad(g if record.op.outputs == 1 else g[k])
+            tensor.add_grad(gs[k])
 
 
 def run_hooks(hooks: list[Callable[[Any], Any]] | None, g: Any, owner: Any) -> Any:

@@ -174,12 +174,14 @@ class Waiting:
         elif not (isinstance(have, Lazy) and have.join(g)):
             place[key] = self.sum(have, g)
 
-    def take(self, record: Record) -> Any:
-        """The complete gradient of a record, or None; for several outputs a tuple, with None for an unused one."""
+    def take(self, record: Record) -> tuple[Any, ...] | None:
+        """The complete gradients of the outputs of a record, zeros for an unused one; None where none has arrived."""
         g = self.places.pop(record, None)
-        if g is None or record.op.outputs == 1:
-            return written(g)
-        return tuple([written(g.get(k)) for k in range(record.op.outputs)])
+        if g is None:
+            return None
+        if record.op.outputs == 1:
+            return (written(g),)
+        return tuple([written(g[k]) if k in g else np.zeros_like(y) for k, y in enumerate(record.values)])
 
     def at(self, x: Any) -> Any:
         """What has arrived for the tensor x, a leaf or a result that was not walked past; None where nothing has."""

@@ -16,6 +16,8 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
+import numpy as np
+
 from ..errors import ShapeError
 from .collector import EVERY, milestone
 from .modes import at_step, mode
@@ -114,23 +116,27 @@ class Record:
 
     seq     its place in the order of recording
     op      the primitive
-    inputs  the input Tensors; None where an input was a plain array or number. None as a whole once freed
+    inputs  the input Tensors; None where an input was a plain array or number
     arrays  what the inputs held at that moment
-    value   what came out: an array, or a tuple of arrays
+    values  what came out: a tuple of arrays, of one for most ops
+    freed   whether a backward pass has let go of all this: then inputs, arrays and values are empty
     step    the layer and time step it belongs to, or None
     hooks   functions to call with the gradient, by output, or None
     line    the lines of code that applied the op, the user's and ours, noted within `anomaly()`, else None
     kept    tensors whose `grad` is to be filled too (weakly), by output, or None
     """
 
-    __slots__ = ("__weakref__", "arrays", "hooks", "inputs", "kept", "line", "op", "seq", "step", "value")
+    __slots__ = ("__weakref__", "arrays", "freed", "hooks", "inputs", "kept", "line", "op", "seq", "step", "values")
 
-    def __init__(self, op: Op, inputs: Any, arrays: Any, value: Any) -> None:
+    def __init__(
+        self, op: Op, inputs: tuple[Any, ...], arrays: tuple[Any, ...], values: tuple[np.ndarray, ...]
+    ) -> None:
         self.seq = next(clock)
         self.op = op
-        self.inputs: tuple[Any, ...] | None = inputs
-        self.arrays: tuple[Any, ...] | None = arrays
-        self.value = value
+        self.inputs = inputs
+        self.arrays = arrays
+        self.values = values
+        self.freed = False
         self.step = mode.step
         self.hooks: dict[int, list[Callable[[Any], Any]]] | None = None
         self.kept: dict[int, Any] | None = None
@@ -140,7 +146,9 @@ class Record:
 
     def free(self) -> None:
         """Let go of the inputs, every saved array and the hooks; only the op and the step remain, for messages."""
-        self.inputs = self.arrays = self.value = self.hooks = self.kept = None
+        self.inputs = self.arrays = self.values = ()
+        self.hooks = self.kept = None
+        self.freed = True
 
     def __repr__(self) -> str:
         where = at_step(self.step)

@@ -85,8 +85,7 @@ class Drawing(Output):
         found: dict[str, tuple[str, ...]] = {}
         for cell in self.picture.cells.values():
             for k, (record, output) in enumerate(self._results(cell)):
-                one = record.op.outputs == 1
-                value, lines = record.value if one else None if output is None else record.value[output], []
+                value, lines = None if output is None else record.values[output], []
                 if self._values:
                     lines.append(figure(value))
                 if self._flow is not None:

@@ -97,24 +97,23 @@ class Flow:
 
     def of(self, record: Record, output: int = 0) -> Any:
         """The gradient of one output of a record, None where the pass did not get there."""
-        g = self.whole(record)
-        return g[output] if isinstance(g, tuple) else g
+        gs = self.whole(record)
+        return None if gs is None else gs[output]
 
     def at(self, x: Tensor) -> Any:
         """The gradient of a tensor, a leaf or a result."""
         return self.gradients.get(x) if x.record is None else self.of(x.record, x.output)
 
-    def whole(self, record: Record) -> Any:
-        """The gradient of a record (a tuple for several outputs); inside a fused step by a pass through its ops."""
+    def whole(self, record: Record) -> tuple[Any, ...] | None:
+        """The gradients of a record, one an output; inside a fused step by a pass through its ops."""
         step = self.reading.inside.get(record)
         if step is None:
             return self.gradients.get(record)
         if step not in self._inside:
             found = self._inside[step] = {}
-            g = self.gradients.get(step)
-            if g is not None:
-                outputs = [self.reading.composed[step, k] for k in range(step.op.outputs)]
-                gs, since = g if isinstance(g, tuple) else (g,), self.reading.started[step]
+            gs = self.gradients.get(step)
+            if gs is not None:
+                outputs, since = [self.reading.composed[step, k] for k in range(len(gs))], self.reading.started[step]
                 sweep(outputs, gs, since=since, retain_graph=True, visit=found.__setitem__, hooks=False)
         return self._inside[step].get(record)
 
@@ -165,32 +164,31 @@ class Flow:
     def _parts_of(self, record: Record) -> dict[int, Any]:
         """What a record hands on to each of its inputs, by number."""
         if record not in self._parts:
-            g, (sequence, t, first) = self.whole(record), self._sequence(record)
-            parts = {} if g is None or (sequence is not None and not first) else _handed_on(record, g)
-            if g is not None and sequence is not None:
-                parts |= {first + i: part for i, part in self._through(sequence, t, record, g)}
+            gs, (sequence, t, first) = self.whole(record), self._sequence(record)
+            parts = {} if gs is None or (sequence is not None and not first) else _handed_on(record, gs)
+            if gs is not None and sequence is not None:
+                parts |= {first + i: part for i, part in self._through(sequence, t, record, gs)}
             self._parts[record] = parts
         return self._parts[record]
 
-    def _through(self, sequence: Tensor, t: int, record: Record, g: Any) -> Iterator[tuple[int, Any]]:
+    def _through(self, sequence: Tensor, t: int, record: Record, gs: tuple[Any, ...]) -> Iterator[tuple[int, Any]]:
         """What comes through the ops that computed a whole sequence, from the one entry that this record takes."""
         series, waiting = self.reading.series(sequence), Waiting(recorded=False)
-        for made, arrived in [(record, g), *((made, None) for made in reversed(self.reading.chain(sequence)))]:
+        for made, arrived in [(record, gs), *((made, None) for made in reversed(self.reading.chain(sequence)))]:
             arrived = waiting.take(made) if arrived is None else arrived
             for x, part in pull(made, arrived) if arrived is not None else ():
                 waiting.add(x, part)
         for i, x in enumerate(series.drawn):
-            part = waiting.take(x) if isinstance(x, Record) else waiting.at(x)
+            part = (waiting.take(x) or (None,))[0] if isinstance(x, Record) else waiting.at(x)
             yield i, part if part is None or i >= len(series.sources) else part[t]
 
 
-def _handed_on(record: Record, g: Any) -> dict[int, Any]:
+def _handed_on(record: Record, gs: tuple[Any, ...]) -> dict[int, Any]:
     found: dict[int, Any] = {}
-    inputs = record.inputs or ()
-    for x, part in pull(record, g):
-        i = next(i for i, y in enumerate(inputs) if y is x and i not in found)
+    for x, part in pull(record, gs):
+        i = next(i for i, y in enumerate(record.inputs) if y is x and i not in found)
         found[i] = written(part)
-    for i, x in enumerate(inputs):  # where a rule says None, that means zero
+    for i, x in enumerate(record.inputs):  # where a rule says None, that means zero
         if x is not None and x.requires_grad:
             found.setdefault(i, np.zeros(x.shape))
     return found

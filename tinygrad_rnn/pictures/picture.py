@@ -228,17 +228,16 @@ class Picture:
 
     def _signature(self, record: Record) -> Any:
         """What two records must have in common to be drawn alike, beside their inputs."""
-        values = record.value if record.op.outputs > 1 else (record.value,)
-        names = tuple(self.reading.output_name(record, k) for k in range(len(values)))
+        names = tuple(self.reading.output_name(record, k) for k in range(record.op.outputs))
         op = record.op
         if op not in self._details:  # the options of an op are part of its look, but not which step it takes
             taken = op.name == "getitem" and whole(op.index) is not None  # type: ignore[attr-defined]
             self._details[op] = op.name if taken else repr(op)
         lost = record in self._losses
-        varies = lost or op.name == "getitem" or any(x is None for x in record.inputs or ())
+        varies = lost or op.name == "getitem" or any(x is None for x in record.inputs)
         # a loss, an index or a number written into an op may be another one at each step
         look = labels(self.reading, record, lost) if varies and self.level == "op" else None
-        return self._details[op], names, tuple(v.shape for v in values), lost, look
+        return self._details[op], names, tuple(v.shape for v in record.values), lost, look
 
     def _described(self, records: list[Record], found: list[Any]) -> tuple[Rows, list[tuple[Any, Origin, Use]]]:
         """The sources of each record; and what enters from outside, at which place, and for which input of which."""

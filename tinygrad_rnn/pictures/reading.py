@@ -83,7 +83,7 @@ class Reading:
         """A layer stacks its final states under the tag of its last step; that is no part of the step."""
         for step, records in list(self.steps.items()):
             last = records[-1]
-            others = [x.record for x in last.inputs or () if x is not None and x.record is not None]
+            others = [x.record for x in last.inputs if x is not None and x.record is not None]
             if last.op.name == "stack" and all(r.step is not None and r.op.name != "stack" for r in others):
                 self.loose.append(records.pop())
                 if not records:
@@ -106,7 +106,7 @@ class Reading:
         names  the names given to outputs, found at the ops that use them
         """
         self.names: dict[tuple[Record, int], str] = {}
-        for x in (self.root, *(x for record in self.loose for x in record.inputs or () if x is not None)):
+        for x in (self.root, *(x for record in self.loose for x in record.inputs if x is not None)):
             if x.name and x.record is not None:
                 self.names[x.record, x.output] = x.name
         self.feeds: dict[Form, dict[tuple[int, int], tuple[int, int]]] = {}
@@ -119,7 +119,7 @@ class Reading:
         for step, records in self.steps.items():
             self._note_states(step, records)
             for record in records:
-                for i, x in enumerate(record.inputs or ()):
+                for i, x in enumerate(record.inputs):
                     if x is None:
                         continue
                     made = x.record
@@ -165,10 +165,10 @@ class Reading:
     def inputs(self, record: Record | None) -> tuple[Any, ...]:
         """The inputs of a record, as they are drawn: for an output of a fused step, that of its composed form."""
         if record is None or not self.composed:
-            return (record and record.inputs) or ()
+            return () if record is None else record.inputs
         if record not in self._inputs:
             known = self.composed
-            found = (x if x is None else known.get((x.record, x.output), x) for x in record.inputs or ())
+            found = (x if x is None else known.get((x.record, x.output), x) for x in record.inputs)
             self._inputs[record] = tuple(found)
         return self._inputs[record]
 
@@ -207,11 +207,11 @@ class Reading:
             return [record]
         start, inputs = next(clock), self.inputs(record)
         with at_record(record):
-            arrays = record.arrays or ()
-            made = record.op.composed(*[a if x is None else x for x, a in zip(inputs, arrays, strict=True)])  # type: ignore[attr-defined]
+            pairs = zip(inputs, record.arrays, strict=True)
+            made = record.op.composed(*[a if x is None else x for x, a in pairs])  # type: ignore[attr-defined]
         outputs = made if isinstance(made, tuple) else (made,)
         records = reachable(outputs, since=start)[::-1]
-        for x in (*outputs, *(x for part in records for x in part.inputs or () if x is not None)):
+        for x in (*outputs, *(x for part in records for x in part.inputs if x is not None)):
             if x.name and x.record is not None:
                 self.names[x.record, x.output] = x.name
         for k, y in enumerate(outputs):
@@ -304,7 +304,7 @@ class Reading:
         found, stack = {root}, [root]
         while stack:
             record = stack.pop()
-            if record.op.name == "add" and np.size(record.value) == 1:
+            if record.op.name == "add" and record.values[0].size == 1:
                 parts = [x.record for x in self.inputs(record) if x is not None and x.size == 1]
                 new = [part for part in parts if part is not None and part not in found]
                 found.update(new)
@@ -358,7 +358,7 @@ class Reading:
         parts: list[str] = []
         sources: list[Any] = []
         shared: list[Tensor] = []
-        for x, array in zip(self.inputs(record), record.arrays or (), strict=True):
+        for x, array in zip(self.inputs(record), record.arrays, strict=True):
             if x is None:
                 parts.append(f"{array:.3g}" if np.ndim(array) == 0 else "·")
             elif runs(x, record, T):
@@ -392,7 +392,7 @@ def fused(record: Record) -> bool:
 
 def entry_of(record: Record) -> int:
     """Which entry of its sequence a fused step takes: its place in time, whichever way its run goes."""
-    run, k = (record.arrays or ())[-1], record.op.k  # type: ignore[attr-defined]
+    run, k = record.arrays[-1], record.op.k  # type: ignore[attr-defined]
     return run.T - 1 - k if run.backwards else k
 
 
@@ -403,15 +403,15 @@ def whole(index: Any) -> int | None:
 
 def runs(x: Tensor, record: Record, T: int) -> bool:
     """Whether x goes along the time axis in this op, rather than being the same for every entry."""
-    if record.op.name in ("matmul", "affine") and x is not record.inputs[0] and x.ndim <= 2:  # type: ignore[index]
+    if record.op.name in ("matmul", "affine") and x is not record.inputs[0] and x.ndim <= 2:
         return False  # a weight or a bias
-    return (x.ndim >= 1 and x.ndim == np.ndim(record.value) and x.shape[0] == T) or record.op.name == "reshape"
+    return (x.ndim >= 1 and x.ndim == record.values[0].ndim and x.shape[0] == T) or record.op.name == "reshape"
 
 
 def entrywise(record: Record, T: int) -> bool:
     """Whether entry t of the result depends on entry t of the inputs alone."""
-    op, value = record.op, record.value
-    if record.inputs is None or isinstance(value, tuple) or np.ndim(value) == 0 or np.shape(value)[0] != T:
+    op, (y, *others) = record.op, record.values
+    if others or y.shape[:1] != (T,):
         return False
     if isinstance(op, Elementwise) or op.name in _UNARY:
         return any(x is not None and runs(x, record, T) for x in record.inputs)
@@ -419,7 +419,7 @@ def entrywise(record: Record, T: int) -> bool:
         first = record.inputs[0]
         return first is not None and first.ndim >= 2 and runs(first, record, T)
     if op.name == "concatenate":
-        return bool(op.axis % np.ndim(value))  # type: ignore[attr-defined]
+        return bool(op.axis % y.ndim)  # type: ignore[attr-defined]
     if op.name == "reshape":
         return record.inputs[0] is not None and record.inputs[0].shape[:1] == (T,)
     return False

@@ -100,7 +100,7 @@ class Sources:
             sequence, *others = self.reading.inputs(record)
             rest = [NOTHING if x is None else self._step_input(step, (k, i), x, None) for i, x in enumerate(others, 1)]
             return [NOTHING, *rest, *self._entry_of(step, sequence, entry_of(record))]
-        pairs = zip(self.reading.inputs(record), record.arrays or (), strict=True)
+        pairs = zip(self.reading.inputs(record), record.arrays, strict=True)
         return [self._step_input(step, (k, i), x, array) for i, (x, array) in enumerate(pairs)]
 
     def _entry_of(self, step: Step, sequence: Tensor, t: int) -> list[Found]:
@@ -158,7 +158,7 @@ class Sources:
         if reading.stacked(record):
             return self._gathered(record)
         found: list[Found] = []
-        for given, array in zip(reading.inputs(record), record.arrays or (), strict=True):
+        for given, array in zip(reading.inputs(record), record.arrays, strict=True):
             if given is None:
                 found.append((_plain(array), None))
                 continue

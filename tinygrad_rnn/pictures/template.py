@@ -222,15 +222,14 @@ def _state_outputs(reading: Reading, step: Step, records: list[Record]) -> list[
     for k, output in sorted(places, reverse=True) or [(len(records) - 1, 0)]:
         if k < len(records):
             r = records[k]
-            value = r.value if r.op.outputs == 1 else r.value[output]
-            found.append((reading.output_name(r, output) or "s", value))
+            found.append((reading.output_name(r, output) or "s", r.values[output]))
     return found
 
 
 def labels(reading: Reading, record: Record, lost: bool) -> tuple[str, str, tuple[str, ...], str]:
     """The key, kind, lines and tooltip of a record."""
     symbol = symbol_of(reading, record)
-    values = record.value if record.op.outputs > 1 else (record.value,)
+    values = record.values
     shape = " ".join(dict.fromkeys(map(shape_text, values))) + (f" ×{len(values)}" if len(values) > 1 else "")
     made = reading.where.get(record)
     if made is not None and reading.entry(record) is not None:
@@ -245,7 +244,7 @@ def labels(reading: Reading, record: Record, lost: bool) -> tuple[str, str, tupl
     said = symbol if symbol.startswith(record.op.name) else f"{record.op.name} {symbol}"
     title = f"{name} = {symbol} {shape}".rstrip() if name else f"{said} {shape}".rstrip()
     if lost:
-        value = f" = {figure(record.value)}" if np.size(record.value) == 1 and record.op.outputs == 1 else ""
+        value = f" = {figure(values[0])}" if values[0].size == 1 and len(values) == 1 else ""
         if not name and record is reading.root.record:
             name = "loss" if value and record.op.name in REDUCTIONS else "output"
         name = name or symbol
@@ -283,7 +282,7 @@ def symbol_of(reading: Reading, record: Record) -> str:
     axis = getattr(record.op, "axis", None)
     if axis is not None and name in ("sum", "mean", "max", "min", "logsumexp"):
         return f"{sign} axis {axis}"
-    pairs = zip(reading.inputs(record), record.arrays or (), strict=True)
+    pairs = zip(reading.inputs(record), record.arrays, strict=True)
     operands = [f"{float(a):.3g}" if x is None and np.ndim(a) == 0 else "·" for x, a in pairs]
     return f" {sign} ".join(operands) if len(operands) == 2 and set(operands) != {"·"} else sign
 

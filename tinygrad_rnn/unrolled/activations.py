@@ -34,7 +34,7 @@ def activations(root: Tensor, layer: str | None = None) -> dict[str, np.ndarray]
     found: dict[str, dict[str, dict[int, np.ndarray]]] = defaultdict(lambda: defaultdict(dict))
     for record in tape:
         step = record.step
-        for k, value in enumerate(record.value if record.op.outputs > 1 else (record.value,)):
+        for k, value in enumerate(record.values):
             name = tape.names.get((record, k))
             if name is not None and step is not None and step.t is not None:
                 found[step.layer][name][step.t] = value

@@ -40,28 +40,27 @@ class Expanded:
         self.root = self(root)
 
     def _replace(self, record: Record) -> None:
-        new = tuple(x if x is None else self(x) for x in record.inputs or ())
+        new = tuple(x if x is None else self(x) for x in record.inputs)
         with at_record(record):
             if hasattr(record.op, "composed"):
-                arrays = record.arrays or ()
-                made = self._composed(record, [a if x is None else x for x, a in zip(new, arrays, strict=True)])
+                made = self._composed(record, [a if x is None else x for x, a in zip(new, record.arrays, strict=True)])
             elif self.results:  # also where its inputs are the same: a record is newer than those before it
-                copy = Record(record.op, new, record.arrays, record.value)
+                copy = Record(record.op, new, record.arrays, record.values)
                 copy.line = record.line
-                made = results(record.op, record.value, copy)
+                made = results(record.values, copy)
             else:
                 return
-        for k, y in enumerate(made if isinstance(made, tuple) else (made,)):
+        for k, y in enumerate(made):
             self.results[record, k] = y
 
-    def _composed(self, record: Record, inputs: list[Any]) -> Any:
-        values = record.value if record.op.outputs > 1 else (record.value,)
-        noting = self.lines and all(np.all(np.isfinite(value)) for value in values)  # else noting would raise
+    def _composed(self, record: Record, inputs: list[Any]) -> tuple[Tensor, ...]:
+        noting = self.lines and all(np.all(np.isfinite(value)) for value in record.values)  # else noting would raise
         start = next(clock)
         with Setting("anomaly", noting):
-            made = record.op.composed(*inputs)  # type: ignore[attr-defined]
+            result = record.op.composed(*inputs)  # type: ignore[attr-defined]
+        made = result if isinstance(result, tuple) else (result,)
         if noting:
-            for new in reachable(made if isinstance(made, tuple) else (made,), since=start):
+            for new in reachable(made, since=start):
                 new.line = Lines(record.line and record.line.users, new.line.layers)
         return made
 

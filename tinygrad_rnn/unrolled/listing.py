@@ -48,18 +48,18 @@ class Tape:
     @cached_property
     def names(self) -> dict[tuple[Record, int], str]:
         """The names given to outputs, found at the ops that use them."""
-        tensors = [self.root, *(x for record in self.records for x in record.inputs or () if x is not None)]
+        tensors = [self.root, *(x for record in self.records for x in record.inputs if x is not None)]
         return {(x.record, x.output): x.name for x in tensors if x.record is not None and x.name}
 
     @cached_property
     def leaves(self) -> list[Tensor]:
         """The leaf tensors that the root was computed from, in the order of their first use."""
-        inputs = (x for record in self.records for x in record.inputs or () if x is not None)
+        inputs = (x for record in self.records for x in record.inputs if x is not None)
         return list(dict.fromkeys(x for x in inputs if x.record is None))
 
     @cached_property
     def gradients(self) -> dict[Any, Any]:
-        """d(root)/d(output) of every record (a tuple for several outputs) and of every leaf that needs a gradient.
+        """d(root)/d(output) of every record, a tuple with one entry an output, and of every leaf that needs a gradient.
 
         Raises GraphError where the root is not a single number.
         """
@@ -74,7 +74,7 @@ class Tape:
     def __str__(self) -> str:
         rows: list[tuple[str, ...]] = [("#", "step", "name", "op", "inputs", "shape", "value", "gradient")]
         gradients = vars(self).get("gradients", {})
-        freed = any(record.inputs is None for record in self.records)
+        freed = any(record.freed for record in self.records)
         if self.root.size == 1 and self.root.requires_grad and not freed:
             gradients = self.gradients
         shown = list(enumerate(self.records))
@@ -89,15 +89,14 @@ class Tape:
             lines.insert(1 + _SHOWN // 2, f"... {left_out} more records ...")
         return "\n".join(lines)
 
-    def _line(self, record: Record, g: Any) -> tuple[str, ...]:
+    def _line(self, record: Record, gs: tuple[Any, ...] | None) -> tuple[str, ...]:
         step = str(record.step) if record.step else ""
-        if record.inputs is None:  # freed by a backward pass since
+        if record.freed:  # by a backward pass since
             return step, "", record.op.name, "freed", "", "", ""
         outputs = range(record.op.outputs)
         name = ", ".join(filter(None, (self.names.get((record, k)) for k in outputs)))
-        values = record.value if record.op.outputs > 1 else (record.value,)
-        gs = (None,) * len(values) if g is None else g if record.op.outputs > 1 else (g,)
-        pairs = zip(record.inputs, record.arrays or (), strict=True)
+        values = record.values
+        pairs = zip(record.inputs, record.arrays, strict=True)
         return (
             step,
             name,
@@ -105,7 +104,7 @@ class Tape:
             shorten(", ".join(filter(None, (self._input(x, a) for x, a in pairs)))),
             str(values[0].shape).replace(" ", "") + (f" x{len(values)}" if len(values) > 1 else ""),
             figure(values[0]),
-            figure(gs[0]),
+            figure(None if gs is None else gs[0]),
         )
 
     def _input(self, x: Tensor | None, array: Any) -> str:

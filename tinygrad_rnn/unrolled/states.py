@@ -53,9 +53,9 @@ class Run:
         """
         states = {(x.record, x.output) for tensors in self.states.values() if (x := tensors[k]) is not None}
         for record in self.records.get(self.steps[k], ()):
-            new = record.inputs[1] if record.op.name == "where" and record.inputs else None
+            new = record.inputs[1] if record.op.name == "where" else None
             if new is not None and new.record is not None and (new.record, new.output) in states:
-                return np.logical_not(record.arrays[0]).reshape(-1)  # type: ignore[index]
+                return np.logical_not(record.arrays[0]).reshape(-1)
         return None
 
 
@@ -132,7 +132,7 @@ def _find_states(run: Run, tape: Tape, sums: set[Record]) -> None:
     crossing: dict[int, dict[Place, None]] = {t: {} for t in run.records}
     fed: dict[Place, set[Role]] = {}
     for record, t in made.items():
-        for i, x in enumerate(record.inputs or ()):
+        for i, x in enumerate(record.inputs):
             if x is not None and x.record is not None and made.get(x.record, t) != t and x.record not in sums:
                 place = (x.record, x.output)
                 crossing[made[x.record]].setdefault(place)
@@ -197,7 +197,7 @@ def _by_name(records: list[Record], name: str, tape: Tape) -> Place | None:
     """The last output of this name in a step, before the layer stacks its final states, which have the same names."""
     found: Place | None = None
     for record in records:
-        inputs = [(x.record, x.output) for x in record.inputs or () if x is not None]
+        inputs = [(x.record, x.output) for x in record.inputs if x is not None]
         if record.op.name == "stack" and found in inputs:
             break
         for k in range(record.op.outputs):
@@ -210,7 +210,7 @@ def _tensor(place: Place | None, tape: Tape) -> Tensor | None:
     if place is None:
         return None
     outputs, _ = as_tensors(place[0])
-    return outputs[place[1]] if isinstance(outputs, tuple) else outputs
+    return outputs[place[1]]
 
 
 def _add_initial(run: Run, slots: dict[str, set[Role]], roles: dict[int, dict[Record, tuple[str, int]]]) -> None:
@@ -220,7 +220,7 @@ def _add_initial(run: Run, slots: dict[str, set[Role]], roles: dict[int, dict[Re
     initial: dict[str, Tensor | None] = {}
     for name, places in slots.items():
         for record in run.records[first]:
-            for i, x in enumerate(record.inputs or ()):
+            for i, x in enumerate(record.inputs):
                 needed = x is not None and x.requires_grad and x.record not in own
                 if needed and (*roles[first][record], i) in places:
                     initial.setdefault(name, x)
@@ -237,14 +237,14 @@ def accumulations(tape: Tape) -> list[Place]:
     Inside the steps of a loop such a sum passes from step to step as a state does, and is none. A sum that is used
     for anything else as well, or has a name, is not counted.
     """
-    uses = Counter((x.record, x.output) for record in tape for x in record.inputs or () if x is not None)
+    uses = Counter((x.record, x.output) for record in tape for x in record.inputs if x is not None)
     found: list[Place] = []
     stack: list[Place] = [(tape.root.record, tape.root.output)] if tape.root.record is not None else []
     while stack:
         place = record, _ = stack.pop()
-        if record.op.outputs > 1 or record.value.size != 1:
+        if len(record.values) > 1 or record.values[0].size != 1:
             continue
-        needed = [x for x in record.inputs or () if x is not None and x.requires_grad]
+        needed = [x for x in record.inputs if x is not None and x.requires_grad]
         after = record.step is None or record.step.t is None
         scaled = after and record.op.name in ("multiply", "divide", "negative") and len(needed) == 1
         if record.op.name in ("add", "subtract") or scaled:

@@ -66,10 +66,9 @@ class Run(Workspace):
         """The parts of the state, each (T + 1, B, H) with entry k before step k."""
         return [self.h]
 
-    def after(self) -> Iterator[Any]:
-        """For each step the state after it: an array, or a tuple of them."""
-        parts = [part[1:] for part in self.states()]
-        return zip(*parts, strict=True) if len(parts) > 1 else iter(parts[0])
+    def after(self) -> Iterator[tuple[np.ndarray, ...]]:
+        """For each step the parts of the state after it."""
+        return zip(*(part[1:] for part in self.states()), strict=True)
 
     def hold(self, k: int) -> None:
         """Let the sequences that have ended before step k keep their state."""
@@ -85,12 +84,12 @@ class Run(Workspace):
         output, others = None, []
         if records[0].op.name == "stack":  # of the h of all steps; those of `others` are swept by themselves
             turn = slice(None) if self.backwards else slice(None, None, -1)  # the last step first
-            output, h = gs[0][turn], records[0].inputs[:-1][turn]
+            output, h = gs[0][0][turn], records[0].inputs[:-1][turn]
             records, gs = records[1:], gs[1:]
             others = list(zip(h[len(gs) :], output[len(gs) :], strict=True))
         newest, oldest = records[0], records[-1]
         nothing = (None,) * len(self.states())
-        gs = [nothing if g is None else g if len(nothing) > 1 else (g,) for g in gs]
+        gs = [nothing if g is None else g for g in gs]
         parts = self.gradients(oldest.op.k, newest.op.k, gs, newest.arrays[0], output)
         return [*zip((newest.inputs[0], *oldest.inputs[1:-1]), parts, strict=True), *others]
 

@@ -130,17 +130,15 @@ def unroll_fused(
     with scope(name) as at:
         if mode.recording and any(x.requires_grad for x in (a, *states, *weights)):
             shared, arrays = (*weights, None), (*[w.array for w in weights], run)
-            several = step.outputs > 1
             before: tuple[np.ndarray, ...] = tuple(part.array for part in states)
-            for k, value in enumerate(run.after()):
+            for k, values in enumerate(run.after()):
                 t = T - 1 - k if reverse else k
                 at(first + t)
-                record = Record(step(k), (a, *states, *shared), (a.array, *before, *arrays), value)
+                record = Record(step(k), (a, *states, *shared), (a.array, *before, *arrays), values)
                 if mode.anomaly:
-                    check_forward(record.op, (a.array[t], *before, *arrays), value)
+                    check_forward(record.op, (a.array[t], *before, *arrays), values)
                     record.line = users_line()
-                made = results(record.op, value, record)
-                before, states = (value, made) if several else ((value,), (made,))
+                before, states = values, results(values, record)
                 for part, role in zip(states, cell.states, strict=True):
                     part.name = role
                 outputs.append(states[0])

@@ -50,15 +50,14 @@ class Forms:
     def form(self, k: int, record: Record) -> Any:
         """What a record shares with those of other steps, as a hashable tuple of (key, value)."""
         reading, op = self.reading, record.op
-        values = record.value if op.outputs > 1 else (record.value,)
-        pairs = list(zip(record.inputs or (), record.arrays or (), strict=True))
+        pairs = list(zip(record.inputs, record.arrays, strict=True))
         line = None if record.line is None else self.lines.setdefault(record.line, len(self.lines))
         return (
             ("op", self.ops.setdefault(type(op), len(self.ops))),
             ("text", text(record)),
             ("names", tuple(reading.output_name(record, j) for j in range(op.outputs))),
-            ("shapes", tuple(np.shape(v) for v in values)),
-            ("dtype", str(values[0].dtype)),
+            ("shapes", tuple(v.shape for v in record.values)),
+            ("dtype", str(record.values[0].dtype)),
             ("inputs", tuple(self.input(k, i, record, x, a) for i, (x, a) in enumerate(pairs))),
             ("line", line),
         )
@@ -125,7 +124,7 @@ class Forms:
 def text(record: Record) -> str:
     """The op written out, with the characters from `INPUT` on for its inputs."""
     op = record.op
-    count = len(record.inputs or ())
+    count = len(record.inputs)
     parts = [chr(INPUT + i) for i in range(count)] if count <= 4 else [chr(INPUT), chr(INPUT + 1), "…"]
     if op.name == "getitem":
         k, step = whole(op.index), record.step  # type: ignore[attr-defined]

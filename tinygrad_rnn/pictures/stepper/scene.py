@@ -82,7 +82,7 @@ class Scene:
             w, h = tile.sizes[k]
             lines = list(box.lines)
             if box.kind == "loss" and k < len(cell.records):  # its value is written when the walk comes there
-                lines[0] = lines[0].removesuffix(f" = {figure(cell.records[k].value)}")
+                lines[0] = lines[0].removesuffix(f" = {figure(cell.records[k].values[0])}")
             boxes.append([box.kind, *map(_r, (x - w / 2, -y - h / 2, w, h)), box.extra, *map(alternating, lines)])
         edges = []
         for link, points in zip(cell.template.links, tile.layout.edges, strict=True):

@@ -21,7 +21,7 @@ from ...autograd.tensor import Tensor
 from ...engine.backward import pull, sweep
 from ...engine.cotangent import Indexed, Lazy
 from ...engine.modes import Step
-from ...engine.tape import Op, Record
+from ...engine.tape import Record
 from ...unrolled.listing import Tape
 from ...unrolled.listing import norm as norm_of_array
 from ..reading import Reading
@@ -42,12 +42,12 @@ class Numbers:
     def __init__(self, tape: Tape, reading: Reading) -> None:
         self.tape, self.reading = tape, reading
         self.small = next((size for size in SMALL if _count(tape, size) <= BUDGET), 1)
-        inputs = [x for record in tape for x in record.inputs or () if x is not None and x.record is not None]
+        inputs = [x for record in tape for x in record.inputs if x is not None and x.record is not None]
         self.uses = Counter((x.record, x.output) for x in inputs)
         self.sums = {x: Sum(x, self.figure) for x in tape.leaves if x.requires_grad}
 
     def data(self) -> dict[str, Any]:
-        value = [self.figures(record.value, record.op) for record in self.tape]
+        value = [self.figures(record.values) for record in self.tape]
         return {"value": value, **self.swept(), "leaves": [self.leaf(x) for x in self.sums]}
 
     def figure(self, array: Any) -> Any:
@@ -57,8 +57,10 @@ class Numbers:
             return rounded(float(written_out(array).reshape(())) if size == 1 else norm(array))
         return [rounded(float(x), 8) for x in written_out(array).flat]  # so that norms of them are right to four digits
 
-    def figures(self, arrays: Any, op: Op) -> Any:
-        return self.figure(arrays) if op.outputs == 1 else [self.figure(array) for array in arrays]
+    def figures(self, arrays: tuple[Any, ...]) -> Any:
+        """The figure of the only output, or a list of those of several."""
+        found = [self.figure(array) for array in arrays]
+        return found if len(found) > 1 else found[0]
 
     def swept(self) -> dict[str, Any]:
         """The backward walk: gradients, parts, local derivatives, and the totals of the leaves."""
@@ -66,12 +68,12 @@ class Numbers:
         parts: list[Any] = [0] * len(self.tape)  # 0 where there are none: shorter than an empty list
         local: dict[int, dict[int, Any]] = {}
 
-        def visit(record: Record, g: Any) -> None:
-            k, inputs = self.tape.numbers[record], record.inputs or ()
-            gradient[k] = self.figures(g, record.op)
+        def visit(record: Record, gs: tuple[Any, ...]) -> None:
+            k = self.tape.numbers[record]
+            gradient[k] = self.figures(gs)
             kept: list[Any] = []
-            for i, part in _handed(record, g):
-                x = inputs[i]
+            for i, part in _handed(record, gs):
+                x = record.inputs[i]
                 if x.record is None:
                     self.sums[x].add(part, record.step)
                 if x.record is None or self.uses[x.record, x.output] > 1:
@@ -87,15 +89,14 @@ class Numbers:
 
     def local(self, record: Record) -> dict[int, Any]:
         """dy_i/dx_j of the small inputs of a small result, found by its own rule: one row for each entry of y."""
-        values = record.value if record.op.outputs > 1 else (record.value,)
-        size = sum(y.size for y in values)
+        size = sum(y.size for y in record.values)
         if size > self.small:
             return {}
-        inputs = enumerate(record.inputs or ())
+        inputs = enumerate(record.inputs)
         sizes = {i: x.size for i, x in inputs if x is not None and x.requires_grad and x.size <= self.small}
         found = {i: np.zeros((size, n)) for i, n in sizes.items()}
         for row in range(size if sizes else 0):
-            for i, part in _handed(record, _unit(values, row, record.op)):
+            for i, part in _handed(record, _unit(record.values, row)):
                 if i in found:
                     found[i][row] = written_out(part).ravel()
         return {i: [rounded(float(x)) for x in _diagonal(rows).flat] for i, rows in found.items()}
@@ -150,15 +151,15 @@ def written_out(g: Any) -> np.ndarray:
     return g.value() if isinstance(g, Lazy) else np.asarray(g)
 
 
-def _handed(record: Record, g: Any) -> Iterator[tuple[int, Any]]:
+def _handed(record: Record, gs: tuple[Any, ...]) -> Iterator[tuple[int, Any]]:
     """What the rule of a record hands on, with the place of the input: it goes through the inputs in their order."""
-    inputs, i = record.inputs or (), -1
-    for x, part in pull(record, g):
+    inputs, i = record.inputs, -1
+    for x, part in pull(record, gs):
         i = next(k for k in range(i + 1, len(inputs)) if inputs[k] is x)
         yield i, part
 
 
-def _unit(values: tuple[np.ndarray, ...], row: int, op: Op) -> Any:
+def _unit(values: tuple[np.ndarray, ...], row: int) -> tuple[np.ndarray, ...]:
     """A gradient that is 1 for one entry of the outputs and 0 for the others."""
     gs = [np.zeros_like(v) for v in values]
     for g in gs:
@@ -166,7 +167,7 @@ def _unit(values: tuple[np.ndarray, ...], row: int, op: Op) -> Any:
             g.reshape(-1)[row] = 1
             break
         row -= g.size
-    return gs[0] if op.outputs == 1 else tuple(gs)
+    return tuple(gs)
 
 
 def _diagonal(rows: np.ndarray) -> np.ndarray:
@@ -179,8 +180,7 @@ def _count(tape: Tape, small: int) -> int:
     """How many numbers it takes to write out all tensors of up to so many entries, with their local derivatives."""
     total = 0
     for record in tape:
-        values = record.value if record.op.outputs > 1 else (record.value,)
-        size = sum(v.size for v in values)
-        inputs = [x.size for x in record.inputs or () if x is not None and x.requires_grad and x.size <= small]
+        size = sum(v.size for v in record.values)
+        inputs = [x.size for x in record.inputs if x is not None and x.requires_grad and x.size <= small]
         total += 2 * (size if size <= small else 1) + (size * sum(inputs) if size <= small else 0)
     return total

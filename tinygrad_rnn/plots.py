@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from .errors import DrawError
 
-if TYPE_CHECKING:
-    from .bptt import Jacobians
-
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # told apart by everyone
 STYLES = ("-", "--", ":", "-.")
+
+
+class Spectra(Protocol):
+    """What `singular_values` needs of a report: `tg.bptt.jacobians` gives it."""
+
+    steps: Any
+    singular_values: Any
 
 
 def new_axes(rows: int = 1, columns: int = 1, **size: Any) -> Any:
@@ -90,7 +94,7 @@ def _whole_numbers(axis: Any) -> None:
     axis.get_major_locator().set_params(integer=True)
 
 
-def singular_values(report: Jacobians, ax: Any = None) -> Any:
+def singular_values(report: Spectra, ax: Any = None) -> Any:
     """Every singular value of the Jacobian of each step, of the first sequence: log scale, the largest drawn out.
 
     A gradient that passes a step is stretched along some directions and shrunk along others, by factors between the

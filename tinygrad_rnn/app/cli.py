@@ -266,7 +266,7 @@ def draw_command(arguments: argparse.Namespace) -> None:
 
 def draw_unrolled(folder: Path, steps: int, path: Path, level: str | None = None) -> None:
     """Draw the graph of the loss of a run's model on the beginning of its text."""
-    from .. import draw
+    from ..pictures import draw
 
     loss, model = unrolled(folder, steps)
     draw(loss, level=level, grads=True, names=model).save(path)
@@ -274,7 +274,7 @@ def draw_unrolled(folder: Path, steps: int, path: Path, level: str | None = None
 
 def page_unrolled(folder: Path, steps: int, path: Path) -> None:
     """Write a page to step through the same graph."""
-    from .. import page
+    from ..pictures import page
 
     loss, model = unrolled(folder, steps)
     page(loss, path, names=model)

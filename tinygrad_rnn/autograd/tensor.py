@@ -53,10 +53,10 @@ def apply(op: Op, *inputs: Any) -> Any:
     except (ValueError, IndexError, TypeError, OverflowError) as error:
         raise _explained(error, op, arrays) from None
     values = (value,) if op.outputs == 1 and type(value) is np.ndarray else _as_outputs(value, op)
-    record = None
-    if needed and mode.recording:
+    record, now = None, mode()
+    if needed and now.recording:
         record = Record(op, tuple(tensors), tuple(arrays), values)
-    if mode.anomaly:
+    if now.anomaly:
         check_forward(op, arrays, values)
         if record is not None:
             record.line = users_line()
@@ -345,7 +345,7 @@ def start_gradient(y: Tensor, gradient: Any, caller: str) -> Any:
         g = _as_array(gradient, y.dtype, f"the gradient of {caller}")
     if g.shape != y.shape:
         raise ShapeError(f"{caller}: the gradient has shape {g.shape}, but the tensor has shape {y.shape}")
-    if mode.anomaly:
+    if mode().anomaly:
         check_start(caller, y, g)
     return g
 
@@ -377,7 +377,7 @@ def _as_array(data: Any, dtype: Any, what: str = "a tensor") -> np.ndarray:
 def _explained(error: Exception, op: Op, arrays: list[Any]) -> Exception:
     """The same failure, saying which op it was, of what, and in which step."""
     shapes = ", ".join(map(_described, arrays))
-    where = at_step(mode.step)
+    where = at_step(mode().step)
     message = f"{op.name} of {shapes}{where}: {error}"
     for kind in (np.exceptions.AxisError, IndexError, TypeError, OverflowError):
         if isinstance(error, kind):

@@ -118,7 +118,7 @@ def scale_gradient(state: Any, factor: Any) -> Any:
     """The same state, past which the gradient goes on multiplied; it stays a part of the step that made it."""
     scaled = []
     for x in tensors_in(state):
-        step = (x.record.step if x.record is not None else None) or mode.step
+        step = (x.record.step if x.record is not None else None) or mode().step
         with scope(*step) if step is not None else scope("scale"):
             scaled.append(ScaleGradient(factor)(x))
     return replaced(state, scaled)

@@ -60,7 +60,7 @@ def check_forward(op: Op, arrays: Iterable[Any], values: Iterable[np.ndarray]) -
     for y in values:
         if not np.all(np.isfinite(y)):
             place, what = _first(y)
-            where = at_step(mode.step)
+            where = at_step(mode().step)
             raise AnomalyError(f"op {op.name}{where} made {what}{place} from finite inputs, in {users_line()}")
 
 

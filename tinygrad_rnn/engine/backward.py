@@ -90,7 +90,7 @@ def sweep(
     records = reachable(outputs, since)
     through = None if only is None else leading_to(records, only)
     useful = None if through is None else through | {x.record or x for x in only or ()}
-    waiting, watching = Waiting(recorded=as_tensors is not None), mode.anomaly
+    waiting, watching = Waiting(recorded=as_tensors is not None), mode().anomaly
     stepwise = visit is not None or as_tensors is not None or watching
     for y, g in zip(outputs, gradients, strict=True):
         waiting.add(y, g)

@@ -1,4 +1,4 @@
-"""What a thread does at the moment: whether it records, whether it looks for nan and inf, and at which time step.
+"""What is in force at the moment: whether it records, whether it looks for nan and inf, and at which time step.
 
 no_grad, enable_grad, anomaly   change the first two for a block or a function
 scope                           tags what is recorded with a layer and a time step
@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import functools
 import inspect
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ContextDecorator, contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import ContextDecorator
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
 if TYPE_CHECKING:
     from .tape import Record
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Step(NamedTuple):
@@ -32,36 +35,79 @@ def at_step(step: Step | None) -> str:
     return f" at {step}" if step else ""
 
 
-class Mode(threading.local):
-    """What this thread records: whether at all, whether it watches for nan and inf, and for which time step."""
+class Mode:
+    """What is in force: whether to record, whether to look for nan and inf, and for which time step.
 
-    recording: bool = True
-    anomaly: bool = False
-    step: Step | None = None
-    before: Sequence[bool] = ()  # what `Setting` will put back, innermost last
+    Each (owner, name, value) of `in_force` was put there by a `Setting`; the innermost for a name decides.
+    """
+
+    __slots__ = ("anomaly", "in_force", "recording", "step")
+
+    def __init__(self, in_force: tuple[tuple[weakref.ref[Setting], str, Any], ...] = ()) -> None:
+        self.recording = True
+        self.anomaly = False
+        self.step: Step | None = None
+        for _, name, value in in_force:
+            setattr(self, name, value)
+        self.in_force = in_force
 
 
-mode = Mode()
+_UNCHANGED = Mode()
+_mode = ContextVar("mode", default=_UNCHANGED)  # of its own for every thread, and for every task of asyncio
+mode = _mode.get
 
 
 class Setting(ContextDecorator):
-    """Sets one attribute of this thread's `mode`, as a context manager or a decorator."""
+    """Gives one attribute of the `mode` a value, as a context manager or a decorator, until it is left.
 
-    def __init__(self, name: str, value: bool) -> None:
+    Leaving takes away this one alone, in whatever order settings are left (a generator may be closed within a later
+    block). It is held weakly: when Ctrl-C comes between the two halves of a ``with``, it ends with its last user.
+    """
+
+    def __init__(self, name: str, value: Any) -> None:
         self.name, self.value = name, value
 
-    def __enter__(self) -> None:
-        mode.before = (*mode.before, getattr(mode, self.name))
-        setattr(mode, self.name, self.value)
+    def __enter__(self) -> Any:
+        try:
+            _mode.set(Mode((*mode().in_force, (weakref.ref(self, _drop), self.name, self.value))))
+        except BaseException:  # an interrupt: no `with` will ever leave this
+            self.__exit__()
+            raise
 
     def __exit__(self, *_: object) -> None:
-        *mode.before, value = mode.before
-        setattr(mode, self.name, value)
+        mine = [owner for owner, _, _ in mode().in_force if owner() is self]
+        if mine:
+            _drop(mine[-1])
 
-    def __call__(self, func: Any) -> Any:
+    def _recreate_cm(self) -> Setting:
+        return type(self)(self.name, self.value)  # for each call of a decorated function one of its own
+
+    def __call__(self, func: F) -> F:
         if inspect.iscoroutinefunction(func) or inspect.isasyncgenfunction(func):
             raise TypeError("a coroutine is not run where it is called: use the with statement inside, around no await")
-        return _each_step(self, func) if inspect.isgeneratorfunction(func) else super().__call__(func)
+        if not callable(func) or inspect.isclass(func):
+            raise TypeError(f"only a function can be decorated, not {func!r}: of a class, decorate the methods")
+        steps: Any = _each_step(self, func) if inspect.isgeneratorfunction(func) else super().__call__(func)
+        return steps
+
+
+def _drop(owner: weakref.ref[Setting]) -> None:
+    """Let what an owner put in force be so no longer."""
+    _mode.set(Mode(tuple([entry for entry in mode().in_force if entry[0] is not owner])))
+
+
+class Scope(Setting):
+    """The setting of `mode.step`, which can be moved on."""
+
+    def __enter__(self) -> Callable[[int | None], None]:
+        super().__enter__()
+        mine, layer = weakref.ref(self), self.value.layer
+
+        def at(t: int | None) -> None:
+            step, me = Step(layer, t), mine()
+            _mode.set(Mode(tuple([(o, n, step if o() is me else v) for o, n, v in mode().in_force])))
+
+        return at
 
 
 def _each_step(setting: Setting, func: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
@@ -71,7 +117,7 @@ def _each_step(setting: Setting, func: Callable[..., Iterator[Any]]) -> Callable
     def steps(*args: Any, **kwargs: Any) -> Iterator[Any]:
         values = func(*args, **kwargs)
         while True:
-            with setting:
+            with setting._recreate_cm():
                 try:
                     value = next(values)
                 except StopIteration:
@@ -81,7 +127,11 @@ def _each_step(setting: Setting, func: Callable[..., Iterator[Any]]) -> Callable
     return steps
 
 
-def no_grad() -> Setting:
+@overload
+def no_grad(func: None = None) -> Setting: ...
+@overload
+def no_grad(func: F) -> F: ...
+def no_grad(func: Any = None) -> Any:
     """Record nothing within the block or the decorated function: faster, and without memory.
 
     >>> import tinygrad_rnn as tg
@@ -89,11 +139,20 @@ def no_grad() -> Setting:
     >>> with tg.no_grad():
     ...     (w * 3).requires_grad
     False
+    >>> @tg.no_grad
+    ... def predict(x):
+    ...     return x * w
+    >>> predict(3.0).requires_grad
+    False
     """
-    return Setting("recording", False)
+    return _setting("recording", False, func)
 
 
-def enable_grad() -> Setting:
+@overload
+def enable_grad(func: None = None) -> Setting: ...
+@overload
+def enable_grad(func: F) -> F: ...
+def enable_grad(func: Any = None) -> Any:
     """Record again within a `no_grad` block.
 
     >>> import tinygrad_rnn as tg
@@ -102,10 +161,14 @@ def enable_grad() -> Setting:
     ...     (w * 3).requires_grad
     True
     """
-    return Setting("recording", True)
+    return _setting("recording", True, func)
 
 
-def anomaly() -> Setting:
+@overload
+def anomaly(func: None = None) -> Setting: ...
+@overload
+def anomaly(func: F) -> F: ...
+def anomaly(func: Any = None) -> Any:
     """Raise AnomalyError at the first nan or inf, forward or backward, naming the op, the time step and your line.
 
     Each op notes the line it was called from, and everything computed is looked through: slower, for finding a fault.
@@ -119,26 +182,25 @@ def anomaly() -> Setting:
     tinygrad_rnn.errors.AnomalyError: the derivative rule of op sqrt made inf at [1] of the gradient of its input 0,
     which is 0 there. The op was applied in ...
     """
-    return Setting("anomaly", True)
+    return _setting("anomaly", True, func)
+
+
+def _setting(name: str, value: bool, func: Any) -> Any:
+    """A setting; or, where it was written above a function without brackets, the function with it."""
+    return Setting(name, value) if func is None else Setting(name, value)(func)
 
 
 def is_grad_enabled() -> bool:
     """Whether this thread records at the moment."""
-    return mode.recording
+    return mode().recording
 
 
-@contextmanager
-def at_record(record: Record) -> Iterator[None]:
+def at_record(record: Record) -> Setting:
     """Tag what is recorded inside as belonging where a record does."""
-    before, mode.step = mode.step, record.step
-    try:
-        yield
-    finally:
-        mode.step = before
+    return Setting("step", record.step)
 
 
-@contextmanager
-def scope(layer: str, t: int | None = None) -> Iterator[Callable[[int], None]]:
+def scope(layer: str, t: int | None = None) -> Scope:
     """Tag every record made inside with a layer and a time step; gives a function that moves to step t.
 
     >>> import numpy as np, tinygrad_rnn as tg
@@ -150,13 +212,4 @@ def scope(layer: str, t: int | None = None) -> Iterator[Callable[[int], None]]:
     >>> h.record.step
     Step(layer='rnn', t=2)
     """
-    before = mode.step
-
-    def at(t: int | None) -> None:
-        mode.step = Step(layer, t)
-
-    at(t)
-    try:
-        yield at
-    finally:
-        mode.step = before
+    return Scope("step", Step(layer, t))

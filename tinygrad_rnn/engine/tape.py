@@ -137,7 +137,7 @@ class Record:
         self.arrays = arrays
         self.values = values
         self.freed = False
-        self.step = mode.step
+        self.step = mode().step
         self.hooks: dict[int, list[Callable[[Any], Any]]] | None = None
         self.kept: dict[int, Any] | None = None
         self.line: Any = None  # `Lines`

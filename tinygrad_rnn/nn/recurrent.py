@@ -246,7 +246,7 @@ class Recurrent(Module):
                 return unroll_fused(cell, a, state, lengths, name, first, reverse)
             return unroll(cell.step, a, state, lengths=lengths, name=name, first=first, reverse=reverse)
 
-        if not (self.checkpoint and mode.recording):
+        if not (self.checkpoint and mode().recording):
             return steps(x, state, lengths, first)
         n = math.isqrt(T - 1) + 1 if self.checkpoint is True else self.checkpoint
         outputs = []
@@ -264,7 +264,7 @@ class Recurrent(Module):
                 f"{type(self).__name__}: fused=True, but {cell} has options that only the composed step computes: "
                 'leave fused="auto"'
             )
-        return possible and (self.fused is True or (self.fused == "auto" and not mode.anomaly))
+        return possible and (self.fused is True or (self.fused == "auto" and not mode().anomaly))
 
     # ---------------------------------------------------------------- parameters under the layer's own names
 

@@ -128,14 +128,14 @@ def unroll_fused(
     run = kind(cell, a.array, [part.array for part in states], dead, reverse)
     outputs = []
     with scope(name) as at:
-        if mode.recording and any(x.requires_grad for x in (a, *states, *weights)):
+        if mode().recording and any(x.requires_grad for x in (a, *states, *weights)):
             shared, arrays = (*weights, None), (*[w.array for w in weights], run)
             before: tuple[np.ndarray, ...] = tuple(part.array for part in states)
             for k, values in enumerate(run.after()):
                 t = T - 1 - k if reverse else k
                 at(first + t)
                 record = Record(step(k), (a, *states, *shared), (a.array, *before, *arrays), values)
-                if mode.anomaly:
+                if mode().anomaly:
                     check_forward(record.op, (a.array[t], *before, *arrays), values)
                     record.line = users_line()
                 before, states = values, results(values, record)

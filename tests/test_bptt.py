@@ -1,13 +1,18 @@
 """Backpropagation through time: unrolled autodiff against loops by hand, truncation against the sums it stands for."""
 
+import argparse
 import gc
-from collections import OrderedDict, defaultdict, namedtuple
+from collections import ChainMap, OrderedDict, UserDict, defaultdict, deque, namedtuple
+from dataclasses import dataclass
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
+from tinygrad_rnn.autograd.checkpoint import tensors_in
+from tinygrad_rnn.bptt.randomized import scale_gradient
 from tinygrad_rnn.engine.tape import Record
 from tinygrad_rnn.errors import FreedGraphError
 
@@ -347,6 +352,83 @@ def test_detach_keeps_the_nesting_its_types_and_values() -> None:
     assert state[0].requires_grad and state[1][1].h.requires_grad  # the state itself is as it was
     assert type(tg.bptt.detach(Named(a=made()))) is Named
     assert tg.bptt.detach(None) is None and tg.bptt.detach(()) == ()
+
+
+@dataclass(frozen=True)
+class Frozen:
+    h: Any
+    inner: Any = None
+
+
+@dataclass(slots=True)
+class Slotted:
+    h: Any
+
+
+class Stack(list):
+    top: Any = None
+
+
+class Opaque:
+    def __init__(self, h: Any) -> None:
+        self.h = h
+
+
+def containers(h: Any) -> list[Any]:
+    """The ways to hold a tensor that `detach` looks into."""
+    stack, space = Stack([h]), UserDict({"h": h})
+    stack.top = h
+    return [
+        Frozen(h, Frozen(h)),
+        Slotted([h]),
+        deque([h, (h,)], maxlen=2),
+        SimpleNamespace(h=h, more={"c": h}),
+        argparse.Namespace(h=h),
+        MappingProxyType({"h": h}),
+        frozenset([h]),
+        {h},
+        stack,
+        space,
+        ChainMap({"h": h}),
+    ]
+
+
+@pytest.mark.parametrize("k", range(11))
+def test_detach_looks_into_every_container(k: int) -> None:
+    h = tg.tensor([0.5], requires_grad=True) * 2
+    state = containers(h)[k]
+    cut = tg.bptt.detach((state, [state]))
+    found = tensors_in(cut)
+    assert len(found) == 2 * len(tensors_in(state)) >= 2
+    assert all(t.data == 1.0 and not t.requires_grad for t in found)
+    assert type(cut[0]) is type(state) and all(t is h for t in tensors_in(state))
+    assert getattr(cut[0], "maxlen", 2) == 2
+
+
+@pytest.mark.parametrize("wrap", [Opaque, iter, lambda h: (x for x in [h]), lambda h: lambda: h])
+def test_detach_refuses_what_it_cannot_look_into(wrap: Any) -> None:
+    h = tg.tensor([0.5], requires_grad=True) * 2
+    state = wrap([h])
+    with pytest.raises(TypeError, match=rf"holds a \S*{type(state).__name__}, .*t\.detach\(\)"):
+        tg.bptt.detach({"deep": [state]})
+    objects = np.empty(1, object)
+    objects[0] = h
+    with pytest.raises(TypeError, match=r"holds a numpy\.ndarray"):
+        tg.bptt.detach(objects)
+
+
+@pytest.mark.parametrize("x", [None, 3, 2.5, 1j, True, "h", b"h", np.ones(2), np.float32(1), range(3), int])
+def test_detach_lets_pass_what_holds_no_tensor(x: Any) -> None:
+    assert tg.bptt.detach([x])[0] is x
+
+
+@pytest.mark.parametrize("k", [0, 1, 3, 4, 10])
+def test_a_state_in_a_container_is_scaled_by_randomized_truncation_too(k: int) -> None:
+    h = tg.tensor([0.5], requires_grad=True)
+    for part in tensors_in(scale_gradient(containers(h)[k], 4.0)):
+        h.grad = None
+        part.backward()
+        assert h.grad == 4
 
 
 def test_detach_cuts_gradients_and_nothing_else() -> None:

@@ -168,6 +168,20 @@ def test_ignored_targets_count_for_nothing() -> None:
     assert not gradient[[1, 3]].any()
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_scores_of_ignored_targets_may_be_anything(bad: float, reduction: str) -> None:
+    x = tg.tensor(np.random.default_rng(0).standard_normal((2, 3, 4)), requires_grad=True)
+    target = np.array([[1, -100, 2], [-100, 0, -100]])
+    x.data[target == -100] = bad
+    loss = nn.cross_entropy(x, target, reduction=reduction)
+    loss.sum().backward()
+    assert np.isfinite(loss.data).all() and np.isfinite(x.grad).all() and not x.grad[target == -100].any()
+    (g,) = tg.grad(nn.cross_entropy(x, target).sum(), [x], create_graph=True)
+    (gg,) = tg.grad((g * g).sum(), [x])
+    assert np.isfinite(gg.data).all()
+
+
 # -- bad inputs --------------------------------------------------------------------------------------
 
 

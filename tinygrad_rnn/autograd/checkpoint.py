@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from ..engine.backward import reachable, sweep
 from ..engine.modes import enable_grad, no_grad
 from ..engine.tape import Op, clock
+from ..engine.trees import leaves, mapped
 from ..errors import GraphError
 from .numpy_protocols import plain
 from .tensor import Tensor, apply, as_tensors
@@ -115,23 +116,11 @@ def pulled_back(
 
 
 def tensors_in(tree: Any) -> list[Tensor]:
-    """The Tensors in a nesting of tuples, lists and dicts, in order."""
-    if isinstance(tree, Tensor):
-        return [tree]
-    parts = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, tuple | list) else ()
-    return [tensor for part in parts for tensor in tensors_in(part)]
+    """The Tensors in a nesting of containers, in order."""
+    return [x for x in leaves(tree) if isinstance(x, Tensor)]
 
 
 def replaced(tree: Any, tensors: Iterable[Tensor]) -> Any:
     """The same nesting with other Tensors in the places of its own."""
-    return _rebuilt(tree, iter(tensors))
-
-
-def _rebuilt(tree: Any, following: Iterator[Tensor]) -> Any:
-    if isinstance(tree, Tensor):
-        return next(following)
-    if isinstance(tree, dict):
-        return {key: _rebuilt(part, following) for key, part in tree.items()}
-    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
-        return type(tree)(*(_rebuilt(part, following) for part in tree))
-    return type(tree)(_rebuilt(part, following) for part in tree) if isinstance(tree, tuple | list) else tree
+    following = iter(tensors)
+    return mapped(tree, lambda x: next(following) if isinstance(x, Tensor) else x)

@@ -6,34 +6,38 @@ gradient algorithm of its own.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..autograd.tensor import Tensor
+from ..engine.trees import is_plain, mapped
 from ..nn.basic import positive
 from ..ops.shape import concatenate
 
 
 def detach(state: Any) -> Any:
-    """The same state without its past; any nesting of tuples, lists and dicts of tensors.
+    """The same state without its past: a tensor, or any nesting of containers of tensors.
+
+    Containers are tuples, lists, deques, sets, dicts, namespaces, dataclasses, and what is derived from them. Numbers,
+    arrays and None stay as they are. Raises TypeError for an object of any other kind, which may hold a tensor.
 
     >>> import tinygrad_rnn as tg
     >>> h = tg.tensor([0.5], requires_grad=True) * 2
     >>> tg.bptt.detach((h, {"c": h}))[1]["c"].requires_grad
     False
     """
-    if isinstance(state, Tensor):
-        return state.detach()
-    if isinstance(state, dict):
-        new = copy.copy(state)  # also of a defaultdict or OrderedDict
-        new.update({key: detach(part) for key, part in state.items()})
-        return new
-    if isinstance(state, tuple) and hasattr(state, "_fields"):
-        return type(state)(*map(detach, state))
-    if isinstance(state, tuple | list):
-        return type(state)(map(detach, state))
-    return state
+    return mapped(state, _cut)
+
+
+def _cut(x: Any) -> Any:
+    if isinstance(x, Tensor):
+        return x.detach()
+    if not is_plain(x):
+        raise TypeError(
+            f"bptt.detach: the state holds a {type(x).__module__}.{type(x).__qualname__}, and what is inside is not "
+            "known: detach its tensors one by one with t.detach(), or keep them in a tuple, dict or dataclass"
+        )
+    return x
 
 
 def windows(sequence: Any, size: int) -> Iterator[Any]:

@@ -17,7 +17,7 @@ def cross_entropy(input: Any, target: Any, *, reduction: str = "mean", ignore_in
     """-log softmax(o)_y = log Σ e^o - o_y, in nats: scores o (..., classes), class numbers y (...).
 
     A difference of scores neither overflows nor loses small probabilities, in float32 too. Targets equal to
-    `ignore_index` count for nothing.
+    `ignore_index` count for nothing, and so do their scores, nan and inf too.
 
     Raises ShapeError, DtypeError or DataError for targets that do not fit, ValueError for an unknown reduction or a
     mean over nothing.
@@ -35,7 +35,9 @@ def cross_entropy(input: Any, target: Any, *, reduction: str = "mean", ignore_in
         )
     counted = y != ignore_index
     every = counted.all()
-    y = class_numbers(y if every else np.where(counted, y, 0), scores.shape[-1], "cross_entropy: target")
+    if not every:  # so that not even a nan in the scores of an ignored target reaches a gradient
+        y, scores = np.where(counted, y, 0), where(counted[..., None], scores, 0)
+    y = class_numbers(y, scores.shape[-1], "cross_entropy: target")
     losses, _ = CrossEntropy(y)(scores)
     if every:
         return reduce(losses, reduction)

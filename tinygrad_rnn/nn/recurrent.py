@@ -28,7 +28,7 @@ from .cells import Cell, GRUCell, LSTMCell, RNNCell
 from .fused.steps import run_for, unroll_fused
 from .init import Rng
 from .module import Module
-from .state import check_lengths, check_state, label_parts, last_step, select
+from .state import check_lengths, check_state, label_parts, last_repeated, last_step, select
 
 
 def unroll(
@@ -43,11 +43,12 @@ def unroll(
 ) -> tuple[Tensor, Any]:
     """Call ``y_t, state = cell(x[t], state)`` for each time step; give all y_t stacked, and the last state.
 
-    cell     any function of an input and a state; a state is a Tensor, or a nesting of tuples, lists and dicts of them
+    cell     any function of an input and a state; a state is a Tensor, or a nesting of tuples, dicts, dataclasses ...
     state    what the first step gets; by default None, for a cell that knows how to begin
     lengths  (B,) the number of time steps of each sequence of the batch, which is the first axis of x[t], y_t and of
              every part of the state. Beyond the end of a sequence y_t is 0 and its state stays as it is (a state of
-             None as zero)
+             None as zero). What x holds there counts for nothing, nan and inf too: the cell gets the sequence's own
+             last input once more
     reverse  run time backwards; a sequence then begins with its own last step
     name     steps are tagged (name, first), (name, first + 1), ...
 
@@ -63,7 +64,25 @@ def unroll(
     T = len(x)
     if T == 0:
         raise ShapeError(f"unroll needs a sequence of at least one time step, and x has shape {np.shape(x)}")
-    n = None if lengths is None else check_lengths(lengths, T, np.shape(x)[1:2], "unroll")
+    if lengths is None:
+        return loop(cell, x, state, None, name, first, reverse)
+    if isinstance(x, list | tuple) and any(isinstance(x_t, Tensor) for x_t in x):
+        x = stack(x)
+    lengths = check_lengths(lengths, T, np.shape(x)[1:2], "unroll")
+    return loop(cell, last_repeated(x, lengths), state, lengths, name, first, reverse)
+
+
+def loop(
+    cell: Callable[[Any, Any], tuple[Any, Any]],
+    x: Any,
+    state: Any,
+    n: np.ndarray | None,
+    name: str,
+    first: int,
+    reverse: bool,
+) -> tuple[Tensor, Any]:
+    """`unroll`, of an x that is finite beyond the ends of the sequences."""
+    T = len(x)
     outputs: list[Any] = [None] * T
     with scope(name) as at:
         for t in reversed(range(T)) if reverse else range(T):
@@ -244,7 +263,7 @@ class Recurrent(Module):
             a = cell.project(x)
             if self._fuses(cell):
                 return unroll_fused(cell, a, state, lengths, name, first, reverse)
-            return unroll(cell.step, a, state, lengths=lengths, name=name, first=first, reverse=reverse)
+            return loop(cell.step, a, state, lengths, name, first, reverse)
 
         if not (self.checkpoint and mode().recording):
             return steps(x, state, lengths, first)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd.tensor import Tensor
+from ..engine.trees import SEQUENCES, is_plain, leaves, parts, rebuilt
 from ..errors import DtypeError, ShapeError
 from ..ops.elementwise import where
 from .basic import as_input
@@ -21,16 +22,10 @@ def label(**tensors: Tensor) -> None:
 
 def label_parts(state: Any, name: str = "h") -> None:
     """Name what is computed in a state and has no name: h; h0, h1, ... in a tuple or list; by its keys in a dict."""
-    if isinstance(state, Tensor):
-        if state.name is None and state.record is not None:
-            state.name = name
-    elif isinstance(state, dict):
-        for key, part in state.items():
-            label_parts(part, str(key))
-    elif isinstance(state, tuple | list):
-        fields = getattr(state, "_fields", None) or [f"{name}{k}" for k in range(len(state))]
-        for field, part in zip(fields, state, strict=True):
-            label_parts(part, field)
+    if isinstance(state, Tensor) and state.name is None and state.record is not None:
+        state.name = name
+    for key, part in parts(state) or ():
+        label_parts(part, f"{name}{key}" if isinstance(state, SEQUENCES) and isinstance(key, int) else str(key))
 
 
 def check_state(
@@ -67,18 +62,44 @@ def _described(state: Any) -> str:
 
 def select(alive: np.ndarray, new: Any, old: Any) -> Any:
     """For each sequence of the batch the new state where it is alive, else the old one (zero where that is None)."""
-    if isinstance(new, dict):
-        return {key: select(alive, part, None if old is None else old[key]) for key, part in new.items()}
-    if isinstance(new, tuple | list):
-        olds = [None] * len(new) if old is None else old
-        pairs = [*zip(new, olds, strict=True)][::-1]  # c before h, as a cell computes them: pictures keep this order
-        parts = [select(alive, part, before) for part, before in pairs][::-1]
-        return type(new)(*parts) if hasattr(new, "_fields") else type(new)(parts)
+    held = parts(new)
+    if held is not None:
+        olds = dict.fromkeys(key for key, _ in held) if old is None else dict(parts(old) or ())
+        keys = [key for key, _ in held]
+        if olds.keys() != set(keys):
+            raise TypeError(
+                "unroll: with lengths= a sequence that has ended keeps its state, so a state must keep its form; it "
+                f"was {type(old).__name__} with {list(olds)} and is {type(new).__name__} with {keys}"
+            )
+        chosen = [select(alive, part, olds[key]) for key, part in held[::-1]]  # c before h, as a cell computes them
+        return rebuilt(new, chosen[::-1])
+    if new is None or isinstance(new, str):
+        return new
+    if not (isinstance(new, Tensor) or is_plain(new)):
+        raise TypeError(f"unroll: with lengths= a state is made of tensors, not {type(new).__name__}: which rows end?")
     mask = np.reshape(alive, alive.shape + (1,) * (np.ndim(new) - alive.ndim))  # (B, 1, ..): the same for all features
     chosen = where(mask, new, 0 if old is None else old)
     if isinstance(chosen, Tensor) and isinstance(new, Tensor) and old is not None:
         chosen.name = new.name  # it takes the place of the state, for the next step and in the pictures
     return chosen
+
+
+def last_repeated(x: Any, lengths: np.ndarray) -> Any:
+    """x (T, B, ...) with the last step of each sequence in all that is beyond its end.
+
+    What a step computes there is thrown away, but the sweep still multiplies its derivatives with zeros: so they must
+    be finite, whatever the padding is. They are where an input stands that the cell has met before. A sequence of no
+    steps gets those of the longest; where all are empty, zeros.
+    """
+    x = x if isinstance(x, Tensor) else np.asarray(x)
+    if (lengths == len(x)).all():
+        return x
+    if not lengths.any():
+        return np.zeros(x.shape, x.dtype)
+    n = np.atleast_1d(lengths)
+    rows = np.where(n > 0, np.arange(len(n)), n.argmax())
+    t = np.minimum(np.arange(len(x))[:, None], n[rows] - 1)  # (T, B)
+    return x[t, rows] if lengths.ndim else x[t[:, 0]]
 
 
 def check_lengths(lengths: Any, T: int, shape: tuple[int, ...], caller: str) -> np.ndarray:
@@ -102,8 +123,8 @@ def check_lengths(lengths: Any, T: int, shape: tuple[int, ...], caller: str) -> 
 
 def last_step(state: Any) -> int:
     """The time step at which a carried state was computed, 0 if it was not: numbering continues where it left off."""
-    part = state[0] if isinstance(state, tuple | list) and state else state
     step = None
+    part = next(leaves(state), None)
     if isinstance(part, Tensor):
         step = part.record.step if part.record is not None else part.cut.step if part.cut is not None else None
     return (step.t or 0) if step is not None else 0

@@ -11,6 +11,7 @@ from ..autograd.checkpoint import replaced, tensors_in
 from ..autograd.functional import grad
 from ..autograd.tensor import Tensor
 from ..engine.modes import enable_grad
+from ..ops.blas import product
 
 
 def rtrl(
@@ -69,9 +70,9 @@ def rtrl(
                 given = f"of shape {L.shape}" if isinstance(L, Tensor) else type(L).__name__
                 raise TypeError(f"rtrl(): loss(y_t, t) must be a Tensor of one number, or None, not {given}")
             by_state, by_weights = _rows([L], leaves, ws)
-            total += (by_weights + by_state @ before)[0]
+            total += (by_weights + product(by_state, before))[0]
         by_state, by_weights = _rows(tensors_in(new), leaves, ws)
-        z, true = by_weights + by_state @ before, by_weights + by_state @ true
+        z, true = by_weights + product(by_state, before), by_weights + product(by_state, true)
         state = replaced(new, [Tensor(part.array) for part in tensors_in(new)])
     parts = np.split(total, np.cumsum([w.size for w in ws])[:-1])
     gradients = [part.reshape(w.shape).astype(w.dtype) for part, w in zip(parts, ws, strict=True)]

@@ -13,6 +13,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from ..engine.tape import Op
 from ..errors import NotDifferentiableError
+from .blas import quiet
 from .elementwise import where
 from .reduction import Norm, max, min, sum
 from .shape import sum_to
@@ -33,6 +34,7 @@ class Inv(Op):
     def forward(self, x: Any) -> Any:
         return np.linalg.inv(x)
 
+    @quiet
     def vjp(self, g: Any, y: Any, x: Any) -> Any:
         return -T(y) @ g @ T(y)
 
@@ -65,6 +67,7 @@ class Solve(Op):
     def forward(self, a: Any, b: Any) -> Any:
         return np.linalg.solve(a, b)
 
+    @quiet
     def vjp_a(self, g: Any, y: Any, a: Any, b: Any) -> Any:
         d = np.linalg.solve(T(a), g) if b.ndim > 1 else _solve_vectors(T(a), g)
         return -d @ T(y) if b.ndim > 1 else -np.expand_dims(d, -1) * np.expand_dims(y, -2)
@@ -89,6 +92,7 @@ class Cholesky(Op):
     def forward(self, x: Any) -> Any:
         return np.linalg.cholesky(x)
 
+    @quiet
     def vjp(self, g: Any, y: Any, x: Any) -> Any:
         n = x.shape[-1]
         half = np.tril(np.ones((n, n), x.dtype)) - np.eye(n, dtype=x.dtype) / 2
@@ -111,6 +115,7 @@ class Eigh(Op):
     def forward(self, x: Any) -> Any:
         return tuple(np.linalg.eigh(x, self.UPLO))
 
+    @quiet
     def vjp(self, g: Any, y: Any, x: Any) -> Any:
         (gw, gv), (w, v) = g, y
         eye = np.eye(x.shape[-1], dtype=x.dtype)
@@ -133,6 +138,7 @@ class Svd(Op):
     def forward(self, x: Any) -> Any:
         return tuple(np.linalg.svd(x, full_matrices=False))
 
+    @quiet
     def vjp(self, g: Any, y: Any, x: Any) -> Any:
         (gu, gs, gvh), (u, s, vh) = g, y
         k = s.shape[-1]
@@ -157,6 +163,7 @@ class SingularValues(Op):
     def forward(self, x: Any) -> Any:
         return np.linalg.svd(x, compute_uv=False)
 
+    @quiet
     def vjp(self, g: Any, y: Any, x: Any) -> Any:
         u, _, vh = np.linalg.svd(x, full_matrices=False)
         return (u * np.expand_dims(g, -2)) @ vh
@@ -171,6 +178,7 @@ class Pinv(Op):
     def forward(self, x: Any) -> Any:
         return np.linalg.pinv(x, **self.options)
 
+    @quiet
     def vjp(self, g: Any, y: Any, x: Any) -> Any:
         outside_rows = np.eye(x.shape[-2], dtype=x.dtype) - x @ y
         outside_columns = np.eye(x.shape[-1], dtype=x.dtype) - y @ x

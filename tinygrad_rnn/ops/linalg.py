@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..engine.tape import Op
+from .blas import product
 from .shape import sum_to
 
 
@@ -50,16 +51,16 @@ class Affine(Op):
 
 def _product(a: Any, b: Any) -> Any:
     if type(b) is np.ndarray and b.ndim == 2 and np.ndim(a) > 2:
-        return np.matmul(_rows(a), b).reshape(*a.shape[:-1], b.shape[-1])
-    return np.matmul(a, b)
+        return product(_rows(a), b).reshape(*a.shape[:-1], b.shape[-1])
+    return product(a, b)
 
 
 def _left(g: Any, a: Any, b: Any) -> Any:
     """dL/dA = G Bᵀ."""
     g, a2, b = _matrices(g, a, b)
     if g.ndim > 2 and b.ndim == 2:  # as in `_product`: one product for all rows
-        return np.reshape(_rows(g) @ np.swapaxes(b, -1, -2), a.shape)
-    return np.reshape(sum_to(g @ np.swapaxes(b, -1, -2), a2.shape), a.shape)
+        return np.reshape(product(_rows(g), np.swapaxes(b, -1, -2)), a.shape)
+    return np.reshape(sum_to(product(g, np.swapaxes(b, -1, -2)), a2.shape), a.shape)
 
 
 def _right(g: Any, a: Any, b: Any) -> Any:
@@ -67,7 +68,7 @@ def _right(g: Any, a: Any, b: Any) -> Any:
     g, a, b2 = _matrices(g, a, b)
     if a.ndim > 2 and b2.ndim == 2:  # the rows of all batch entries meet the one matrix: again one product
         a, g = _rows(a), _rows(g)
-    return np.reshape(sum_to(np.swapaxes(a, -1, -2) @ g, b2.shape), b.shape)
+    return np.reshape(sum_to(product(np.swapaxes(a, -1, -2), g), b2.shape), b.shape)
 
 
 def affine(x: Any, W: Any, b: Any) -> Any:

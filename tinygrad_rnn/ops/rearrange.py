@@ -56,11 +56,11 @@ def like(function: Callable[..., Any]) -> Callable[..., Any]:
     return version
 
 
-MOVING: tuple[Callable[..., Any], ...] = (
-    *(np.flip, np.fliplr, np.flipud, np.roll, np.rot90, np.repeat, np.tile, np.resize, np.delete),
-    *(np.diag, np.diagflat, np.diagonal, np.tril, np.triu, np.linalg.diagonal),
+MOVING = (
+    *("flip", "fliplr", "flipud", "roll", "rot90", "repeat", "tile", "resize", "delete"),
+    *("diag", "diagflat", "diagonal", "tril", "triu", "linalg.diagonal"),
 )
-"""NumPy's functions that are differentiated by `like`, whatever arguments they take."""
+"""The names of NumPy's functions that are differentiated by `like`, whatever arguments they take."""
 
 diagonal, repeat = like(np.diagonal), like(np.repeat)
 

@@ -14,6 +14,7 @@ from numpy.lib.array_utils import normalize_axis_index
 
 from ..engine.tape import Op
 from ..errors import NotDifferentiableError
+from .blas import product
 
 
 class Reshape(Op):
@@ -104,7 +105,7 @@ class SumTo(Op):
         stretched = tuple(k for k, n in enumerate(self.shape, extra) if n == 1 and x.shape[k] != 1)
         if not stretched and x.flags.c_contiguous and math.prod(self.shape) > 1:
             rows = x.reshape(-1, math.prod(self.shape))
-            return (np.ones(len(rows), x.dtype) @ rows).reshape(self.shape)  # faster than np.sum adds up rows
+            return product(np.ones(len(rows), x.dtype), rows).reshape(self.shape)  # faster than np.sum adds up rows
         return np.sum(x, axis=(*range(extra), *stretched)).reshape(self.shape)
 
     def vjp(self, g: Any, y: Any, x: Any) -> Any:

@@ -16,6 +16,7 @@ from __future__ import annotations
 from bisect import bisect_right, insort
 from collections.abc import Sequence
 from itertools import pairwise
+from math import fsum
 from typing import Any, NamedTuple
 
 GAP = 24.0  # between layers
@@ -142,7 +143,7 @@ def order(graph: _Graph) -> None:
         for layer, fixed in _pairs(layers, upwards):
             place = {v: k for k, v in enumerate(fixed)}
             goal = {v: float(k) for k, v in enumerate(layer)}
-            goal |= {v: sum(place[u] for u in neighbours[v]) / len(neighbours[v]) for v in layer if neighbours[v]}
+            goal |= {v: fsum(place[u] for u in neighbours[v]) / len(neighbours[v]) for v in layer if neighbours[v]}
             layer.sort(key=lambda v: (graph.side[v], goal[v]))
         count = crossings(graph)
         if count < best:
@@ -208,8 +209,8 @@ def coordinates(graph: _Graph) -> list[float]:
             for v in layer:
                 near = graph.below[v] + graph.above[v] if both else graph.below[v] if upwards else graph.above[v]
                 pull = [graph.pull(v, u) for u in near]
-                weight = sum(pull)
-                wanted.append(sum(p * xs[u] for p, u in zip(pull, near, strict=True)) / weight if near else xs[v])
+                weight = fsum(pull)
+                wanted.append(fsum(p * xs[u] for p, u in zip(pull, near, strict=True)) / weight if near else xs[v])
                 weights.append(weight or 0.2)
             for v, x in zip(layer, spread(wanted, weights, wide), strict=True):
                 xs[v] = x
@@ -273,7 +274,7 @@ class _Placing:
             leaving.setdefault(box, {}).setdefault(output, []).append(self.width + 1)
         self.high_at: dict[tuple[int, int], float] = {}
         for box, outputs in leaving.items():
-            ordered = sorted(outputs, key=lambda output: sum(outputs[output]) / len(outputs[output]))
+            ordered = sorted(outputs, key=lambda output: fsum(outputs[output]) / len(outputs[output]))
             places = _evenly(xs[box], self.sizes[box][0], len(ordered))
             self.high_at.update(((box, output), x) for output, x in zip(ordered, places, strict=True))
         self.straighten()

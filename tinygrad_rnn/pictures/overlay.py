@@ -6,6 +6,7 @@ Everything is read when the picture is made: a backward pass frees the records t
 from __future__ import annotations
 
 from itertools import pairwise
+from math import fsum
 from typing import Any
 
 from .flow import Amount, Axis, Flow, Scale, amount
@@ -90,7 +91,7 @@ def beside(points: list[Point], away: float = ASIDE) -> list[Point]:
     for k, (x, y) in enumerate(points):
         before, after = ways[max(0, k - 1)], ways[min(k, len(ways) - 1)]
         turns = {(-dy * away, dx * away) for dx, dy in (before, after)}
-        moved.append((x + sum(dx for dx, _ in turns), y + sum(dy for _, dy in turns)))
+        moved.append((x + fsum(dx for dx, _ in turns), y + fsum(dy for _, dy in turns)))
     return moved[::-1]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from math import fsum
 from xml.sax.saxutils import quoteattr
 
 from .reading import MARK
@@ -31,7 +32,7 @@ _NOT_XML = re.compile("[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
 def text_width(text: str, size: float) -> float:
     """An upper estimate of the width in px, for the sans-serif fonts that systems come with."""
-    ems = sum(0.36 if c in NARROW else 0.95 if c in WIDE else 0.64 for c in text)
+    ems = fsum(0.36 if c in NARROW else 0.95 if c in WIDE else 0.64 for c in text)
     return ems * size
 
 
@@ -46,7 +47,7 @@ def pieces(line: str) -> list[tuple[str, bool]]:
 
 
 def line_width(line: str, size: float) -> float:
-    return sum(text_width(part, INDEX if index else size) for part, index in pieces(line))
+    return fsum(text_width(part, INDEX if index else size) for part, index in pieces(line))
 
 
 def box_size(box: Box, digits: int) -> tuple[float, float]:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import accumulate, permutations
+from math import fsum
 from typing import Any
 
 from .layout import LANE, CellLayout, Point, Request, lay_out, spread, tidy
@@ -243,7 +244,7 @@ class Tiling:
                 step = leaving[-1][1] - arriving[0][1]
                 away.append(step if cell is join.target else -step)
         tile = tiles[cell]
-        shift = sum(away) / len(away) if away else (height - tile.layout.height) / 2
+        shift = fsum(away) / len(away) if away else (height - tile.layout.height) / 2
         tile.y += min(max(0.0, shift), height - tile.layout.height)
 
     def _place_constants(self, tiles: dict[Cell, Tile], cell: Cell, height: float, width: float) -> None:
@@ -257,8 +258,8 @@ class Tiling:
                 wanted[join.box].setdefault(join.port, []).append(tile.y - floor + tile.layout.left[join.entry][0][1])
         goals = []
         for ports in wanted.values():
-            means = [sum(ys) / len(ys) for ys in ports.values()]
-            goals.append(sum(means) / len(means) if means else 0.0)
+            means = [fsum(ys) / len(ys) for ys in ports.values()]
+            goals.append(fsum(means) / len(means) if means else 0.0)
         order = sorted(range(len(sizes)), key=lambda k: goals[k])
         ordered = spread([goals[k] for k in order], [1.0] * len(order), [sizes[k][1] for k in order], 6.0)
         ys = dict(zip(order, ordered, strict=True))
@@ -270,7 +271,7 @@ class Tiling:
         for k, ports in wanted.items():
             reach = sizes[k][1] / 2 - 6
             for port, goal in ports.items():
-                y = min(max(sum(goal) / len(goal), centres[k][1] - reach), centres[k][1] + reach)
+                y = min(max(fsum(goal) / len(goal), centres[k][1] - reach), centres[k][1] + reach)
                 right[k, port] = [(width / 2 + sizes[k][0] / 2, y), (width, y)]
                 entry = (0, max(k, port))
                 if entry in cell.template.entries:
@@ -383,7 +384,7 @@ def best_order(lanes: tuple[tuple[tuple[float, ...], tuple[float, ...]], ...]) -
     """The order from left to right in which lanes cross least: of all orders of a few, by height for many."""
     n = len(lanes)
     if n > 5:
-        return tuple(sorted(range(n), key=lambda k: (sum(lanes[k][1]) / (len(lanes[k][1]) or 1), k)))
+        return tuple(sorted(range(n), key=lambda k: (fsum(lanes[k][1]) / (len(lanes[k][1]) or 1), k)))
     span = [(min(a + b), max(a + b)) for a, b in lanes]
 
     def crossed(order: tuple[int, ...]) -> int:

@@ -19,6 +19,7 @@ import numpy as np
 
 from ...engine.cotangent import Indexed
 from ...engine.tape import Workspace
+from ...ops.blas import quiet
 from .memory import empty
 
 # the last argument of each call below is where the result goes
@@ -41,6 +42,7 @@ class Run(Workspace):
     weights: ClassVar[tuple[str, ...]] = ("W_hh",)
     slots: int = 1  # the parts (B, H) that dL/d(pre-activations) has
 
+    @quiet
     def __init__(
         self, cell: Any, a: np.ndarray, start: Sequence[np.ndarray], dead: np.ndarray | None, backwards: bool
     ) -> None:
@@ -93,6 +95,7 @@ class Run(Workspace):
         parts = self.gradients(oldest.op.k, newest.op.k, gs, newest.arrays[0], output)
         return [*zip((newest.inputs[0], *oldest.inputs[1:-1]), parts, strict=True), *others]
 
+    @quiet
     def gradients(
         self, first: int, last: int, gs: Sequence[Sequence[Any]], a: np.ndarray, output: np.ndarray | None = None
     ) -> list[Any]:

@@ -95,7 +95,6 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = known(
         "around": functions.round,
         "fix": functions.fix,
         "real": functions.real,
-        "imag": functions.imag,
         "copy": functions.copy,
         # statistics
         "prod": statistics.prod,
@@ -202,6 +201,7 @@ PLAIN: set[Callable[..., Any]] = set(
                 "isrealobj",
                 "iscomplexobj",
                 "signbit",
+                "imag",
                 "logical_and",
                 "logical_or",
                 "logical_xor",

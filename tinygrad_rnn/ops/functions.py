@@ -481,11 +481,6 @@ def real(val: Any) -> Any:
     return positive(val)
 
 
-def imag(val: Any) -> Any:
-    """As `np.imag`: a Tensor is real, so zeros, as a plain array."""
-    return np.zeros_like(val)
-
-
 def copy(a: Any, order: str = "K") -> Any:
     """As `np.copy`: a Tensor's values never change, but the copy has a place of its own on the tape."""
     return positive(a)

@@ -1,0 +1,6 @@
+"""The table of calls: each row draws one call of a function, its operands and options (see test_functions.py)."""
+
+from . import matrices, moving, products, reductions, scalars
+from .draw import TABLE, Call, Draw
+
+__all__ = ["TABLE", "Call", "Draw", "matrices", "moving", "products", "reductions", "scalars"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.backward import reachable, sweep
+from ..engine.backward import hooked, reachable, sweep
 from ..engine.modes import enable_grad, no_grad
 from ..engine.tape import Op, clock
 from ..engine.trees import leaves, mapped
@@ -111,7 +111,9 @@ def pulled_back(
     starts = [g if isinstance(g, Tensor) or not create_graph else Tensor(g) for _, g in pairs]
     with enable_grad() if create_graph else no_grad():
         tensors = as_tensors if create_graph else None
-        waiting = sweep([y for y, _ in pairs], starts, since=since, retain_graph=create_graph, as_tensors=tensors)
+        waiting = sweep(
+            [y for y, _ in pairs], starts, since=since, retain_graph=create_graph, visit=hooked, as_tensors=tensors
+        )
     return tuple(waiting.at(x) for x in inputs)
 
 

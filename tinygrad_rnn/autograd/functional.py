@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.backward import hooked_leaves, sweep
+from ..engine.backward import hooked, hooked_leaves, sweep
 from ..engine.modes import enable_grad, no_grad
 from ..engine.tape import Record
 from ..errors import GraphError, NonScalarError
@@ -60,9 +60,11 @@ def grad(
     results = {x.record for x in xs if x.record is not None}
     found: dict[tuple[Record, int], Any] = {}
 
-    def keep(record: Record, gs: tuple[Any, ...]) -> None:
+    def visit(record: Record, gs: tuple[Any, ...]) -> tuple[Any, ...]:
+        gs = hooked(record, gs)
         if record in results:
             found.update({(record, k): g for k, g in enumerate(gs)})
+        return gs
 
     with enable_grad() if create_graph else no_grad():
         waiting = sweep(
@@ -70,7 +72,7 @@ def grad(
             starts,
             only=xs,
             retain_graph=create_graph if retain_graph is None else retain_graph,
-            visit=keep if results else None,
+            visit=visit,
             as_tensors=as_tensors if create_graph else None,
         )
         leaves = hooked_leaves(waiting)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..engine.anomaly import check_forward, check_start, users_line
-from ..engine.backward import hooked_leaves, sweep
+from ..engine.backward import filled, hooked_leaves, sweep
 from ..engine.modes import Step, at_step, mode
 from ..engine.tape import Op, Record, Workspace
 from ..errors import DtypeError, GraphError, NonScalarError, NotDifferentiableError, OverwrittenError, ShapeError
@@ -204,7 +204,7 @@ class Tensor(ArrayLike):
         it does not fit, FreedGraphError on a second pass; in each case no gradient has been changed.
         """
         g = start_gradient(self, gradient, "backward()")
-        for x, gx in hooked_leaves(sweep([self], [plain(g)], retain_graph=retain_graph, fill=True)).items():
+        for x, gx in hooked_leaves(sweep([self], [plain(g)], retain_graph=retain_graph, visit=filled)).items():
             x.add_grad(gx)
 
     def add_grad(self, g: np.ndarray) -> None:

@@ -114,12 +114,13 @@ def gradients_at(states: list[Tensor], loss: Tensor) -> dict[Any, Any]:
     wanted = {x.record for x in (*states, *masked.values()) if x.record is not None}
     found: dict[Any, Any] = {}
 
-    def keep(record: Record, gs: tuple[Any, ...]) -> None:
+    def keep(record: Record, gs: tuple[Any, ...]) -> tuple[Any, ...]:
         if record in wanted:
             found.update({(record, k): g for k, g in enumerate(gs)})
+        return gs
 
     only, start = [*states, *masked.values()], [np.ones_like(loss.array)]
-    waiting = sweep([loss], start, only=only, retain_graph=True, visit=keep, hooks=False)
+    waiting = sweep([loss], start, only=only, retain_graph=True, visit=keep)
     found |= {x: waiting.at(x) for x in states if x.record is None}  # initial states
     for at, new in masked.items():
         alive = at[0].arrays[0]

@@ -56,7 +56,7 @@ def omega(loss: Tensor, layer: str | None = None, form: str = "paper") -> Tensor
         since = before.record.seq if before.record is not None else 0
         with enable_grad():
             starts = [Tensor(direction)]
-            waiting = sweep([after], starts, since=since, retain_graph=True, hooks=False, as_tensors=as_tensors)
+            waiting = sweep([after], starts, since=since, retain_graph=True, as_tensors=as_tensors)
             back = waiting.at(before)
             if back is None:  # a cut: the whole length is lost
                 back = Tensor(np.zeros_like(before.array))

@@ -214,7 +214,7 @@ class Layout:
 def _back_one_step(y: Tensor, g: np.ndarray, states: dict[str, Tensor]) -> dict[str, np.ndarray]:
     """g ds'/ds for each part of the state one step earlier, in which all parts count as independent of each other."""
     since = max((x.record.seq for x in states.values() if x.record is not None), default=0)
-    waiting = sweep([y], [g.astype(y.dtype)], since=since, retain_graph=True, hooks=False)
+    waiting = sweep([y], [g.astype(y.dtype)], since=since, retain_graph=True)
     found = {name: waiting.at(x) for name, x in states.items()}
     return {name: g for name, g in found.items() if g is not None}
 

@@ -12,7 +12,6 @@ Tensors appear here only through their attributes `record`, `output`, `requires_
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -24,7 +23,8 @@ from .cotangent import Waiting
 from .modes import at_step, mode
 from .tape import Op, Record
 
-Visitor = Callable[[Record, tuple[Any, ...]], None]
+Visitor = Callable[[Record, tuple[Any, ...]], tuple[Any, ...]]
+AsTensors = Callable[[Record], tuple[Any, Any]]
 
 
 def reachable(outputs: Iterable[Any], since: int = 0) -> list[Record]:
@@ -74,60 +74,37 @@ def sweep(
     since: int = 0,
     retain_graph: bool = False,
     visit: Visitor | None = None,
-    hooks: bool = True,
-    fill: bool = False,
-    as_tensors: Callable[[Record], tuple[Any, Any]] | None = None,
+    as_tensors: AsTensors | None = None,
 ) -> Waiting:
     """Walk down the tape from the outputs; gives what then waits, dL/dx for every leaf x that needs a gradient.
 
     only        if given, follow only the paths that lead to these tensors
     since       walk no record older than this sequence number: what they made counts as a leaf
-    visit       called with each record and its complete gradient, a tuple with one entry an output
-    hooks       whether to call the hooks of results; those of leaves are called by `hooked_leaves`
-    fill        whether to add to the `grad` of results that retain it
-    as_tensors  if given, rules see Tensors and are recorded: it gives the output and the inputs of a record as such
+    visit       sees each record with its complete gradients, one an output, and gives those to go on with
+    as_tensors  if given, rules see Tensors and are recorded: it gives the outputs and the inputs of a record as such
     """
-    records = reachable(outputs, since)
+    records, waiting = reachable(outputs, since), Waiting(recorded=as_tensors is not None)
     through = None if only is None else leading_to(records, only)
     useful = None if through is None else through | {x.record or x for x in only or ()}
-    waiting, watching = Waiting(recorded=as_tensors is not None), mode().anomaly
-    stepwise = visit is not None or as_tensors is not None or watching
+    rule = pull_watched if mode().anomaly else pull
     for y, g in zip(outputs, gradients, strict=True):
         waiting.add(y, g)
-    k = 0
-    while k < len(records):
-        record, k = records[k], k + 1
-        if useful is not None and record not in useful:
-            continue
-        gs = waiting.take(record)
+    for record in records:
+        gs = waiting.take(record) if useful is None or record in useful else None
         if gs is None:  # no path from the outputs brings a gradient here
             continue
-        if hooks and record.hooks is not None:
-            gs = _hooked(record, gs)
-        if fill and record.kept is not None:
-            _fill(record, gs)
         if visit is not None:
-            visit(record, gs)
+            gs = visit(record, gs)
         if through is not None and record not in through:  # its gradient was asked for, not what lies behind it
             continue
-        others = [] if stepwise or not record.op.together else together(records, k, through)
         try:
-            if others:
-                pulled = pull_together([record, *others], [gs, *map(waiting.take, others)], useful)
-            else:
-                pulled = pull(record, gs, useful, as_tensors)
-            for x, part in pulled:
-                if watching:
-                    check_backward(record, gs, x, part)
+            for x, part in rule(record, gs, useful, as_tensors):
                 waiting.add(x, part)
         except Exception as error:
             error.add_note(f"in the derivative rule of {record}" + _HALF_FREED * (not retain_graph))
             raise
         if not retain_graph:
             record.free()
-            for other in others:
-                other.free()
-        k += len(others)
     return waiting
 
 
@@ -138,7 +115,7 @@ def pull(
     record: Record,
     gs: tuple[Any, ...],
     useful: set[Any] | None = None,
-    as_tensors: Callable[[Record], tuple[Any, Any]] | None = None,
+    as_tensors: AsTensors | None = None,
 ) -> list[tuple[Any, Any]]:
     """The rule of one record at work: (x, dL/dx) for each input x that needs a gradient, given dL/dy for each y."""
     op, arrays = record.op, record.arrays
@@ -165,26 +142,12 @@ def pull(
     return pulled
 
 
-def together(records: Sequence[Record], k: int, through: set[Record] | None) -> list[Record]:
-    """The records from number k on that can be swept with the one before them: its Workspace is theirs too.
-
-    They were recorded one after the other, so what was computed from any of them has been swept already.
-    """
-    space = records[k - 1].arrays[-1]
-    others = []
-    for record in itertools.islice(records, k, None):
-        shares = record.op.together and record.arrays[-1] is space
-        looked_at = record.hooks is not None or record.kept is not None
-        if not shares or looked_at or (through is not None and record not in through):
-            break
-        others.append(record)
-    return others
-
-
-def pull_together(records: list[Record], gs: list[Any], useful: set[Any] | None) -> list[tuple[Any, Any]]:
-    """The rules of records that share a Workspace at work, as `pull` for one."""
-    pulled = records[0].arrays[-1].pull(records, gs)
-    return [(x, g) for x, g in pulled if x.requires_grad and (useful is None or (x.record or x) in useful)]
+def pull_watched(record: Record, gs: tuple[Any, ...], *options: Any) -> list[tuple[Any, Any]]:
+    """As `pull`; AnomalyError where the rule makes a nan or inf."""
+    pulled = pull(record, gs, *options)
+    for x, part in pulled:
+        check_backward(record, gs, x, part)
+    return pulled
 
 
 def _miscounted(op: Op, given: int, inputs: int) -> TypeError:
@@ -214,26 +177,38 @@ def _freed(record: Record) -> str:
     )
 
 
-# ------------------------------------------------------------------ hooks
+# ------------------------------------------------------------------ visitors, and hooks
+
+
+def noting(found: dict[Any, tuple[Any, ...]]) -> Visitor:
+    """A visitor that writes down the gradients of every record, and changes nothing."""
+
+    def note(record: Record, gs: tuple[Any, ...]) -> tuple[Any, ...]:
+        found[record] = gs
+        return gs
+
+    return note
+
+
+def hooked(record: Record, gs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A visitor: the gradients after the hooks of the outputs."""
+    hooks = record.hooks
+    return gs if hooks is None else tuple([run_hooks(hooks.get(k), g, record) for k, g in enumerate(gs)])
+
+
+def filled(record: Record, gs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """As `hooked`; what then has arrived at the outputs that retain it goes into their `grad`."""
+    gs = hooked(record, gs)
+    for k, reference in (record.kept or {}).items():
+        tensor = reference()
+        if tensor is not None:
+            tensor.add_grad(gs[k])
+    return gs
 
 
 def hooked_leaves(waiting: Waiting) -> dict[Any, Any]:
     """The gradients of the leaves after their hooks."""
     return {x: run_hooks(x.hooks, g, x.name or "a leaf") for x, g in waiting.leaves().items()}
-
-
-def _hooked(record: Record, gs: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The gradient of a record after the hooks of its outputs."""
-    table = record.hooks or {}
-    return tuple(run_hooks(table.get(k), g, record) for k, g in enumerate(gs))
-
-
-def _fill(record: Record, gs: tuple[Any, ...]) -> None:
-    """Put the gradient of a record into those of its outputs that asked for it."""
-    for k, reference in (record.kept or {}).items():
-        tensor = reference()
-        if tensor is not None:
-            tensor.add_grad(gs[k])
 
 
 def run_hooks(hooks: list[Callable[[Any], Any]] | None, g: Any, owner: Any) -> Any:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..autograd.tensor import Tensor
-from ..engine.backward import pull, sweep
+from ..engine.backward import noting, pull, sweep
 from ..engine.cotangent import Waiting, written
 from ..engine.tape import Record
 from ..unrolled.listing import norm
@@ -114,7 +114,7 @@ class Flow:
             gs = self.gradients.get(step)
             if gs is not None:
                 outputs, since = [self.reading.composed[step, k] for k in range(len(gs))], self.reading.started[step]
-                sweep(outputs, gs, since=since, retain_graph=True, visit=found.__setitem__, hooks=False)
+                sweep(outputs, gs, since=since, retain_graph=True, visit=noting(found))
         return self._inside[step].get(record)
 
     def along(self, uses: Sequence[Use]) -> Amount | None:

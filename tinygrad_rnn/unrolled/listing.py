@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd.tensor import Tensor, start_gradient
-from ..engine.backward import reachable, sweep
+from ..engine.backward import noting, reachable, sweep
 from ..engine.tape import Record, Workspace
 from ..errors import GraphError
 
@@ -67,7 +67,7 @@ class Tape:
             raise GraphError(f"gradients of a tape need a root with one entry, and this has shape {self.root.shape}")
         found: dict[Any, Any] = {}
         start = start_gradient(self.root, None, "tape()")
-        waiting = sweep([self.root], [start], retain_graph=True, visit=found.__setitem__, hooks=False)
+        waiting = sweep([self.root], [start], retain_graph=True, visit=noting(found))
         found.update(waiting.leaves())
         return found
 

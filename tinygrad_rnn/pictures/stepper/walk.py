@@ -68,7 +68,7 @@ class Numbers:
         parts: list[Any] = [0] * len(self.tape)  # 0 where there are none: shorter than an empty list
         local: dict[int, dict[int, Any]] = {}
 
-        def visit(record: Record, gs: tuple[Any, ...]) -> None:
+        def visit(record: Record, gs: tuple[Any, ...]) -> tuple[Any, ...]:
             k = self.tape.numbers[record]
             gradient[k] = self.figures(gs)
             kept: list[Any] = []
@@ -82,9 +82,10 @@ class Numbers:
             found = self.local(record)
             if found:
                 local[k] = found
+            return gs
 
         root = self.tape.root
-        sweep([root], [np.ones_like(root.array)], retain_graph=True, visit=visit, hooks=False)
+        sweep([root], [np.ones_like(root.array)], retain_graph=True, visit=visit)
         return {"gradient": gradient, "parts": parts, "local": local}
 
     def local(self, record: Record) -> dict[int, Any]:

@@ -16,6 +16,7 @@ from ..errors import NotDifferentiableError
 from .blas import quiet
 from .elementwise import where
 from .reduction import Norm, max, min, sum
+from .registry import implements
 from .shape import sum_to
 
 
@@ -201,41 +202,49 @@ class SVDResult(NamedTuple):
     Vh: Any
 
 
+@implements("linalg.inv")
 def inv(a: Any) -> Any:
     """As `np.linalg.inv`."""
     return Inv()(a)
 
 
+@implements("linalg.det")
 def det(a: Any) -> Any:
     """As `np.linalg.det`."""
     return Det()(a)
 
 
+@implements("linalg.solve")
 def solve(a: Any, b: Any) -> Any:
     """As `np.linalg.solve`."""
     return Solve()(a, b)
 
 
+@implements("linalg.cholesky")
 def cholesky(a: Any, /, *, upper: bool = False) -> Any:
     """As `np.linalg.cholesky`: the gradient is that of a symmetric matrix."""
     return T(Cholesky()(T(a))) if upper else Cholesky()(a)
 
 
+@implements("linalg.slogdet")
 def slogdet(a: Any) -> SlogdetResult:
     """As `np.linalg.slogdet`."""
     return SlogdetResult(*Slogdet()(a))
 
 
+@implements("linalg.eigh")
 def eigh(a: Any, UPLO: str = "L") -> EighResult:
     """As `np.linalg.eigh`: the gradient is that of a symmetric matrix, half of it on each side of the diagonal."""
     return EighResult(*Eigh(UPLO)(a))
 
 
+@implements("linalg.eigvalsh")
 def eigvalsh(a: Any, UPLO: str = "L") -> Any:
     """As `np.linalg.eigvalsh`."""
     return Eigh(UPLO)(a)[0]
 
 
+@implements("linalg.svd")
 def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False) -> Any:
     """As `np.linalg.svd`: singular values alone, or the thin decomposition."""
     if not compute_uv:
@@ -247,17 +256,20 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: 
     return SVDResult(*Svd()(a))
 
 
+@implements("linalg.svdvals")
 def svdvals(x: Any, /) -> Any:
     """As `np.linalg.svdvals`."""
     return SingularValues()(x)
 
 
+@implements("linalg.pinv")
 def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = None) -> Any:
     """As `np.linalg.pinv`; the derivative holds where the rank does not change, and only zeros are cut off."""
     options = {"rcond": rcond, "rtol": rtol}
     return Pinv({key: value for key, value in options.items() if value is not None} | {"hermitian": hermitian})(a)
 
 
+@implements("linalg.matrix_power")
 def matrix_power(a: Any, n: int) -> Any:
     """As `np.linalg.matrix_power`, by repeated squaring."""
     if n < 0:
@@ -272,6 +284,7 @@ def matrix_power(a: Any, n: int) -> Any:
     return result if result is not None else a * 0 + np.eye(a.shape[-1], dtype=a.dtype)
 
 
+@implements("linalg.cond")
 def cond(x: Any, p: Any = None) -> Any:
     """As `np.linalg.cond`: ‖X‖ ‖X⁻¹‖, for p = None, 2 and -2 the quotient of singular values."""
     if p in (None, 2, -2):
@@ -280,6 +293,7 @@ def cond(x: Any, p: Any = None) -> Any:
     return norm(x, p, (-2, -1)) * norm(inv(x), p, (-2, -1))
 
 
+@implements("linalg.norm")
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
     """As `np.linalg.norm`, for vectors and matrices; at 0 the derivative of every norm is taken to be 0."""
     x = x if x.dtype.kind == "f" else x.astype(float)
@@ -293,6 +307,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
     raise ValueError(f"np.linalg.norm over {len(axes)} axes: name one axis for vectors, or two for matrices")
 
 
+@implements("linalg.vector_norm")
 def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:
     """As `np.linalg.vector_norm`: of all entries, or along one axis or several."""
     x = x if x.dtype.kind == "f" else x.astype(float)
@@ -300,6 +315,7 @@ def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any
     return _vector_norm(x, ord, axes, keepdims)
 
 
+@implements("linalg.matrix_norm")
 def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Any:
     """As `np.linalg.matrix_norm`: of the last two axes."""
     return norm(x, ord, (-2, -1), keepdims)

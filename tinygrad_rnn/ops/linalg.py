@@ -10,6 +10,7 @@ import numpy as np
 
 from ..engine.tape import Op
 from .blas import product
+from .registry import implements
 from .shape import sum_to
 
 
@@ -129,9 +130,10 @@ class EinSum(Op):
         return sum_to(np.einsum(f"{subscripts}->{target}", *[array for _, array in terms]), x.shape)
 
 
-matmul = MatMul()
+matmul = implements("matmul")(MatMul())
 
 
+@implements("einsum")
 def einsum(subscripts: str, *operands: Any, optimize: Any = False) -> Any:
     """As `np.einsum` with subscripts as a string, an ellipsis included; `optimize` is accepted and ignored."""
     if not isinstance(subscripts, str):

@@ -11,24 +11,29 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from .linalg import matmul
+from .registry import implements
 from .shape import ravel, reshape, stack, transpose
 
 
+@implements("outer")
 def outer(a: Any, b: Any) -> Any:
     """As `np.outer`: y_ij = a_i b_j."""
     return reshape(a, (-1, 1)) * reshape(b, (1, -1))
 
 
+@implements("inner")
 def inner(a: Any, b: Any) -> Any:
     """As `np.inner`: the sum over the last axes of both."""
     return a * b if np.ndim(a) == 0 or np.ndim(b) == 0 else tensordot(a, b, ((-1,), (-1,)))
 
 
+@implements("vdot")
 def vdot(a: Any, b: Any) -> Any:
     """As `np.vdot`: Σ a b over all entries."""
     return matmul(ravel(a), ravel(b))
 
 
+@implements("dot")
 def dot(a: Any, b: Any) -> Any:
     """As `np.dot`: the sum over the last axis of a and the last but one (or only) axis of b."""
     if np.ndim(a) == 0 or np.ndim(b) == 0:
@@ -36,6 +41,7 @@ def dot(a: Any, b: Any) -> Any:
     return tensordot(a, b, ((-1,), (-2 if np.ndim(b) > 1 else -1,)))
 
 
+@implements("tensordot")
 def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     """As `np.tensordot`: the axes to sum over are put together, and the rest is one product of matrices."""
     if isinstance(axes, int | np.integer):
@@ -53,6 +59,7 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     return reshape(matmul(left, right), (*shape_a, *shape_b))
 
 
+@implements("kron")
 def kron(a: Any, b: Any) -> Any:
     """As `np.kron`: every entry of a times the whole of b."""
     rank = max(np.ndim(a), np.ndim(b))
@@ -63,6 +70,7 @@ def kron(a: Any, b: Any) -> Any:
     return reshape(y, [m * n for m, n in zip(a.shape, b.shape, strict=True)])
 
 
+@implements("cross")
 def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Any:
     """As `np.cross` of vectors of three components."""
     if axis is not None:
@@ -76,6 +84,7 @@ def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axi
     return stack([a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, a0 * b1 - a1 * b0], axisc)
 
 
+@implements("linalg.multi_dot")
 def multi_dot(arrays: Sequence[Any]) -> Any:
     """As `np.linalg.multi_dot`: the product of several matrices, from the left."""
     arrays = list(arrays)
@@ -84,6 +93,7 @@ def multi_dot(arrays: Sequence[Any]) -> Any:
     return functools.reduce(dot, arrays)
 
 
+@implements("convolve")
 def convolve(a: Any, v: Any, mode: str = "full") -> Any:
     """As `np.convolve`: y_n = Σ a_k v_(n-k), the windows of a times v backwards."""
     a, v = (v, a) if np.size(v) > np.size(a) else (a, v)
@@ -101,6 +111,7 @@ def convolve(a: Any, v: Any, mode: str = "full") -> Any:
 # ------------------------------------------------------------------ np.linalg's versions of the same names
 
 
+@implements("linalg.outer")
 def linalg_outer(x1: Any, x2: Any, /) -> Any:
     """As `np.linalg.outer`: of two vectors."""
     if np.ndim(x1) != 1 or np.ndim(x2) != 1:
@@ -108,21 +119,25 @@ def linalg_outer(x1: Any, x2: Any, /) -> Any:
     return outer(x1, x2)
 
 
+@implements("linalg.matmul")
 def linalg_matmul(x1: Any, x2: Any, /) -> Any:
     """As `np.linalg.matmul`."""
     return matmul(x1, x2)
 
 
+@implements("linalg.tensordot")
 def linalg_tensordot(x1: Any, x2: Any, /, *, axes: Any = 2) -> Any:
     """As `np.linalg.tensordot`."""
     return tensordot(x1, x2, axes)
 
 
+@implements("linalg.cross")
 def linalg_cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
     """As `np.linalg.cross`."""
     return cross(x1, x2, axis=axis)
 
 
+@implements("linalg.vecdot")
 def linalg_vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
     """As `np.linalg.vecdot`: Σ a b along an axis."""
     return np.sum(np.moveaxis(x1, axis, -1) * np.moveaxis(x2, axis, -1), axis=-1)

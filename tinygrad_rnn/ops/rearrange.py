@@ -19,6 +19,7 @@ from ..errors import NotDifferentiableError
 from .elementwise import where
 from .indexing import GetItem, plain_index
 from .reduction import included, sum
+from .registry import FUNCTIONS, found, implements
 from .shape import concatenate, expand_dims, ravel, reshape, split, transpose
 
 
@@ -62,9 +63,12 @@ MOVING = (
 )
 """The names of NumPy's functions that are differentiated by `like`, whatever arguments they take."""
 
+FUNCTIONS.update((function, like(function)) for function in found(MOVING))
+
 diagonal, repeat = like(np.diagonal), like(np.repeat)
 
 
+@implements("pad")
 def pad(array: Any, pad_width: Any, mode: Any = "constant", *, constant_values: Any = 0, **options: Any) -> Any:
     """As `np.pad`, in the modes that copy entries: constant, edge, reflect, symmetric, wrap."""
     if mode not in ("constant", "edge", "reflect", "symmetric", "wrap") or options.get("reflect_type") == "odd":
@@ -83,11 +87,13 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", *, constant_values: 
     return where(inside, padded, np.pad(np.zeros(array.shape, array.dtype), pad_width, constant_values=constant_values))
 
 
+@implements("moveaxis")
 def moveaxis(a: Any, source: Any, destination: Any) -> Any:
     """As `np.moveaxis`."""
     return transpose(a, _order(np.moveaxis, a, source, destination))
 
 
+@implements("rollaxis")
 def rollaxis(a: Any, axis: int, start: int = 0) -> Any:
     """As `np.rollaxis`."""
     return transpose(a, _order(np.rollaxis, a, axis, start))
@@ -98,6 +104,7 @@ def _order(function: Callable[..., Any], a: Any, *args: Any) -> list[int]:
     return [n - 1 for n in function(np.empty(range(1, np.ndim(a) + 1), np.int8), *args).shape]
 
 
+@implements("matrix_transpose", "linalg.matrix_transpose")
 def matrix_transpose(x: Any, /) -> Any:
     """As `np.matrix_transpose`: the last two axes exchanged."""
     if np.ndim(x) < 2:
@@ -105,16 +112,19 @@ def matrix_transpose(x: Any, /) -> Any:
     return np.swapaxes(x, -1, -2)
 
 
+@implements("trace")
 def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None, out: None = None) -> Any:
     """As `np.trace`: the sum of the diagonal."""
     return sum(diagonal(a, offset, axis1, axis2), -1, dtype, out)
 
 
+@implements("linalg.trace")
 def linalg_trace(x: Any, /, *, offset: int = 0, dtype: Any = None) -> Any:
     """As `np.linalg.trace`: of the last two axes."""
     return trace(x, offset, -2, -1, dtype)
 
 
+@implements("take")
 def take(a: Any, indices: Any, axis: int | None = None, out: None = None, mode: str = "raise") -> Any:
     """As `np.take`."""
     a = included(a if hasattr(a, "shape") else np.asarray(a), True, 0, out=out)
@@ -126,6 +136,7 @@ def take(a: Any, indices: Any, axis: int | None = None, out: None = None, mode: 
     return a[(slice(None),) * axis + (indices,)]
 
 
+@implements("take_along_axis")
 def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
     """As `np.take_along_axis`."""
     indices = np.asarray(plain_index(indices))
@@ -137,22 +148,26 @@ def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
     return arr[tuple(grid)]
 
 
+@implements("compress")
 def compress(condition: Any, a: Any, axis: int | None = None, out: None = None) -> Any:
     """As `np.compress`: the slices for which the condition holds."""
     return take(a, np.flatnonzero(getattr(condition, "array", condition)), axis, out)
 
 
+@implements("extract")
 def extract(condition: Any, arr: Any) -> Any:
     """As `np.extract`: the entries for which the condition holds."""
     return compress(np.ravel(getattr(condition, "array", condition)), arr)
 
 
+@implements("sort")
 def sort(a: Any, axis: int | None = -1, kind: Any = None, order: None = None, *, stable: bool | None = None) -> Any:
     """As `np.sort`; the gradient of an entry goes where the entry came from (equal entries in their old order)."""
     a, axis = _along(a, axis)
     return take_along_axis(a, np.argsort(getattr(a, "array", a), axis, kind="stable"), axis)
 
 
+@implements("partition")
 def partition(a: Any, kth: Any, axis: int | None = -1, kind: Any = "introselect", order: None = None) -> Any:
     """As `np.partition`."""
     a, axis = _along(a, axis)
@@ -167,16 +182,19 @@ def _along(a: Any, axis: int | None) -> tuple[Any, int]:
 # ------------------------------------------------------------------ putting together
 
 
+@implements("atleast_1d")
 def atleast_1d(*arrays: Any) -> Any:
     """As `np.atleast_1d`."""
     return _each(lambda x: reshape(x, (1,)) if np.ndim(x) == 0 else x, arrays)
 
 
+@implements("atleast_2d")
 def atleast_2d(*arrays: Any) -> Any:
     """As `np.atleast_2d`."""
     return _each(lambda x: expand_dims(x, tuple(range(2 - np.ndim(x)))) if np.ndim(x) < 2 else x, arrays)
 
 
+@implements("atleast_3d")
 def atleast_3d(*arrays: Any) -> Any:
     """As `np.atleast_3d`."""
     new = {0: (0, 1, 2), 1: (0, 2), 2: (2,)}
@@ -192,44 +210,52 @@ def _listed(result: Any) -> list[Any]:
     return list(result) if isinstance(result, tuple) else [result]
 
 
+@implements("vstack")
 def vstack(tup: Sequence[Any]) -> Any:
     """As `np.vstack`."""
     return concatenate(_listed(atleast_2d(*tup)), 0)
 
 
+@implements("hstack")
 def hstack(tup: Sequence[Any]) -> Any:
     """As `np.hstack`."""
     arrays = _listed(atleast_1d(*tup))
     return concatenate(arrays, 0 if arrays[0].ndim == 1 else 1)
 
 
+@implements("dstack")
 def dstack(tup: Sequence[Any]) -> Any:
     """As `np.dstack`."""
     return concatenate(_listed(atleast_3d(*tup)), 2)
 
 
+@implements("column_stack")
 def column_stack(tup: Sequence[Any]) -> Any:
     """As `np.column_stack`."""
     return concatenate([x if x.ndim > 1 else reshape(x, (-1, 1)) for x in _listed(atleast_1d(*tup))], 1)
 
 
+@implements("append")
 def append(arr: Any, values: Any, axis: int | None = None) -> Any:
     """As `np.append`."""
     return concatenate([arr, values], axis)
 
 
+@implements("unstack")
 def unstack(x: Any, /, *, axis: int = 0) -> tuple[Any, ...]:
     """As `np.unstack`."""
     axis = normalize_axis_index(axis, x.ndim)
     return tuple(x[(*(slice(None),) * axis, k)] for k in range(x.shape[axis]))
 
 
+@implements("broadcast_arrays")
 def broadcast_arrays(*args: Any, subok: bool = False) -> tuple[Any, ...]:
     """As `np.broadcast_arrays`."""
     shape = np.broadcast_shapes(*(np.shape(x) for x in args))
     return tuple(np.broadcast_to(x, shape) for x in args)
 
 
+@implements("meshgrid")
 def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = "xy") -> tuple[Any, ...]:
     """As `np.meshgrid`."""
     if indexing not in ("xy", "ij"):
@@ -241,6 +267,7 @@ def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = 
     return grids if sparse else broadcast_arrays(*grids)
 
 
+@implements("block")
 def block(arrays: Any) -> Any:
     """As `np.block`: the innermost lists side by side along the last axis, the lists of those along the one before."""
 
@@ -262,6 +289,7 @@ def block(arrays: Any) -> Any:
     return joined(arrays, depth(arrays))
 
 
+@implements("hsplit")
 def hsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
     """As `np.hsplit`."""
     if np.ndim(ary) == 0:
@@ -269,6 +297,7 @@ def hsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
     return split(ary, indices_or_sections, 1 if np.ndim(ary) > 1 else 0)
 
 
+@implements("vsplit")
 def vsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
     """As `np.vsplit`."""
     if np.ndim(ary) < 2:
@@ -276,6 +305,7 @@ def vsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
     return split(ary, indices_or_sections, 0)
 
 
+@implements("dsplit")
 def dsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
     """As `np.dsplit`."""
     if np.ndim(ary) < 3:
@@ -283,6 +313,7 @@ def dsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
     return split(ary, indices_or_sections, 2)
 
 
+@implements("select")
 def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0) -> Any:
     """As `np.select`: for each entry the first choice whose condition holds."""
     result = default

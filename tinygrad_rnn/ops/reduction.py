@@ -14,6 +14,7 @@ import numpy as np
 from ..engine.tape import Op
 from ..errors import NotDifferentiableError
 from . import elementwise
+from .registry import implements
 
 Axis = int | tuple[int, ...] | None
 
@@ -158,6 +159,7 @@ def _plain(x: Any) -> Any:
     return getattr(x, "array", x)
 
 
+@implements("sum")
 def sum(
     a: Any,
     axis: Axis = None,
@@ -172,6 +174,7 @@ def sum(
     return y if initial is None else y + initial
 
 
+@implements("mean")
 def mean(
     a: Any, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: bool = False, *, where: Any = True
 ) -> Any:
@@ -187,6 +190,7 @@ def count(a: Any, axis: Axis, keepdims: bool, where: Any) -> Any:
     return n.astype(a.dtype if a.dtype.kind == "f" else float)
 
 
+@implements("max", "amax")
 def max(
     a: Any, axis: Axis = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = True
 ) -> Any:
@@ -194,6 +198,7 @@ def max(
     return _extreme(Max, -math.inf, a, axis, out, keepdims, initial, where)
 
 
+@implements("min", "amin")
 def min(
     a: Any, axis: Axis = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = True
 ) -> Any:

@@ -15,6 +15,7 @@ from numpy.lib.array_utils import normalize_axis_index
 from ..engine.tape import Op
 from ..errors import NotDifferentiableError
 from .blas import product
+from .registry import implements
 
 
 class Reshape(Op):
@@ -180,6 +181,7 @@ def sum_to(x: Any, shape: tuple[int, ...]) -> Any:
     return x if x.shape == shape else SumTo(shape)(x)
 
 
+@implements("reshape")
 def reshape(a: Any, shape: Any, order: str = "C") -> Any:
     """As `np.reshape`, in C order, or in Fortran's with order="F"."""
     if order == "C":
@@ -190,36 +192,43 @@ def reshape(a: Any, shape: Any, order: str = "C") -> Any:
     return transpose(Reshape(backwards)(transpose(a)))
 
 
+@implements("ravel")
 def ravel(a: Any, order: str = "C") -> Any:
     """As `np.ravel`, in C order, or in Fortran's with order="F"."""
     return reshape(a, -1, order)
 
 
+@implements("expand_dims")
 def expand_dims(a: Any, axis: Any) -> Any:
     """As `np.expand_dims`."""
     return ExpandDims(axis)(a)
 
 
+@implements("squeeze")
 def squeeze(a: Any, axis: Any = None) -> Any:
     """As `np.squeeze`."""
     return Squeeze(axis)(a)
 
 
+@implements("transpose")
 def transpose(a: Any, axes: Any = None) -> Any:
     """As `np.transpose`."""
     return Transpose(None if axes is None else tuple(axes))(a)
 
 
+@implements("swapaxes")
 def swapaxes(a: Any, axis1: int, axis2: int) -> Any:
     """As `np.swapaxes`."""
     return SwapAxes(axis1, axis2)(a)
 
 
+@implements("broadcast_to")
 def broadcast_to(array: Any, shape: Any) -> Any:
     """As `np.broadcast_to`."""
     return BroadcastTo((shape,) if isinstance(shape, int) else tuple(shape))(array)
 
 
+@implements("concatenate")
 def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Any:
     """As `np.concatenate`; ``axis=None`` flattens first."""
     arrays = list(arrays)
@@ -230,6 +239,7 @@ def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Any:
     return Concatenate(axis)(*arrays)
 
 
+@implements("stack")
 def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
     """As `np.stack`."""
     arrays = list(arrays)
@@ -238,6 +248,7 @@ def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
     return Stack(axis)(*arrays)
 
 
+@implements("array_split")
 def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     """As `np.array_split`: parts that may differ in size by one."""
     if not isinstance(indices_or_sections, int | np.integer):
@@ -251,6 +262,7 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     return list(parts) if outputs > 1 else [parts]
 
 
+@implements("split")
 def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     """As `np.split`: equal parts, or cuts before the given places."""
     parts = array_split(ary, indices_or_sections, axis)

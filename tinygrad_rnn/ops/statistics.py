@@ -12,6 +12,7 @@ from ..engine.tape import Op
 from .elementwise import where as choose
 from .rearrange import sort
 from .reduction import Axis, Norm, count, included, max, mean, min, sum
+from .registry import implements
 from .shape import concatenate, ravel
 
 
@@ -30,12 +31,14 @@ class CumSum(Op):
         return np.flip(np.cumsum(np.flip(g, self.axis), self.axis), self.axis)
 
 
+@implements("cumsum")
 def cumsum(a: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Any:
     """As `np.cumsum`."""
     a, axis = _along(included(a, True, 0, dtype, out), axis)
     return CumSum(axis)(a)
 
 
+@implements("cumprod")
 def cumprod(a: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Any:
     """As `np.cumprod`, by doubling: after k rounds each entry is the product of the 2^k entries up to it.
 
@@ -65,6 +68,7 @@ def _rows(a: Any, axis: Axis) -> tuple[Any, tuple[int, ...]]:
     return rows, tuple(1 if k in axes else n for k, n in enumerate(a.shape))
 
 
+@implements("prod")
 def prod(
     a: Any,
     axis: Axis = None,
@@ -84,6 +88,7 @@ def prod(
     return y if initial is None else y * initial
 
 
+@implements("var")
 def var(
     a: Any,
     axis: Axis = None,
@@ -100,6 +105,7 @@ def var(
     return sum(centred * centred, axis, keepdims=keepdims) / freedom
 
 
+@implements("std")
 def std(
     a: Any,
     axis: Axis = None,
@@ -123,11 +129,13 @@ def _spread(a: Any, axis: Axis, dtype: Any, out: None, ddof: float, keepdims: bo
     return centred, np.maximum(count(a, axis, keepdims, where) - ddof, 0)
 
 
+@implements("ptp")
 def ptp(a: Any, axis: Axis = None, out: None = None, keepdims: bool = False) -> Any:
     """As `np.ptp`: max - min."""
     return max(a, axis, out, keepdims) - min(a, axis, out, keepdims)
 
 
+@implements("median")
 def median(a: Any, axis: Axis = None, out: None = None, overwrite_input: bool = False, keepdims: bool = False) -> Any:
     """As `np.median`: the middle of the sorted entries, or the mean of the two middle ones; nan where one is nan."""
     x, kept = _rows(included(a, True, 0, out=out), axis)
@@ -140,6 +148,7 @@ def median(a: Any, axis: Axis = None, out: None = None, overwrite_input: bool = 
     return np.reshape(middle, kept) if keepdims else middle
 
 
+@implements("average")
 def average(a: Any, axis: Axis = None, weights: Any = None, returned: bool = False, *, keepdims: bool = False) -> Any:
     """As `np.average`: Σ w x / Σ w."""
     a = a if hasattr(a, "shape") else np.asarray(a)
@@ -162,6 +171,7 @@ def average(a: Any, axis: Axis = None, weights: Any = None, returned: bool = Fal
     return (result, total) if returned else result
 
 
+@implements("diff")
 def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Any:
     """As `np.diff`: x_(k+1) - x_k, n times over."""
     if n < 0:
@@ -181,6 +191,7 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
     return a
 
 
+@implements("trapezoid")
 def trapezoid(y: Any, x: Any = None, dx: float = 1.0, axis: int = -1) -> Any:
     """As `np.trapezoid`: Σ (x_(k+1) - x_k) (y_k + y_(k+1)) / 2."""
     y = np.moveaxis(y if hasattr(y, "shape") else np.asarray(y), axis, -1)
@@ -192,6 +203,7 @@ def trapezoid(y: Any, x: Any = None, dx: float = 1.0, axis: int = -1) -> Any:
 # ------------------------------------------------------------------ without the nans: they have no derivative
 
 
+@implements("nansum")
 def nansum(
     a: Any,
     axis: Axis = None,
@@ -205,6 +217,7 @@ def nansum(
     return sum(a, axis, dtype, out, keepdims, initial, where & ~np.isnan(a))
 
 
+@implements("nanprod")
 def nanprod(
     a: Any,
     axis: Axis = None,
@@ -218,6 +231,7 @@ def nanprod(
     return prod(a, axis, dtype, out, keepdims, initial, where & ~np.isnan(a))
 
 
+@implements("nanmean")
 def nanmean(
     a: Any, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: bool = False, *, where: Any = True
 ) -> Any:
@@ -225,6 +239,7 @@ def nanmean(
     return mean(a, axis, dtype, out, keepdims, where=where & ~np.isnan(a))
 
 
+@implements("nanvar")
 def nanvar(
     a: Any,
     axis: Axis = None,
@@ -239,6 +254,7 @@ def nanvar(
     return var(a, axis, dtype, out, ddof, keepdims, where=where & ~np.isnan(a))
 
 
+@implements("nanstd")
 def nanstd(
     a: Any,
     axis: Axis = None,
@@ -253,11 +269,13 @@ def nanstd(
     return std(a, axis, dtype, out, ddof, keepdims, where=where & ~np.isnan(a))
 
 
+@implements("nanmax")
 def nanmax(a: Any, axis: Axis = None, out: None = None, keepdims: bool = False) -> Any:
     """As `np.nanmax`: the largest of what is not nan, and nan where nothing is left."""
     return _nan_extreme(max(_instead(a, -math.inf), axis, out, keepdims), a, axis, keepdims)
 
 
+@implements("nanmin")
 def nanmin(a: Any, axis: Axis = None, out: None = None, keepdims: bool = False) -> Any:
     """As `np.nanmin`: the smallest of what is not nan, and nan where nothing is left."""
     return _nan_extreme(min(_instead(a, math.inf), axis, out, keepdims), a, axis, keepdims)
@@ -271,6 +289,7 @@ def _nan_extreme(y: Any, a: Any, axis: Axis, keepdims: bool) -> Any:
     return choose(np.all(np.isnan(a), axis, keepdims=keepdims), math.nan, y)
 
 
+@implements("nan_to_num")
 def nan_to_num(
     x: Any, copy: bool = True, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
 ) -> Any:

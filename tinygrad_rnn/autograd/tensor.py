@@ -6,6 +6,8 @@ op to it makes a record (`apply`), and how `backward` starts.
 
 from __future__ import annotations
 
+import os
+import threading
 import weakref
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -13,12 +15,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..engine.anomaly import check_forward, check_start, users_line
-from ..engine.backward import filled, hooked_leaves, sweep
+from ..engine.backward import filled, hooked_leaves, own, sweep
 from ..engine.modes import Step, at_step, mode
 from ..engine.tape import Op, Record, Workspace
 from ..errors import DtypeError, GraphError, NonScalarError, NotDifferentiableError, OverwrittenError, ShapeError
 from .numpy_protocols import ArrayLike, plain
 
+_adding = threading.RLock()
+if hasattr(os, "register_at_fork"):  # in a child process no thread is left that could give it back
+    os.register_at_fork(after_in_child=lambda: globals().update(_adding=threading.RLock()))
 _AS_THEY_ARE = (float, int, np.floating, np.integer, np.bool_, Workspace)  # a bool is an int
 
 
@@ -46,13 +51,15 @@ def apply(op: Op, *inputs: Any) -> Any:
             elif x.cut is not None:
                 cut = x.cut
         else:
-            arrays.append(x if isinstance(x, _AS_THEY_ARE) else _as_array(x, None, f"an operand of {op.name}"))
+            arrays.append(x if isinstance(x, _AS_THEY_ARE) else _sealed(_as_array(x, None, f"an operand of {op.name}")))
             tensors.append(None)
     try:
         value = op.forward(*arrays)
     except (ValueError, IndexError, TypeError, OverflowError) as error:
         raise _explained(error, op, arrays) from None
     values = (value,) if op.outputs == 1 and type(value) is np.ndarray else _as_outputs(value, op)
+    if not op.ours:
+        values = tuple([own(value, f"forward of op {op.name}") for value in values])
     record, now = None, mode()
     if needed and now.recording:
         record = Record(op, tuple(tensors), tuple(arrays), values)
@@ -87,7 +94,6 @@ class Tensor(ArrayLike):
         "_grad",
         "array",
         "cut",
-        "handed_out",
         "hooks",
         "locked",
         "name",
@@ -103,9 +109,8 @@ class Tensor(ArrayLike):
                 f"requires_grad=True needs a floating-point dtype, not {array.dtype}: only real numbers have "
                 "derivatives. Write tg.tensor(data, dtype=float, requires_grad=True)"
             )
-        self.array = array
-        self.locked = False  # whether records may hold the array of this leaf, so that nobody may write to it any more
-        self.handed_out = False  # whether somebody may have a writable array of the data, or a view of it
+        self.array = _sealed(array)  # records may hold it, so nobody writes to it,
+        self.locked = True  # unless `data` of a leaf has handed out an array that may be written to
         self.record: Record | None = None
         self.output = 0
         self.requires_grad = bool(requires_grad)
@@ -124,12 +129,8 @@ class Tensor(ArrayLike):
         fresh copy, the tensor's own from there on. So ask for `data` each time: an array it gave earlier is no longer
         the tensor's, and writing to it raises NumPy's ValueError.
         """
-        if self.record is not None:
-            self.array.flags.writeable = False
-            return self.array
-        if self.locked:
+        if self.record is None and self.locked:
             self.array, self.locked = self.array.copy(), False
-        self.handed_out = True
         return self.array
 
     @data.setter
@@ -139,14 +140,12 @@ class Tensor(ArrayLike):
         array = _as_array(new, self.dtype, "data")
         if array.shape != self.shape:
             raise ShapeError(f"data of shape {array.shape} for a tensor of shape {self.shape}: make a new tensor")
-        self.array, self.locked, self.handed_out = array, False, False
+        self.array, self.locked = _sealed(array), True
 
     def lock(self) -> None:
-        """Let nobody write to the array any more: it is part of what was computed."""
-        self.array.flags.writeable = False
-        if self.handed_out:  # somebody may hold a view of it, which NumPy leaves writable
-            self.array, self.handed_out = self.array.copy(), False
-            self.array.flags.writeable = False
+        """Let nobody write to the values any more: they are part of what was computed."""
+        _sealed(self.array)
+        self.array = _sealed(self.array.copy())  # somebody may hold a view of the old one, which NumPy leaves writable
         self.locked = True
 
     @property
@@ -209,7 +208,8 @@ class Tensor(ArrayLike):
 
     def add_grad(self, g: np.ndarray) -> None:
         """Add to `grad`: into a new array, since the old one may have been handed out."""
-        self._grad = np.array(g, dtype=self.dtype) if self._grad is None else self._grad + g
+        with _adding:  # several threads may share a weight
+            self._grad = np.array(g, dtype=self.dtype) if self._grad is None else self._grad + g
 
     def retain_grad(self) -> None:
         """Let `backward` fill the `grad` of this result too, as it does for leaves."""
@@ -282,7 +282,7 @@ def _as_outputs(value: Any, op: Op) -> tuple[np.ndarray, ...]:
     if isinstance(value, tuple | list) != several or (several and len(value) != op.outputs):
         given = f"{len(value)} outputs" if isinstance(value, tuple | list) else "one output"
         raise TypeError(f"forward of op {op.name} returned {given}, and its `outputs` is {op.outputs}")
-    return tuple(map(np.asarray, value if several else (value,)))
+    return tuple(map(np.asanyarray, value if several else (value,)))
 
 
 def results(values: tuple[np.ndarray, ...], record: Record | None) -> tuple[Tensor, ...]:
@@ -295,9 +295,9 @@ def results(values: tuple[np.ndarray, ...], record: Record | None) -> tuple[Tens
 def _result(array: np.ndarray, record: Record | None, output: int = 0) -> Tensor:
     """A Tensor around the output of an op."""
     t = _new(Tensor)
+    array.setflags(False)  # type: ignore[call-arg]  # write=, by position: half the time. Rules rely on the values
     t.array = array
     t.locked = True
-    t.handed_out = False
     t.record = record
     t.output = output
     t.requires_grad = record is not None
@@ -306,6 +306,11 @@ def _result(array: np.ndarray, record: Record | None, output: int = 0) -> Tensor
 
 
 _new = object.__new__
+
+
+def _sealed(array: np.ndarray) -> np.ndarray:
+    array.flags.writeable = False
+    return array
 
 
 def as_tensors(record: Record) -> tuple[tuple[Tensor, ...], list[Any]]:

@@ -120,6 +120,8 @@ def pull(
     """The rule of one record at work: (x, dL/dx) for each input x that needs a gradient, given dL/dy for each y."""
     op, arrays = record.op, record.arrays
     ys, xs = (record.values, arrays) if as_tensors is None else as_tensors(record)
+    if not op.ours:
+        gs = tuple(map(_lent, gs))
     g, y = (gs, ys) if op.outputs > 1 else (gs[0], ys[0])
     each: Any = op.rules  # a rule an input; or, where there is one for all, what it returned
     if not (ruled := bool(each)):
@@ -138,7 +140,7 @@ def pull(
         a = arrays[i]
         if getattr(part, "shape", None) != a.shape or part.dtype != a.dtype:
             part = _fitted(part, a, op)
-        pulled.append((x, part))
+        pulled.append((x, part if op.ours else own(part, f"the rule of op {op.name}")))
     return pulled
 
 
@@ -161,6 +163,7 @@ def _fitted(g: Any, x: np.ndarray, op: Op) -> Any:
     """A gradient in the shape and dtype of what it is the gradient of; ShapeError or DtypeError where it has none."""
     if not hasattr(g, "shape"):
         g = np.asarray(g)
+    check_real(g, f"the rule of op {op.name}")
     if g.shape != x.shape:
         g = op.fit(g, x)
     if x.dtype.kind != "f":
@@ -219,17 +222,39 @@ def run_hooks(hooks: list[Callable[[Any], Any]] | None, g: Any, owner: Any) -> A
             continue
         if np.shape(new) != np.shape(g):
             raise ShapeError(f"a hook of {owner} returned shape {np.shape(new)} for a gradient of shape {np.shape(g)}")
-        if not hasattr(g, "array"):  # an array stays an array
-            new = np.asarray(getattr(new, "array", new), dtype=g.dtype)
-        elif not hasattr(new, "array"):
-            new = type(g)(new, dtype=g.dtype)
+        if not (hasattr(g, "array") and hasattr(new, "array")):
+            new = np.asanyarray(getattr(new, "array", new))
+            check_real(new, f"a hook of {owner}")
+            new = np.array(new, dtype=g.dtype)  # a copy, since the hook may write to its own again
+            new = type(g)(new) if hasattr(g, "array") else new
         g = new
     return g
 
 
+# ------------------------------------------------------------------ what is lent to code of others, and taken from it
+
+
 def _lent(g: Any) -> Any:
-    """A gradient for a hook to look at: it may be shared with other tensors, so an array is read-only."""
+    """A gradient for a hook or a rule to look at: it may be shared with other tensors, so an array is read-only."""
     if isinstance(g, np.ndarray):
         g = g.view()
         g.flags.writeable = False
     return g
+
+
+def check_real(a: Any, giver: str) -> None:
+    """Raise DtypeError for what is no array of real numbers: casting it would make numbers up, or lose some."""
+    if isinstance(a, np.ma.MaskedArray):
+        raise DtypeError(f"{giver} returned a masked array: fill it first, as in a.filled(0)")
+    if a.dtype.kind not in "fiub":
+        raise DtypeError(f"{giver} returned dtype {a.dtype}: it must be real numbers")
+
+
+def own(a: Any, giver: str) -> Any:
+    """What an op of somebody else's gave, so that it cannot be changed later: writing to it is an error."""
+    check_real(a, giver)
+    if isinstance(a, np.ndarray) and a.flags.writeable:
+        a = np.asarray(a)
+        a = a if a.base is None else a.copy()  # the array that it is a view of may be written to
+        a.flags.writeable = False
+    return a

@@ -59,11 +59,13 @@ class Op:
     name: ClassVar[str] = "op"
     outputs: int = 1
     together: ClassVar[bool] = False  # whether records of it that share a Workspace can be swept as one
+    ours: ClassVar[bool] = True  # whether it is of this package; of others it is made sure that they write into nothing
     forward: Callable[..., Any]
     rules: ClassVar[tuple[Callable[..., Any], ...]] = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        cls.ours = cls.__module__.startswith(f"{__name__.partition('.')[0]}.")
         if "name" not in vars(cls):
             cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
         named = {key.removeprefix("vjp_"): rule for key, rule in vars(cls).items() if key.startswith("vjp_")}

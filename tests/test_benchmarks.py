@@ -263,6 +263,7 @@ def toys(monkeypatch, tmp_path):
 
 
 @linux
+@pytest.mark.slow
 def test_every_part_runs_and_is_shown(toys, tmp_path, capsys):
     command.main(["--out", str(tmp_path / "run")])
     printed = capsys.readouterr().out

@@ -181,6 +181,7 @@ def chain(length: int) -> tuple[tg.Tensor, tg.Tensor]:
     return x, y
 
 
+@pytest.mark.slow
 def test_a_million_ops_need_no_recursion() -> None:
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(200)

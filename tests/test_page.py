@@ -341,6 +341,7 @@ def test_every_number_shown_is_the_tapes(graph, show):
         assert agree(row[2], x.grad) and len(set(re.findall(r"\d+", row[3]))) == 1  # k of k
 
 
+@pytest.mark.slow
 def test_the_walk_of_a_thousand_steps_is_the_tapes_and_fast(show):
     loss = network("LSTM", 1000)
     tape = tg.tape(Expanded(loss).root)

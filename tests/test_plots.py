@@ -125,6 +125,7 @@ def test_the_gallery_shows_every_picture_of_the_documentation():
     assert all(f"pictures/{make.__name__}.svg" in page for make in load("pictures").PICTURES)
 
 
+@pytest.mark.slow
 def test_the_gallery_shows_the_plots_that_the_example_draws(example, tmp_path):
     """Not compared byte by byte with those in docs/plots: another matplotlib, or processor, draws other digits."""
     example.STEPS = 20  # of training
@@ -138,6 +139,7 @@ def test_the_gallery_shows_the_plots_that_the_example_draws(example, tmp_path):
     assert first == {path.name: path.read_bytes() for path in tmp_path.iterdir()}  # no date, no ids by chance
 
 
+@pytest.mark.slow
 def test_the_unit_of_the_gallery_knows_the_quotation_marks(example):
     """What the gallery says in words of this picture."""
     upper, lower = example.gates().figure.axes[:2]

@@ -403,7 +403,7 @@ def test_a_new_layer_normalises_with_gains_of_1_and_a_bias_of_0(kind: str) -> No
 
 
 @pytest.mark.parametrize("variant", [name for name, (_, own) in VARIANTS.items() if "cut_gate_gradient" not in own])
-@pytest.mark.parametrize("lengths", [None, [3, 1, 2]])
+@pytest.mark.parametrize("lengths", [None, pytest.param([3, 1, 2], marks=pytest.mark.slow)])
 def test_gradients_are_those_of_differences_to_the_second_order(variant: str, lengths: Any) -> None:
     layer = make(variant, 2, 2, num_layers=1, bidirectional=lengths is not None)
     rng = np.random.default_rng(2)

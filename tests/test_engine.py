@@ -17,6 +17,7 @@ from tinygrad_rnn.autograd.tensor import Tensor
 from tinygrad_rnn.engine.modes import Step
 from tinygrad_rnn.engine.tape import Record
 from tinygrad_rnn.errors import DtypeError, FreedGraphError, GraphError, NonScalarError, ShapeError
+from tinygrad_rnn.ops.elementwise import Elementwise
 
 
 def leaf(*data: Any, **options: Any) -> tg.Tensor:
@@ -1032,3 +1033,29 @@ def test_a_hook_that_knows_its_tensor_leaves_no_cycle_behind() -> None:
         assert gc.collect() == 0
     finally:
         gc.enable()
+
+
+def test_an_op_shows_what_it_was_made_with() -> None:
+    class Scaled(Elementwise):
+        def __init__(self, by: float) -> None:
+            self.by = by
+
+        def forward(self, x: Any) -> Any:
+            return self.by * x
+
+        def vjp(self, g: Any, y: Any, x: Any) -> Any:
+            return self.by * g
+
+    x = tg.tensor([1.5, -2.0], requires_grad=True)
+    cube = Elementwise(lambda x: x**3, lambda y, x: 3 * x**2, name="cube", degree=3)
+    ops = [tg.tape(f(x))[0].op for f in (Scaled(2.0), cube, np.tanh, tg.elu, lambda x: np.round(x, 1))]
+    assert list(map(repr, ops)) == ["scaled(by=2.0)", "cube(degree=3)", "tanh()", "elu(alpha=1.0)", "round(decimals=1)"]
+    assert tg.gradcheck(Scaled(2.0), x, order=2) and tg.gradcheck(cube, x, order=2)
+
+
+def test_an_elementwise_class_without_a_rule_says_so() -> None:
+    class Ruleless(Elementwise):
+        forward = np.tanh
+
+    with pytest.raises(NotImplementedError, match="op ruleless has no rule"):
+        Ruleless()(tg.tensor(1.0, requires_grad=True)).backward()

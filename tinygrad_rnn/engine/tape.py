@@ -56,12 +56,12 @@ class Op:
     array([ 3., 12.])
     """
 
-    name: ClassVar[str] = "op"
+    name: str = "op"
     outputs: int = 1
     together: ClassVar[bool] = False  # whether records of it that share a Workspace can be swept as one
     ours: ClassVar[bool] = True  # whether it is of this package; of others it is made sure that they write into nothing
     forward: Callable[..., Any]
-    rules: ClassVar[tuple[Callable[..., Any], ...]] = ()
+    rules: tuple[Callable[..., Any], ...] = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -94,9 +94,13 @@ class Op:
                 return x.apply_op(self, *inputs)
         return self.forward(*inputs)
 
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What an instance was made with: an axis, an index, a slope."""
+        return vars(self)
+
     def __repr__(self) -> str:
-        parameters = ", ".join(f"{key}={value!r}" for key, value in vars(self).items())
-        return f"{self.name}({parameters})"
+        return f"{self.name}({', '.join(f'{key}={value!r}' for key, value in self.parameters.items())})"
 
 
 class Workspace:

@@ -36,12 +36,10 @@ UFUNCS |= {
         elementwise.tanh,
         elementwise.maximum,
         elementwise.minimum,
-        *functions.SCALAR,
+        *functions.UFUNCS,
     )
 }
 
-implements("degrees")(functions.rad2deg)  # NumPy has two names for each, as two ufuncs
-implements("radians")(functions.deg2rad)
 implements("where")(elementwise.where)
 implements("clip")(elementwise.clip)
 implements("sinc")(functions.sinc)

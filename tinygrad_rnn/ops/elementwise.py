@@ -1,246 +1,150 @@
-"""Ops that work entry by entry: arithmetic, exponentials, squashing functions, choices.
+"""Ops that work entry by entry: a table of functions and their derivatives, as in the back of a calculus book.
 
-Each class states the function and its derivative; the rule below is the derivative times ``g = dL/dy``.
+    tanh = Elementwise(np.tanh, lambda y, x: 1 - y * y)
+
+says y = tanh x and dy/dx = 1 - y². A function of two numbers has two derivatives, ∂y/∂a and ∂y/∂b. Each is a function
+of y and the operands, or a number where it is the same everywhere. The rule of them all is stated once (`rule`):
+
+    dL/da = g · ∂y/∂a,    where g = dL/dy
+
 Operands broadcast against each other as NumPy's do. The adjoint of copying an entry along an axis is adding the
 gradients of its copies, so a gradient larger than its operand is summed back (`Elementwise.fit`), once for all rules.
+
+Where a function has a kink there is a choice, and the comment beside it says which was made.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..engine.tape import Op
 from .shape import sum_to
 
+Function = Callable[..., Any]
+"""Of y and the operands, with NumPy's functions and operators alone: it is given arrays, or Tensors."""
+
+
+class Over(NamedTuple):
+    """A derivative that is 1 / d: g is divided by d, which is one operation less than making 1 / d first."""
+
+    d: Function
+
+
+class Taken(NamedTuple):
+    """A derivative that is 1 where d holds, 0 elsewhere: there the gradient is 0 whatever g is, also inf or nan."""
+
+    d: Function
+
+
+class Shared(NamedTuple):
+    """As `Taken`, of one of two operands: where they are equal, each gets half of g."""
+
+    d: Function
+
+
+Derivative = Function | Over | Taken | Shared | float
+
+
+def rule(derivative: Derivative) -> Function:
+    """dL/da as the sweep asks for it, with the arguments (op, g, y, a, b, ...): g times the derivative."""
+    match derivative:
+        case Over(d):
+            return lambda op, g, *values: g / d(*values)
+        case Taken(d):
+            return lambda op, g, *values: np.where(d(*values), g, 0)
+        case Shared(d):
+            return lambda op, g, y, a, b: np.where(d(y, a, b), np.where(a == b, g / 2, g), 0)
+        case 0:
+            return lambda op, g, *values: np.zeros_like(g)
+        case 1:
+            return lambda op, g, *values: g
+        case -1:
+            return lambda op, g, *values: -g
+        case int() | float():
+            return lambda op, g, *values: g * derivative
+    return lambda op, g, *values: g * derivative(*values)
+
 
 class Elementwise(Op):
-    """An op whose operands broadcast."""
+    """An op whose operands broadcast: ``Elementwise(f, ∂f/∂a, ∂f/∂b, ...)``; or a class with rules of its own.
+
+    name        what it is called on the tape; by default as the function is
+    parameters  what else belongs to the function, to be shown with it
+
+    >>> import numpy as np, tinygrad_rnn as tg
+    >>> softsign = Elementwise(lambda x: x / (1 + abs(x)), lambda y, x: 1 / (1 + abs(x)) ** 2, name="softsign")
+    >>> x = tg.tensor([-1.0, 3.0], requires_grad=True)
+    >>> softsign(x).sum().backward()
+    >>> x.grad
+    array([0.25  , 0.0625])
+    """
+
+    derivatives: tuple[Derivative, ...] = ()
+
+    def __init__(self, f: Function | None = None, *derivatives: Derivative, name: str = "", **parameters: Any) -> None:
+        if f is not None:
+            self.forward, self.derivatives, self.shown = f, derivatives, parameters
+            self.rules, self.name = tuple(map(rule, derivatives)), name or f.__name__
 
     def fit(self, g: Any, x: Any) -> Any:
         return sum_to(g, x.shape)
 
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return self.shown if self.derivatives else vars(self)
 
+
+# fmt: off
 # ------------------------------------------------------------------ arithmetic
 
+add      = Elementwise(np.add, 1, 1)
+subtract = Elementwise(np.subtract, 1, -1)
+multiply = Elementwise(np.multiply, lambda y, a, b: b, lambda y, a, b: a)
+divide   = Elementwise(np.divide, Over(lambda y, a, b: b), lambda y, a, b: -y / b)
+negative = Elementwise(np.negative, -1)
+square   = Elementwise(np.square, lambda y, x: 2 * x)
+absolute = Elementwise(np.absolute, lambda y, x: np.sign(x))  # 0 at 0
+sign     = Elementwise(np.sign, 0)
 
-class Add(Elementwise):
-    """y = a + b.  dy/da = 1,  dy/db = 1."""
-
-    forward = np.add
-
-    def vjp_a(self, g: Any, y: Any, a: Any, b: Any) -> Any:
-        return g
-
-    def vjp_b(self, g: Any, y: Any, a: Any, b: Any) -> Any:
-        return g
-
-
-class Subtract(Elementwise):
-    """y = a - b.  dy/da = 1,  dy/db = -1."""
-
-    forward = np.subtract
-
-    def vjp_a(self, g: Any, y: Any, a: Any, b: Any) -> Any:
-        return g
-
-    def vjp_b(self, g: Any, y: Any, a: Any, b: Any) -> Any:
-        return -g
-
-
-class Multiply(Elementwise):
-    """y = a b.  dy/da = b,  dy/db = a."""
-
-    forward = np.multiply
-
-    def vjp_a(self, g: Any, y: Any, a: Any, b: Any) -> Any:
-        return g * b
-
-    def vjp_b(self, g: Any, y: Any, a: Any, b: Any) -> Any:
-        return g * a
-
-
-class Divide(Elementwise):
-    """y = a / b.  dy/da = 1 / b,  dy/db = -y / b."""
-
-    forward = np.divide
-
-    def vjp_a(self, g: Any, y: Any, a: Any, b: Any) -> Any:
-        return g / b
-
-    def vjp_b(self, g: Any, y: Any, a: Any, b: Any) -> Any:
-        return -g * y / b
-
-
-class Power(Elementwise):
-    """y = a^b.  dy/da = b a^(b-1), which is 0 where a = b = 0;  dy/db = y log a, which is 0 where a = 0 <= b.
-
-    As in NumPy, a negative a to the power of a fraction is nan. So is dy/db of a negative a: its powers near b are.
-    """
-
-    forward = np.power
-
-    def vjp_a(self, g: Any, y: Any, a: Any, b: Any) -> Any:
-        return g * (b * a ** np.where((a == 0) & (b == 0), 1, b - 1))
-
-    def vjp_b(self, g: Any, y: Any, a: Any, b: Any) -> Any:
-        return g * (y * np.log(np.where(a == 0, 1, a)))
-
-
-class Negative(Op):
-    """y = -x.  dy/dx = -1."""
-
-    forward = np.negative
-
-    def vjp(self, g: Any, y: Any, x: Any) -> Any:
-        return -g
-
-
-class Square(Op):
-    """y = x².  dy/dx = 2 x."""
-
-    forward = np.square
-
-    def vjp(self, g: Any, y: Any, x: Any) -> Any:
-        return g * (2 * x)
-
-
-class Absolute(Op):
-    """y = |x|.  dy/dx = sign x, which is 0 at 0."""
-
-    forward = np.absolute
-
-    def vjp(self, g: Any, y: Any, x: Any) -> Any:
-        return g * np.sign(x)
-
-
-class Sign(Op):
-    """y = sign x.  dy/dx = 0."""
-
-    forward = np.sign
-
-    def vjp(self, g: Any, y: Any, x: Any) -> Any:
-        return np.zeros_like(x)
-
+# As in NumPy, a negative a to the power of a fraction is nan. So is ∂y/∂b of a negative a: its powers near b are.
+power = Elementwise(
+    np.power,
+    lambda y, a, b: b * a ** np.where((a == 0) & (b == 0), 1, b - 1),  # 0 where a = b = 0
+    lambda y, a, b: y * np.log(np.where(a == 0, 1, a)),                # 0 where a = 0 <= b
+)
 
 # ------------------------------------------------------------------ exponentials and squashing functions
 
-
-class Exp(Op):
-    """y = e^x.  dy/dx = y."""
-
-    forward = np.exp
-
-    def vjp(self, g: Any, y: Any, x: Any) -> Any:
-        return g * y
-
-
-class Log(Op):
-    """y = log x.  dy/dx = 1 / x."""
-
-    forward = np.log
-
-    def vjp(self, g: Any, y: Any, x: Any) -> Any:
-        return g / x
+exp  = Elementwise(np.exp, lambda y, x: y)
+log  = Elementwise(np.log, Over(lambda y, x: x))
+sqrt = Elementwise(np.sqrt, Over(lambda y, x: y + y))
+sin  = Elementwise(np.sin, lambda y, x: np.cos(x))
+cos  = Elementwise(np.cos, lambda y, x: -np.sin(x))
+tanh = Elementwise(np.tanh, lambda y, x: 1 - y * y)
+# fmt: on
 
 
-class Sqrt(Op):
-    """y = √x.  dy/dx = 1 / (2 y)."""
-
-    forward = np.sqrt
-
-    def vjp(self, g: Any, y: Any, x: Any) -> Any:
-        return g / (2 * y)
+def _sigmoid(x: Any) -> Any:
+    z = np.exp(-np.abs(x))  # never overflows, and small y keep their digits
+    return np.maximum(z, np.sign(x)) / (1 + z)  # above the line 1 where x >= 0, else z
 
 
-class Sin(Op):
-    """y = sin x.  dy/dx = cos x."""
-
-    forward = np.sin
-
-    def vjp(self, g: Any, y: Any, x: Any) -> Any:
-        return g * np.cos(x)
-
-
-class Cos(Op):
-    """y = cos x.  dy/dx = -sin x."""
-
-    forward = np.cos
-
-    def vjp(self, g: Any, y: Any, x: Any) -> Any:
-        return -g * np.sin(x)
-
-
-class Tanh(Op):
-    """y = tanh x.  dy/dx = 1 - y²."""
-
-    forward = np.tanh
-
-    def vjp(self, g: Any, y: Any, x: Any) -> Any:
-        return g - g * y * y  # with no number among the arrays: to NumPy a number costs more than a small array
-
-
-class Sigmoid(Op):
-    """y = σ(x) = 1 / (1 + e^-x).  dy/dx = y (1 - y)."""
-
-    def forward(self, x: Any) -> Any:
-        z = np.exp(-np.abs(x))  # never overflows, and small y keep their digits
-        return np.maximum(z, np.sign(x)) / (1 + z)  # above the line 1 where x >= 0, else z
-
-    def vjp(self, g: Any, y: Any, x: Any) -> Any:
-        return g * (y - y * y)
-
-
-class Softplus(Op):
-    """y = log(1 + e^x), which overflows nowhere.  dy/dx = σ(x)."""
-
-    def forward(self, x: Any) -> Any:
-        return np.logaddexp(0, x)
-
-    def vjp(self, g: Any, y: Any, x: Any) -> Any:
-        return g * sigmoid(x)
-
-
-class Relu(Op):
-    """y = max(x, 0).  dy/dx = 1 where x > 0, else 0."""
-
-    def forward(self, x: Any) -> Any:
-        return np.maximum(x, 0)
-
-    def vjp(self, g: Any, y: Any, x: Any) -> Any:
-        return np.where(x > 0, g, 0)
-
+sigmoid = Elementwise(_sigmoid, lambda y, x: y - y * y, name="sigmoid")  # y = 1 / (1 + e^-x)
+softplus = Elementwise(lambda x: np.logaddexp(0, x), lambda y, x: sigmoid(x), name="softplus")  # y = log(1 + e^x)
+relu = Elementwise(lambda x: np.maximum(x, 0), Taken(lambda y, x: x > 0), name="relu")  # 0 at 0
 
 # ------------------------------------------------------------------ choices
 
-
-class Maximum(Elementwise):
-    """y = max(a, b).  dy/da = 0 where a < b, 1/2 where a = b, else 1;  dy/db the other way round."""
-
-    forward = np.maximum
-
-    def vjp_a(self, g: Any, y: Any, a: Any, b: Any) -> Any:
-        return np.where(a < b, 0, np.where(a == b, g / 2, g))  # in this order a nan among them stays visible
-
-    def vjp_b(self, g: Any, y: Any, a: Any, b: Any) -> Any:
-        return np.where(b < a, 0, np.where(a == b, g / 2, g))
-
-
-class Minimum(Elementwise):
-    """y = min(a, b).  dy/da = 0 where a > b, 1/2 where a = b, else 1;  dy/db the other way round."""
-
-    forward = np.minimum
-
-    def vjp_a(self, g: Any, y: Any, a: Any, b: Any) -> Any:
-        return np.where(a > b, 0, np.where(a == b, g / 2, g))
-
-    def vjp_b(self, g: Any, y: Any, a: Any, b: Any) -> Any:
-        return np.where(b > a, 0, np.where(a == b, g / 2, g))
+# The condition is "not less", rather than "greater or equal", so that a nan among a and b stays visible.
+maximum = Elementwise(np.maximum, Shared(lambda y, a, b: ~(a < b)), Shared(lambda y, a, b: ~(b < a)))
+minimum = Elementwise(np.minimum, Shared(lambda y, a, b: ~(a > b)), Shared(lambda y, a, b: ~(b > a)))
 
 
 class Where(Elementwise):
-    """y = a where the condition holds, else b.  dy/da = 1 and dy/db = 0 there, elsewhere the reverse."""
+    """y = a where the condition holds, else b.  ∂y/∂a = 1 and ∂y/∂b = 0 there, elsewhere the reverse."""
 
     def forward(self, condition: Any, a: Any, b: Any) -> Any:
         return np.where(condition, a, b)
@@ -255,11 +159,7 @@ class Where(Elementwise):
         return np.where(condition, 0, g)
 
 
-add, subtract, multiply, divide, power = Add(), Subtract(), Multiply(), Divide(), Power()
-negative, square, absolute, sign = Negative(), Square(), Absolute(), Sign()
-exp, log, sqrt, sin, cos = Exp(), Log(), Sqrt(), Sin(), Cos()
-tanh, sigmoid, softplus, relu = Tanh(), Sigmoid(), Softplus(), Relu()
-maximum, minimum, _where = Maximum(), Minimum(), Where()
+_where = Where()
 
 
 def where(condition: Any, x: Any = None, y: Any = None) -> Any:

@@ -28,7 +28,7 @@ class Rearranged(GetItem):
 
     def __init__(self, name: str, numbers: np.ndarray) -> None:
         super().__init__(numbers)
-        self.name = name  # type: ignore[misc]
+        self.name = name
 
 
 def rearranged(function: Callable[..., Any], x: Any, *args: Any, **kwargs: Any) -> Any:

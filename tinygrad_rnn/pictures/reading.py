@@ -413,7 +413,7 @@ def entrywise(record: Record, T: int) -> bool:
     op, (y, *others) = record.op, record.values
     if others or y.shape[:1] != (T,):
         return False
-    if isinstance(op, Elementwise) or op.name in _UNARY:
+    if isinstance(op, Elementwise) or op.name == "cast":
         return any(x is not None and runs(x, record, T) for x in record.inputs)
     if op.name in ("matmul", "affine"):
         first = record.inputs[0]
@@ -424,10 +424,6 @@ def entrywise(record: Record, T: int) -> bool:
         return record.inputs[0] is not None and record.inputs[0].shape[:1] == (T,)
     return False
 
-
-_UNARY = {
-    "negative", "square", "absolute", "exp", "log", "sqrt", "sin", "cos", "tanh", "sigmoid", "softplus", "relu", "cast",
-}  # fmt: skip
 
 SYMBOLS = {
     "add": "+", "subtract": "−", "multiply": "×", "divide": "÷", "power": "^", "matmul": "@", "affine": "@+",

@@ -18,6 +18,7 @@ import numpy as np
 from ...autograd.tensor import Tensor
 from ...engine.anomaly import Line, Lines
 from ...engine.tape import Op, Record
+from ...ops.elementwise import Derivative, Elementwise
 from ...unrolled.listing import Tape, shorten
 from ..reading import SYMBOLS, Reading, whole
 
@@ -32,7 +33,7 @@ class Forms:
         self.tape, self.reading = tape, reading
         self.leaves = {x: k for k, x in enumerate(x for x in tape.leaves if x.requires_grad)}
         self.known: dict[Any, int] = {}  # a form (its items, hashable) -> its number
-        self.ops: dict[type[Op], int] = {}
+        self.ops: dict[tuple[type[Op], str], tuple[int, Op]] = {}  # a kind of op -> its number, and one of them
         self.lines: dict[Lines, int] = {}
 
     def data(self) -> dict[str, Any]:
@@ -40,7 +41,7 @@ class Forms:
         forms = [self.known.setdefault(self.form(k, record), len(self.known)) for k, record in enumerate(self.tape)]
         return {
             "forms": [_unfrozen(form) for form in self.known],
-            "ops": [described(op) for op in self.ops],
+            "ops": [described(op) for _, op in self.ops.values()],
             "lines": [[shown(line) for line in lines] for lines in self.lines],
             "layers": self.reading.layers,
             "states": self.states(),
@@ -53,7 +54,7 @@ class Forms:
         pairs = list(zip(record.inputs, record.arrays, strict=True))
         line = None if record.line is None else self.lines.setdefault(record.line, len(self.lines))
         return (
-            ("op", self.ops.setdefault(type(op), len(self.ops))),
+            ("op", self.ops.setdefault((type(op), op.name), (len(self.ops), op))[0]),
             ("text", text(record)),
             ("names", tuple(reading.output_name(record, j) for j in range(op.outputs))),
             ("shapes", tuple(v.shape for v in record.values)),
@@ -132,17 +133,27 @@ def text(record: Record) -> str:
             return f"{parts[0]}[{BEFORE if step is not None and step.t is not None and k == step.t - 1 else k}]"
     if op.name == "affine":
         return "{} @ {} + {}".format(*parts)
-    options = [f"{key}={shorten(repr(value), 30)}" for key, value in vars(op).items() if key != "outputs"]
+    options = [f"{key}={shorten(repr(value), 30)}" for key, value in op.parameters.items() if key != "outputs"]
     if len(parts) == 2 and op.name in SYMBOLS and not options:
         return f" {SYMBOLS[op.name]} ".join(parts)
     return f"{SYMBOLS.get(op.name, op.name)}({', '.join([*parts, *options])})"
 
 
-def described(kind: type[Op]) -> dict[str, Any]:
+def described(op: Op) -> dict[str, Any]:
     """What is said of an op: its name, what its docstring begins with, and its rule as it is written."""
-    about = (kind.__doc__ or "").strip().split("\n\n")[0]
-    rules = list(kind.rules) or [kind.vjp]
-    return {"name": kind.name, "about": " ".join(about.split()), "rules": [_source(rule) for rule in rules]}
+    if isinstance(op, Elementwise) and op.derivatives:
+        operands = ("x",) if len(op.derivatives) == 1 else ("a", "b")
+        about = ",  ".join(f"dL/d{x} = g · ∂y/∂{x}" for x in operands)
+        rules = [_derivative(f"∂y/∂{x}", d) for x, d in zip(operands, op.derivatives, strict=False)]
+    else:
+        about = (op.__doc__ or "").strip().split("\n\n")[0]
+        rules = [_source(rule) for rule in op.rules or [type(op).vjp]]
+    return {"name": op.name, "about": " ".join(about.split()), "rules": list(dict.fromkeys(rules))}
+
+
+def _derivative(which: str, d: Derivative) -> str:
+    """An entry of the table of derivatives: the line it stands in, or the number."""
+    return f"{which} = {d}" if isinstance(d, int | float) else _source(getattr(d, "d", d))
 
 
 def shown(line: Line | None) -> dict[str, str] | None:

@@ -27,6 +27,7 @@ class ArrayLike:
 
     __slots__ = ()
 
+    _array: np.ndarray
     array: np.ndarray
     requires_grad: bool
 
@@ -39,19 +40,19 @@ class ArrayLike:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return self.array.shape
+        return self._array.shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        return self.array.dtype
+        return self._array.dtype
 
     @property
     def ndim(self) -> int:
-        return self.array.ndim
+        return self._array.ndim
 
     @property
     def size(self) -> int:
-        return self.array.size
+        return self._array.size
 
     @property
     def T(self) -> Tensor:

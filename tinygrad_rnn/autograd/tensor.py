@@ -44,15 +44,19 @@ def apply(op: Op, *inputs: Any) -> Any:
         if isinstance(x, Tensor):
             if not x.locked:
                 x.lock()
-            arrays.append(x.array)
+            arrays.append(x._array)
             tensors.append(x)
             if x.requires_grad:
                 needed = True
             elif x.cut is not None:
                 cut = x.cut
         else:
-            arrays.append(x if isinstance(x, _AS_THEY_ARE) else _sealed(_as_array(x, None, f"an operand of {op.name}")))
+            arrays.append(x if isinstance(x, _AS_THEY_ARE) else _as_array(x, None, f"an operand of {op.name}"))
             tensors.append(None)
+    if not op.ours:
+        for a in arrays:
+            if isinstance(a, np.ndarray):
+                a.flags.writeable = False
     try:
         value = op.forward(*arrays)
     except (ValueError, IndexError, TypeError, OverflowError) as error:
@@ -91,8 +95,8 @@ class Tensor(ArrayLike):
 
     __slots__ = (
         "__weakref__",
+        "_array",
         "_grad",
-        "array",
         "cut",
         "hooks",
         "locked",
@@ -101,6 +105,8 @@ class Tensor(ArrayLike):
         "record",
         "requires_grad",
     )
+    _array: np.ndarray
+    locked: bool  # whether nobody may write to the array; `data` of a leaf gives one that can be written to
 
     def __init__(self, data: Any, dtype: Any = None, requires_grad: bool = False, name: str | None = None) -> None:
         array = _as_array(data, dtype)
@@ -109,8 +115,7 @@ class Tensor(ArrayLike):
                 f"requires_grad=True needs a floating-point dtype, not {array.dtype}: only real numbers have "
                 "derivatives. Write tg.tensor(data, dtype=float, requires_grad=True)"
             )
-        self.array = _sealed(array)  # records may hold it, so nobody writes to it,
-        self.locked = True  # unless `data` of a leaf has handed out an array that may be written to
+        self.array = array
         self.record: Record | None = None
         self.output = 0
         self.requires_grad = bool(requires_grad)
@@ -130,7 +135,7 @@ class Tensor(ArrayLike):
         the tensor's, and writing to it raises NumPy's ValueError.
         """
         if self.record is None and self.locked:
-            self.array, self.locked = self.array.copy(), False
+            self._array, self.locked = self._array.copy(), False
         return self.array
 
     @data.setter
@@ -140,13 +145,23 @@ class Tensor(ArrayLike):
         array = _as_array(new, self.dtype, "data")
         if array.shape != self.shape:
             raise ShapeError(f"data of shape {array.shape} for a tensor of shape {self.shape}: make a new tensor")
-        self.array, self.locked = _sealed(array), True
+        self.array = array
+
+    @property
+    def array(self) -> np.ndarray:
+        """The values to be read: records may hold them, so the array is locked, unless `data` has handed it out."""
+        if self.locked:
+            self._array.flags.writeable = False
+        return self._array
+
+    @array.setter
+    def array(self, new: np.ndarray) -> None:
+        self._array, self.locked = new, True
 
     def lock(self) -> None:
         """Let nobody write to the values any more: they are part of what was computed."""
-        _sealed(self.array)
-        self.array = _sealed(self.array.copy())  # somebody may hold a view of the old one, which NumPy leaves writable
-        self.locked = True
+        self._array.flags.writeable = False
+        self.array = self._array.copy()  # somebody may hold a view of the old one, which NumPy leaves writable
 
     @property
     def grad(self) -> np.ndarray | None:
@@ -186,7 +201,7 @@ class Tensor(ArrayLike):
         """
         if not self.locked:
             self.lock()
-        y = _result(self.array, None)
+        y = _result(self._array, None)
         y.name = self.name
         y.cut = self.cut if self.record is None else Cut(weakref.ref(self.record), self.output, self.record.step)
         return y
@@ -295,8 +310,7 @@ def results(values: tuple[np.ndarray, ...], record: Record | None) -> tuple[Tens
 def _result(array: np.ndarray, record: Record | None, output: int = 0) -> Tensor:
     """A Tensor around the output of an op."""
     t = _new(Tensor)
-    array.setflags(False)  # type: ignore[call-arg]  # write=, by position: half the time. Rules rely on the values
-    t.array = array
+    t._array = array
     t.locked = True
     t.record = record
     t.output = output
@@ -308,11 +322,6 @@ def _result(array: np.ndarray, record: Record | None, output: int = 0) -> Tensor
 _new = object.__new__
 
 
-def _sealed(array: np.ndarray) -> np.ndarray:
-    array.flags.writeable = False
-    return array
-
-
 def as_tensors(record: Record) -> tuple[tuple[Tensor, ...], list[Any]]:
     """The outputs of a record as Tensors again, and its inputs: what rules see in create_graph."""
     pairs = zip(record.inputs, record.arrays, strict=True)
@@ -321,7 +330,7 @@ def as_tensors(record: Record) -> tuple[tuple[Tensor, ...], list[Any]]:
 
 
 def _unchanged(x: Tensor, array: np.ndarray, record: Record) -> Tensor:
-    if x.array is not array and not np.array_equal(x.array, array, equal_nan=True):
+    if x._array is not array and not np.array_equal(x._array, array, equal_nan=True):
         raise OverwrittenError(
             f"a tensor of shape {x.shape} used by {record} was given new data since: differentiate before changing it"
         )

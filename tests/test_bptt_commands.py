@@ -91,7 +91,7 @@ def test_a_trained_run_is_taken_apart(report: str, tmp_path: Path, monkeypatch: 
         ("jacobians --steps 1", 2, "needs two steps"),
         ("jacobians --layer gru", 2, "no layer 'gru' hands on a state; there is 'rnn'"),
         ("decompose --weight W", 2, "no weight 'W' in this layer; it has W_xh, W_hh, b_h"),
-        ("flow --out picture.xyz", 2, "xyz"),
+        ("flow --out picture.xyz", 1, "xyz"),
     ],
 )
 def test_what_cannot_be_done_is_said(arguments: str, status: int, message: str, capsys: Any) -> None:

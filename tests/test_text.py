@@ -238,3 +238,69 @@ def test_batch_and_window_must_be_positive_integers(value: int) -> None:
         Stream(range(100), batch=1, window=value)
     with pytest.raises(DataError, match="Stream: expected a 1-d array of integers"):
         Stream([[0.5]], batch=1, window=1)
+
+
+# -- texts of any size ---------------------------------------------------------------------------
+
+
+def test_the_ids_of_a_text_need_no_more_bytes_than_they_must() -> None:
+    for distinct, dtype in [(2, np.uint8), (256, np.uint8), (257, np.uint16), (70_000, np.uint32)]:
+        text = "".join(map(chr, range(100, 100 + distinct)))
+        vocabulary = Vocabulary(text)
+        ids = vocabulary.encode(text, vocabulary.smallest)
+        assert ids.dtype == dtype and ids.tolist() == list(range(distinct))
+        assert vocabulary.decode(ids) == text
+
+
+def test_small_ids_give_the_same_windows_and_entropies(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tinygrad_rnn.data.text.BLOCK", 7)  # so that a short text has many blocks
+    text = python_docs()[:1000]
+    vocabulary = Vocabulary(text)
+    ids, small = vocabulary.encode(text), vocabulary.encode(text, np.uint8)
+    monkeypatch.undo()
+    assert ids.tolist() == small.tolist() == [vocabulary.characters.index(c) for c in text]
+    assert small.nbytes * 8 == ids.nbytes
+    (x, y, _), (x_small, y_small, _) = Stream(ids, 3, 5)[7], Stream(small, 3, 5)[7]
+    assert x_small.dtype == y_small.dtype == np.int64  # as indices, and to compute with
+    assert np.array_equal(x, x_small) and np.array_equal(y, y_small)
+    for block in (7, 1 << 18):  # pairs counted in a table, or sorted
+        monkeypatch.setattr("tinygrad_rnn.data.text.BLOCK", block)
+        counts, pairs = Counter(text), Counter(itertools.pairwise(text))
+        before = Counter(text[:-1])
+        assert unigram_entropy(small) == pytest.approx(-sum(n / 1000 * math.log2(n / 1000) for n in counts.values()))
+        bigram = -sum(n / 999 * math.log2(n / before[a]) for (a, _), n in pairs.items())
+        assert bigram_entropy(small) == pytest.approx(bigram)
+
+
+def test_the_beginning_of_a_text(tmp_path: Path) -> None:
+    path = tmp_path / "text"
+    text = "\U0001f600aπ\r\n" * 1000
+    for data in (text.encode(), b"\xef\xbb\xbf" + text.encode()):
+        path.write_bytes(data)
+        for characters in (1, 2, 5, 999, 10**18):
+            assert read_text(path, characters) == text[:characters]
+    path.write_bytes(b"abc" + b"d" * 100 + b"\xff")
+    assert read_text(path, 3) == "abc"  # and what is behind is not looked at
+
+
+def test_a_text_that_is_open_is_read_and_stays_open(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("abc")
+    with (tmp_path / "text").open("rb") as file:
+        assert read_text(file) == "abc" and not file.closed
+        with pytest.raises(DataError, match="text of standard input: the file is empty"):
+            read_text(file)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="a device of POSIX systems")
+def test_a_device_that_never_ends_is_refused() -> None:
+    with pytest.raises(DataError, match="a device"):
+        read_text("/dev/zero")
+
+
+def test_a_text_that_memory_cannot_hold_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Huge:
+        def read(self) -> bytes:
+            raise MemoryError
+
+    with pytest.raises(MemoryError, match="to read the text of standard input"):
+        read_text(Huge())  # type: ignore[arg-type]

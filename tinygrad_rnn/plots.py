@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import io
+import os
 from collections.abc import Mapping, Sequence
 from itertools import cycle
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from .errors import DrawError
+from .files import check_picture, replace_file
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # told apart by everyone
+FORMATS = ("svg", "png", "pdf")
 STYLES = ("-", "--", ":", "-.")
 
 
@@ -28,6 +33,23 @@ def new_axes(rows: int = 1, columns: int = 1, **size: Any) -> Any:
     except ImportError:
         raise DrawError("plots need matplotlib: pip install 'tinygrad_rnn[plot]'") from None
     return Figure(layout="constrained", **size).subplots(rows, columns)
+
+
+def axes_for(path: str | os.PathLike[str]) -> Any:
+    """An Axes whose figure will be saved to this path: DrawError, before anything is computed, where it cannot be."""
+    check_picture(path, FORMATS)
+    return new_axes(figsize=(7, 4))
+
+
+def save(ax: Any, path: str | os.PathLike[str]) -> Path:
+    """Write the figure of an Axes to a file, whole or not at all; its suffix says how: svg, png, pdf or another.
+
+    Equal figures give equal svg files: no date is in them. Raises ValueError for a suffix that matplotlib does not
+    know, and OSError that names the file where it cannot be written.
+    """
+    suffix, data = Path(path).suffix.lower().removeprefix("."), io.BytesIO()
+    ax.figure.savefig(data, format=suffix, metadata={"Date": None} if suffix == "svg" else None)
+    return replace_file(path, data.getvalue())
 
 
 def loss_curve(log: Sequence[Mapping[str, Any]], levels: Mapping[str, float] | None = None, ax: Any = None) -> Any:

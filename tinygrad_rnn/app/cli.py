@@ -229,9 +229,9 @@ def _report(run: Run, folder: Path, levels: dict[str, float]) -> None:
 
 def save_loss_curve(path: Path, log: list[dict[str, Any]], levels: dict[str, float]) -> None:
     """The losses of a run as a picture."""
-    from ..plots import loss_curve
+    from ..plots import loss_curve, save
 
-    loss_curve(log, levels).figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+    save(loss_curve(log, levels), path)
 
 
 # ------------------------------------------------------------------ sample and draw

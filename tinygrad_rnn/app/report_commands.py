@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .. import plots
 from ..autograd.tensor import Tensor
 from ..bptt import decompose, flow, jacobians
+from ..files import check_picture
 from ..nn import Linear, cross_entropy, mse_loss
 from ..nn.basic import positive
 from .charlm import CELLS, load_model
@@ -51,6 +53,8 @@ def add_commands(parts: Any, **style: Any) -> None:
 
 def subject(arguments: argparse.Namespace) -> Subject:
     """The model that the options describe, run over a sequence."""
+    if arguments.out is not None:
+        check_picture(arguments.out, plots.FORMATS)
     steps, last = positive("--steps", arguments.steps), arguments.loss == "last"
     counted = slice(-1, None) if last else slice(None)
     whose = "the last step" if last else "every step"
@@ -108,6 +112,4 @@ def decompose_command(arguments: argparse.Namespace) -> None:
 def _show(about: Subject, report: Any, out: Path | None, note: str = "", **options: Any) -> None:
     print(about.about.replace("; loss", "\nloss"), report, *filter(None, [note]), sep="\n")
     if out is not None:
-        figure = report.plot(**options).figure
-        figure.savefig(out, metadata={"Date": None} if out.suffix == ".svg" else None)
-        print(out)
+        print(plots.save(report.plot(**options), out))

@@ -9,17 +9,21 @@ window to window always belongs to the text that comes next:
     row 1  ghi jkl               window 1: def, jkl        the target of each is the next character
 """
 
+import codecs
 import os
+import stat
 import sys
 from collections.abc import Iterator
-from typing import NamedTuple
+from contextlib import nullcontext
+from typing import IO, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from tinygrad_rnn.errors import DataError
 
 Ids = NDArray[np.int64]
+BLOCK = 1 << 18  # characters at a time, so that a text of any size needs little memory beside itself
 
 
 def python_docs() -> str:
@@ -35,30 +39,49 @@ def python_docs() -> str:
     return "\n".join(topics[name] for name in sorted(topics))
 
 
-def read_text(path: str | os.PathLike[str]) -> str:
+def read_text(path: str | os.PathLike[str] | IO[bytes], characters: int | None = None) -> str:
     """The text of a UTF-8 file, every character kept but a byte order mark.
 
-    Raises DataError when the file is missing, a folder, unreadable, empty or not UTF-8.
+    path         the file; or one that is open, as ``sys.stdin.buffer`` is
+    characters   how many to read from its beginning, for no more is in memory then; None for all
+
+    Raises DataError when the file is missing, a folder, a device, unreadable, empty or not UTF-8, MemoryError that
+    says what for.
 
     >>> read_text("no/such/file.txt")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     tinygrad_rnn.errors.DataError: text 'no/such/file.txt': No such file or directory; expected ...
     """
-    where = f"text {os.fspath(path)!r}"
+    where = f"text {os.fspath(path)!r}" if isinstance(path, str | os.PathLike) else "text of standard input"
     cure = "expected the path of a UTF-8 text file"
     try:
-        with open(path, "rb") as file:
-            text = file.read().decode("utf-8").removeprefix("\ufeff")
+        with open(path, "rb") if isinstance(path, str | os.PathLike) else nullcontext(path) as file:
+            if file is not path and _is_device(file):
+                raise DataError(f"{where}: a device, which need not end; {cure}")
+            if characters is None:
+                text = file.read().decode("utf-8").removeprefix("\ufeff")
+            else:
+                data = file.read(min(4 * characters + 3, max(os.fstat(file.fileno()).st_size, BLOCK)))
+                text = codecs.getincrementaldecoder("utf-8")().decode(data).removeprefix("\ufeff")[:characters]
     except UnicodeDecodeError as error:
         raise DataError(
             f"{where}: not UTF-8: byte {error.object[error.start]:#04x} at offset {error.start}; "
             "convert the file to UTF-8 first"
         ) from error
+    except MemoryError:
+        raise MemoryError(f"to read the {where}") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL character in the path
+        if isinstance(error, DataError):
+            raise
         raise DataError(f"{where}: {getattr(error, 'strerror', None) or error}; {cure}") from error
     if not text:
         raise DataError(f"{where}: the file is empty; {cure}")
     return text
+
+
+def _is_device(file: IO[bytes]) -> bool:
+    mode = os.fstat(file.fileno()).st_mode
+    return stat.S_ISBLK(mode) or (stat.S_ISCHR(mode) and not file.isatty())
 
 
 class Vocabulary:
@@ -89,20 +112,34 @@ class Vocabulary:
     def __repr__(self) -> str:
         return f"Vocabulary({self.characters!r})"
 
-    def encode(self, text: str) -> Ids:
+    def encode(self, text: str, dtype: DTypeLike = np.int64) -> NDArray[Any]:
         """The ids of a text's characters; raises DataError at the first one that has none.
+
+        dtype   of the ids; `smallest` takes the least memory
 
         >>> Vocabulary("abc").encode("cab")
         array([2, 0, 1])
         """
-        ids = self._ids[_codes(text)]
-        if ids.size and ids.min() < 0:
-            at = int(ids.argmin())  # the first of them
-            raise DataError(
-                f"encode: character {text[at]!r} at position {at} is not one of the {len(self)} in "
-                "the vocabulary; take it out, or make the vocabulary from a text that has it"
-            )
+        ids = np.empty(len(text), dtype)
+        for start in range(0, len(text), BLOCK):
+            part = self._ids[_codes(text[start : start + BLOCK])]
+            if part.min() < 0:
+                at = start + int(part.argmin())  # the first of them
+                raise DataError(
+                    f"encode: character {text[at]!r} at position {at} is not one of the {len(self)} in "
+                    "the vocabulary; take it out, or make the vocabulary from a text that has it"
+                )
+            ids[start : start + BLOCK] = part
         return ids
+
+    @property
+    def smallest(self) -> np.dtype[Any]:
+        """The smallest dtype that holds the ids: one byte each for up to 256 characters.
+
+        >>> Vocabulary("abc").encode("cab", Vocabulary("abc").smallest)
+        array([2, 0, 1], dtype=uint8)
+        """
+        return np.min_scalar_type(len(self) - 1)
 
     def decode(self, ids: ArrayLike) -> str:
         """The text of some ids, one row of them; raises DataError for anything else.
@@ -127,10 +164,7 @@ def unigram_entropy(ids: ArrayLike) -> float:
     >>> unigram_entropy([0, 1, 0, 1])
     1.0
     """
-    row = _row("unigram_entropy", ids, at_least=1)
-    _, counts = np.unique(row, return_counts=True)
-    p = counts / row.size
-    return float(p @ np.log2(1 / p))
+    return _entropy(_counts(_dense(_row("unigram_entropy", ids, at_least=1))))
 
 
 def bigram_entropy(ids: ArrayLike) -> float:
@@ -143,14 +177,41 @@ def bigram_entropy(ids: ArrayLike) -> float:
     >>> bigram_entropy([0, 1, 0, 1])
     0.0
     """
-    row = _row("bigram_entropy", ids, at_least=2)
-    _, row = np.unique(row, return_inverse=True)  # small numbers, so that pairs fit in 64 bits
-    before, after = row[:-1], row[1:]
-    pairs = before * (row.max() + 1) + after
-    return max(0.0, unigram_entropy(pairs) - unigram_entropy(before))  # H(x, y) = H(x) + H(y | x)
+    row = _dense(_row("bigram_entropy", ids, at_least=2))
+    pairs, before = _counts(row, then=True), _counts(row[:-1])
+    return max(0.0, _entropy(pairs) - _entropy(before))  # H(x, y) = H(x) + H(y | x)
 
 
-def split(ids: ArrayLike, held_out: float = 0.1) -> tuple[Ids, Ids]:
+def _entropy(counts: NDArray[np.int64]) -> float:
+    p = counts / counts.sum()
+    return float(p @ np.log2(1 / p))
+
+
+def _counts(row: NDArray[Any], then: bool = False) -> NDArray[np.int64]:
+    """How often each id that occurs does, or each pair of one and the next: block by block, since texts are large."""
+    base = int(row.max()) + 1
+    size = base ** (1 + then)
+    found, counts = np.empty(0, np.int64), np.zeros(size if size <= BLOCK else 0, np.int64)
+    for start in range(0, len(row) - then, BLOCK):
+        block = row[start : start + BLOCK + then].astype(np.int64)
+        keys = block[:-1] * base + block[1:] if then else block
+        if size <= BLOCK:
+            counts += np.bincount(keys, minlength=size)
+        else:
+            keys, times = np.unique(keys, return_counts=True)
+            found, place = np.unique(np.concatenate([found, keys]), return_inverse=True)
+            counts = np.bincount(place, np.concatenate([counts, times])).astype(np.int64)
+    return counts[counts > 0]
+
+
+def _dense(row: NDArray[Any]) -> NDArray[Any]:
+    """The same ids in small numbers, so that pairs of them fit in 64 bits."""
+    if row.min() >= 0 and row.max() < 1 << 21:  # code points, as a vocabulary gives them
+        return row
+    return np.unique(row, return_inverse=True)[1]
+
+
+def split(ids: ArrayLike, held_out: float = 0.1) -> tuple[NDArray[Any], NDArray[Any]]:
     """The training part of a text and the last fraction of it, held out for testing.
 
     Raises DataError when the fraction is not in [0, 1).
@@ -223,7 +284,7 @@ class Stream:
     def __getitem__(self, index: int) -> Window:
         place = index % self.windows_per_epoch
         steps = slice(place * self._window, (place + 1) * self._window)
-        return Window(self._x[steps].copy(), self._y[steps].copy(), place == 0)
+        return Window(self._x[steps].astype(np.int64), self._y[steps].astype(np.int64), place == 0)
 
     def __iter__(self) -> Iterator[Window]:
         return self
@@ -239,8 +300,8 @@ def _codes(text: str) -> NDArray[np.uint32]:
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.dtype("<u4"))
 
 
-def _row(where: str, ids: ArrayLike, at_least: int = 0) -> Ids:
-    """The ids as a 1-d int64 array, or a DataError."""
+def _row(where: str, ids: ArrayLike, at_least: int = 0) -> NDArray[Any]:
+    """The ids as a 1-d array of integers, or a DataError."""
     row = np.atleast_1d(np.asarray(ids))
     if row.size and (row.ndim != 1 or row.dtype.kind not in "iu"):
         raise DataError(
@@ -249,4 +310,4 @@ def _row(where: str, ids: ArrayLike, at_least: int = 0) -> Ids:
         )
     if row.size < at_least:
         raise DataError(f"{where}: expected at least {at_least} ids, found {row.size}")
-    return row.astype(np.int64, copy=False)
+    return row if row.dtype.kind in "iu" else row.astype(np.int64)

@@ -15,8 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
-from ..errors import DrawError
-from ..plots import COLOURS, new_axes
+from ..plots import COLOURS, axes_for, save
 
 WIDTH = 80
 
@@ -122,7 +121,7 @@ def report(
 
     Raises DrawError, before anything is run, for a picture that could not be made.
     """
-    ax = None if out is None else _axes_for(Path(out))
+    ax = None if out is None else axes_for(out)
     standard, begin = experiment == type(experiment)(), time.perf_counter()
     print(f"{experiment.name}: {experiment.proves}\n\n{textwrap.fill(inspect.getdoc(experiment) or '', WIDTH)}\n")
     widths = list(experiment.columns.values())
@@ -145,10 +144,11 @@ def report(
     print(f"{'time':8} {time.perf_counter() - begin:.0f} s\n\nConcluded from the numbers above:")
     for sentence in experiment.conclude(results):
         print(textwrap.fill(sentence, WIDTH, initial_indent="- ", subsequent_indent="  "))
-    if ax is not None:
+    if ax is not None and out is not None:
+        ax.set_prop_cycle(color=COLOURS)
         experiment.draw(results, ax)
         ax.grid(alpha=0.25)
-        ax.figure.savefig(out)
+        save(ax, out)
         print(f"\n{out}")
 
 
@@ -166,18 +166,6 @@ def _progress(loop: Iterable[Any], **about: Any) -> Iterable[Any]:
 
     layout = "{desc} {percentage:3.0f}%|{bar:20}| {elapsed}<{remaining}"
     return tqdm(loop, **about, leave=False, disable=None, bar_format=layout, dynamic_ncols=True)
-
-
-def _axes_for(path: Path) -> Any:
-    """Axes for a picture in this file; DrawError if it could not be written."""
-    ax = new_axes(figsize=(7, 4))
-    formats = ax.figure.canvas.get_supported_filetypes()
-    if path.suffix[1:] not in formats:
-        raise DrawError(f"{path}: expected a picture ending in {', '.join(sorted(formats))}")
-    if not path.absolute().parent.is_dir():
-        raise DrawError(f"{path}: there is no folder {path.parent} to put it in")
-    ax.set_prop_cycle(color=COLOURS)
-    return ax
 
 
 def listed(things: Iterable[Any]) -> str:

@@ -7,23 +7,20 @@ carries a SHA-256 of the whole file. A stranger's file runs no code, because not
 """
 
 import hashlib
-import itertools
 import json
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from tinygrad_rnn.errors import CheckpointError
+from tinygrad_rnn.files import AnyPath, replace_file, sync_folder
 
 JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
-AnyPath: TypeAlias = str | os.PathLike[str]
 
 FORMAT_VERSION = 1
 HEADER_LIMIT = 100_000_000  # bytes; the safetensors format's own
@@ -128,23 +125,14 @@ def write_atomically(path: AnyPath, data: bytes | bytearray) -> None:
     """
     where = repr(os.fspath(path))
     try:
-        target = Path(os.path.realpath(path))  # of a symbolic link, replace what it points to
-        mode = target.stat().st_mode if target.exists() else stat.S_IFREG | 0o666
-        if not stat.S_ISREG(mode):  # renaming over a device or a pipe would destroy it
-            raise CheckpointError(f"{where}: not a regular file; give the path of a file")
-        with _temporary_beside(target) as temporary:
-            with open(temporary, "xb", opener=partial(os.open, mode=stat.S_IMODE(mode))) as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, target)
+        replace_file(path, data)
     except (OSError, ValueError) as error:  # ValueError: a NUL character in the path
         raise CheckpointError(
             f"{where}: not saved, any old file is unchanged: {_reason(error)}; "
             "check that the folder exists, may be written to and has space"
         ) from error
     try:
-        _sync_folder(target.parent)
+        sync_folder(Path(os.path.realpath(path)).parent)
     except OSError as error:
         raise CheckpointError(
             f"{where}: saved, but its folder could not be synced: {_reason(error)}; "
@@ -215,58 +203,6 @@ def _read(path: AnyPath) -> tuple[bytes, int]:
         raise CheckpointError(f"{where}: no such file") from error
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{where}: cannot be read: {_reason(error)}") from error
-
-
-_in_progress: set[Path] = set()  # temporary files of this process, from any thread
-_numbers = itertools.count()
-
-
-@contextmanager
-def _temporary_beside(target: Path) -> Iterator[Path]:
-    """The path of a temporary file in the same folder, gone afterwards however the block ends."""
-    _sweep(target)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}-{next(_numbers)}.tmp")
-    try:
-        _in_progress.add(temporary)
-        yield temporary
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
-        _in_progress.discard(temporary)
-
-
-def _sweep(target: Path) -> None:
-    """Remove temporary files of this target whose process was killed."""
-    stray = re.compile(re.escape(f".{target.name}.") + r"([1-9][0-9]*)-[0-9]+\.tmp")
-    for file in list(target.parent.iterdir()):
-        match = stray.fullmatch(file.name)
-        if match and file not in _in_progress and not _is_another_process(int(match[1])):
-            with suppress(OSError):  # housekeeping must not stop a save
-                file.unlink()
-
-
-def _is_another_process(pid: int) -> bool:
-    """Whether a process of that number, not this one, is alive; where one cannot ask, it may be."""
-    if pid == os.getpid() or os.name != "posix":
-        return pid != os.getpid()
-    try:
-        os.kill(pid, 0)
-    except PermissionError:
-        return True
-    except (ProcessLookupError, OverflowError):
-        return False
-    return True
-
-
-def _sync_folder(folder: Path) -> None:
-    """Bring the rename itself to the disk."""
-    if os.name != "posix":  # elsewhere a folder cannot be opened
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _reason(error: Exception) -> str:

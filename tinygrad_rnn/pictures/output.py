@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 
 from ..errors import DrawError
+from ..files import replace_file
 
 
 class Output:
@@ -21,23 +23,25 @@ class Output:
         """Write the picture to a file; its suffix says how: svg, dot, png or pdf.
 
         png and pdf are rendered by Graphviz, which gets 20 seconds. Where it is missing or does not finish, the picture
-        is kept as svg, and DrawError says where. Raises DrawError for another suffix, too.
+        is kept as svg, under a name that is free, and DrawError says where. Raises DrawError for another suffix, too,
+        and OSError where the file cannot be written; a file that was there is then as it was.
         """
         path = Path(path)
         suffix = path.suffix.lower().removeprefix(".")
         if suffix == "svg":
-            path.write_text(self.svg(), encoding="utf-8")
+            replace_file(path, self.svg())
         elif suffix in ("dot", "gv"):
-            path.write_text(self.dot(), encoding="utf-8")
+            replace_file(path, self.dot())
         elif suffix in ("png", "pdf"):
             from .render import render
 
             try:
-                path.write_bytes(render(self.dot(), suffix))
+                data = render(self.dot(), suffix)
             except DrawError as error:
-                kept = path.with_suffix(".svg")
-                kept.write_text(self.svg(), encoding="utf-8")
+                kept = _free_name(path)
+                replace_file(kept, self.svg())
                 raise DrawError(f"{error}. The picture is kept as {kept.name}") from error
+            replace_file(path, data)
         else:
             raise DrawError(f"cannot save a picture as {path.name!r}: the name must end in .svg, .dot, .png or .pdf")
         return path
@@ -47,3 +51,9 @@ class Output:
 
     def _repr_html_(self) -> str:
         return f'<div style="overflow:auto;max-width:100%">{self.svg()}</div>'
+
+
+def _free_name(path: Path) -> Path:
+    """A name like this one that ends in .svg and that no file has."""
+    numbered = (path.with_name(f"{path.stem}-{n}.svg") for n in itertools.count(2))
+    return next(file for file in itertools.chain([path.with_suffix(".svg")], numbered) if not os.path.lexists(file))

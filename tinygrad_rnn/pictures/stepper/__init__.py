@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...autograd.tensor import Tensor, start_gradient
 from ...errors import DrawError, FreedGraphError, GraphError
+from ...files import replace_file
 from ...unrolled.expand import Expanded
 from ...unrolled.listing import Tape
 
@@ -64,6 +65,4 @@ def page(root: Tensor, path: str | os.PathLike[str], names: Mapping[str, Any] | 
     tape = Tape(expanded.root)
     reading = Reading(tape, names)
     data = {"title": root.name or "loss", "picture": scene(tape, reading), **walk(tape, reading)}
-    path = Path(path)
-    path.write_text(document(data), encoding="utf-8")
-    return path
+    return replace_file(path, document(data))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+import weakref
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import nn
+from tinygrad_rnn.engine.backward import reachable
 from tinygrad_rnn.nn.fused import runs
 from tinygrad_rnn.nn.fused.memory import empty
 
@@ -218,6 +220,94 @@ def test_the_picture_is_that_of_the_composed_layer() -> None:
         assert pictures[:2] == pictures[2:]
 
 
+# ---------------------------------------------------------------- a run is one record until somebody looks
+
+
+def run_of(output: tg.Tensor) -> Any:
+    """The record of the run behind an output, as it lies on the tape, with nobody having looked."""
+    return next(record for record in reachable([output]) if record.op.open_steps is not None)
+
+
+def test_a_run_is_one_record_and_its_steps_are_there_for_whoever_looks() -> None:
+    output, (h, c) = nn.LSTM(3, 4, rng=0)(np.ones((3, 1, 3)))
+    loss = output.sum() + h.sum() + c.sum()
+    run = run_of(loss)
+    assert repr(run).endswith(": lstm at lstm t=3>") and len(run.values) == 3
+    tape = tg.tape(loss)
+    steps = [record for record in tape if record.op.name == "lstm_step"]
+    assert len(steps) == 3 and run.op.name == "stack" and run.step is None and [x.record for x in run.inputs] == steps
+    assert [record.seq for record in tape] == sorted({record.seq for record in tape})
+    assert all(x.record.seq < r.seq for r in tape for x in r.inputs if x is not None and x.record is not None)
+    assert [x.record for x in h.record.inputs + c.record.inputs] == [steps[-1]] * 2  # and no longer the run
+    assert list(tg.tape(loss)) == list(tape)
+
+
+@pytest.mark.parametrize("options", [{}, {"bidirectional": True, "num_layers": 2}])
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+def test_gradients_are_the_same_whether_somebody_has_looked_or_not(kind: str, options: Any) -> None:
+    found = []
+    for look in (lambda loss: None, tg.tape, tg.draw, tg.bptt.flow):
+        layer = getattr(nn, kind)(3, 4, rng=0, dtype=float, **options)
+        x = tg.tensor(RNG(1).standard_normal((5, 3, 3)), requires_grad=True)
+        loss = loss_of(*layer(x, lengths=[5, 2, 3]))
+        look(loss)
+        loss.backward()
+        found.append([x.grad, *(p.grad for p in layer.parameters())])
+    for others in found[1:]:
+        for a, b in zip(found[0], others, strict=True):
+            close(a, b)
+
+
+def test_a_backward_pass_that_nobody_looks_at_opens_no_run() -> None:
+    layer = nn.GRU(3, 4, rng=0)
+    x = tg.tensor(np.ones((3, 1, 3)), requires_grad=True)
+    output, h = layer(x)
+    loss, opened = output.sum() + h.sum(), []
+    run = run_of(loss)
+    run.op.open_steps = lambda record: opened.append(record)
+    tg.grad(loss, [x, output, h], retain_graph=True)
+    output.register_hook(lambda g: 2 * g)
+    h.retain_grad()
+    loss.backward()
+    assert opened == [] and h.grad.tolist() == [[[1.0] * 4]] and run.freed
+
+
+def test_hooks_on_what_a_run_gives_stay_when_it_is_opened() -> None:
+    found = []
+    for look in (False, True):
+        layer = nn.LSTM(3, 4, rng=0, dtype=float)
+        output, (h, c) = layer(RNG(1).standard_normal((5, 3, 3)))
+        output.register_hook(lambda g: 3 * g)
+        h.register_hook(lambda g: 5 * g)
+        c.retain_grad()
+        loss = loss_of(output, (h, c))
+        if look:
+            tg.tape(loss)
+        loss.backward()
+        found.append([layer.W_hh.grad, c.grad])
+    for a, b in zip(*found, strict=True):
+        close(a, b)
+
+
+def test_only_what_was_asked_for_gets_a_gradient() -> None:
+    layer = nn.LSTM(3, 4, rng=0)
+    x = tg.tensor(np.ones((3, 1, 3)), requires_grad=True)
+    output = layer(x)[0]
+    seen: list[Any] = []
+    for p in layer.parameters():
+        p.register_hook(seen.append)
+    tg.grad(output.sum(), x)
+    assert seen == [] and all(p.grad is None for p in layer.parameters())
+
+
+def test_an_error_in_the_rule_of_a_run_says_which_layer() -> None:
+    output, _ = nn.GRU(3, 4, num_layers=2, rng=0)(np.ones((3, 1, 3)))
+    run_of(output).op.run.packed_back = None
+    with pytest.raises(TypeError) as caught:
+        output.sum().backward()
+    assert "gru at gru_l1 t=3>" in caught.value.__notes__[0]
+
+
 # ---------------------------------------------------------------- gradients looked at on their way
 
 
@@ -255,7 +345,7 @@ def test_a_state_in_the_middle_retains_its_gradient() -> None:
     seen = []
     for layer in pair("RNN"):
         output, _ = layer(RNG(1).standard_normal((5, 3, 3)))
-        h = output.record.inputs[2]
+        h = tg.tape(output)[-1].inputs[2]
         h.retain_grad()
         (output**2).sum().backward()
         seen.append(h.grad)
@@ -403,6 +493,15 @@ def test_after_a_backward_pass_the_loss_keeps_no_array_of_the_run() -> None:
     steps = [record for record in tg.tape(loss) if record.op.name == "lstm_step"]
     loss.backward()
     assert all(record.freed and record.inputs == record.arrays == record.values == () for record in steps)
+    assert all(record.op.run is None for record in steps)
+
+
+def test_after_a_backward_pass_that_nobody_looked_at_neither_does_it() -> None:
+    loss = nn.LSTM(3, 4, rng=0)(np.ones((6, 2, 3)))[0].sum()
+    run = run_of(loss)
+    gates = weakref.ref(run.op.run.gates)
+    loss.backward()
+    assert run.freed and gates() is None
 
 
 # ---------------------------------------------------------------- threads and exceptions

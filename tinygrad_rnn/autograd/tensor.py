@@ -17,14 +17,14 @@ import numpy as np
 from ..engine.anomaly import check_forward, check_start, users_line
 from ..engine.backward import filled, hooked_leaves, own, sweep
 from ..engine.modes import Step, at_step, mode
-from ..engine.tape import Op, Record, Workspace
+from ..engine.tape import Op, Record
 from ..errors import DtypeError, GraphError, NonScalarError, NotDifferentiableError, OverwrittenError, ShapeError
 from .numpy_protocols import ArrayLike, plain
 
 _adding = threading.RLock()
 if hasattr(os, "register_at_fork"):  # in a child process no thread is left that could give it back
     os.register_at_fork(after_in_child=lambda: globals().update(_adding=threading.RLock()))
-_AS_THEY_ARE = (float, int, np.floating, np.integer, np.bool_, Workspace)  # a bool is an int
+_AS_THEY_ARE = (float, int, np.floating, np.integer, np.bool_)  # a bool is an int
 
 
 class Cut(NamedTuple):

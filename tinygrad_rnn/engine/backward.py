@@ -1,6 +1,6 @@
 """The reverse sweep: the chain rule, walked down the tape once.
 
-    reachable   which records lead to the outputs, newest first
+    reachable   which records lead to the outputs, newest first; `opened`: with each step of a layer by itself
     sweep       for each of them: take its complete dL/dy, ask its rule for dL/dx, hand that to its inputs
 
 A record is reached only after everything that was computed from it (it was recorded earlier), so the
@@ -51,6 +51,20 @@ def reachable(outputs: Iterable[Any], since: int = 0) -> list[Record]:
     return sorted(seen, key=_seq, reverse=True)
 
 
+def opened(outputs: Iterable[Any], since: int = 0) -> list[Record]:
+    """As `reachable`, with every run of a layer opened into the records of its steps, for whoever wants to see them.
+
+    A layer computes its T steps at once and writes one record, its run, for which a plain backward pass needs no more.
+    The run has kept T sequence numbers. Opening it (`Op.open_steps`) puts T records with these numbers in its place, for
+    good: each is one step, with the tag and the names of that step; the run's own record becomes their stack.
+    """
+    records = reachable(outputs, since)
+    runs = [record for record in records if record.op.open_steps is not None]
+    for record in runs:
+        record.op.open_steps(record)  # type: ignore[misc]
+    return reachable(outputs, since) if runs else records
+
+
 def _seq(record: Record) -> int:
     return record.seq
 
@@ -83,7 +97,9 @@ def sweep(
     visit       sees each record with its complete gradients, one an output, and gives those to go on with
     as_tensors  if given, rules see Tensors and are recorded: it gives the outputs and the inputs of a record as such
     """
-    records, waiting = reachable(outputs, since), Waiting(recorded=as_tensors is not None)
+    stepwise = mode().anomaly or as_tensors is not None
+    records = opened(outputs, since) if stepwise else reachable(outputs, since)
+    waiting = Waiting(recorded=as_tensors is not None)
     through = None if only is None else leading_to(records, only)
     useful = None if through is None else through | {x.record or x for x in only or ()}
     rule = pull_watched if mode().anomaly else pull

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -58,7 +58,7 @@ class Op:
 
     name: str = "op"
     outputs: int = 1
-    together: ClassVar[bool] = False  # whether records of it that share a Workspace can be swept as one
+    open_steps: ClassVar[Callable[..., None] | None] = None  # of an op that computes many steps at once: see `opened`
     ours: ClassVar[bool] = True  # whether it is of this package; of others it is made sure that they write into nothing
     forward: Callable[..., Any]
     rules: tuple[Callable[..., Any], ...] = ()
@@ -88,6 +88,9 @@ class Op:
             f"{x.shape}: a gradient has the shape of what it is the gradient of"
         )
 
+    def let_go(self) -> None:
+        """Let go of what was kept for one application; an op that is used for many has nothing to let go of."""
+
     def __call__(self, *inputs: Any) -> Any:
         for x in inputs:
             if hasattr(x, "apply_op"):  # a Tensor, without knowing its class
@@ -101,20 +104,6 @@ class Op:
 
     def __repr__(self) -> str:
         return f"{self.name}({', '.join(f'{key}={value!r}' for key, value in self.parameters.items())})"
-
-
-class Workspace:
-    """What several applications of ops share besides arrays: in a fused layer, the arrays over all its steps.
-
-    It is given to each of them as its last input, so that it is let go with their arrays once the records are freed.
-    """
-
-    def pull(self, records: Sequence[Any], gs: Sequence[Any]) -> Iterable[tuple[Any, Any]]:
-        """The rules of consecutive records that share this, newest first: (x, dL/dx) for the inputs of them all.
-
-        gs are their gradients as they are before any of these rules was used; None where there is none.
-        """
-        raise NotImplementedError
 
 
 class Record:
@@ -135,9 +124,9 @@ class Record:
     __slots__ = ("__weakref__", "arrays", "freed", "hooks", "inputs", "kept", "line", "op", "seq", "step", "values")
 
     def __init__(
-        self, op: Op, inputs: tuple[Any, ...], arrays: tuple[Any, ...], values: tuple[np.ndarray, ...]
+        self, op: Op, inputs: tuple[Any, ...], arrays: tuple[Any, ...], values: tuple[np.ndarray, ...], seq: int = 0
     ) -> None:
-        self.seq = next(clock)
+        self.seq = seq or next(clock)
         self.op = op
         self.inputs = inputs
         self.arrays = arrays
@@ -155,6 +144,7 @@ class Record:
         self.inputs = self.arrays = self.values = ()
         self.hooks = self.kept = None
         self.freed = True
+        self.op.let_go()
 
     def __repr__(self) -> str:
         where = at_step(self.step)

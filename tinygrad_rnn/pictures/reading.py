@@ -387,12 +387,12 @@ def _clean(name: str | None) -> str | None:
 
 def fused(record: Record) -> bool:
     """Whether a record is a whole time step, with a composed form to be drawn."""
-    return hasattr(record.op, "composed") and record.op.name != "stack"
+    return hasattr(record.op, "composed")
 
 
 def entry_of(record: Record) -> int:
     """Which entry of its sequence a fused step takes: its place in time, whichever way its run goes."""
-    run, k = record.arrays[-1], record.op.k  # type: ignore[attr-defined]
+    run, k = record.op.run, record.op.k  # type: ignore[attr-defined]
     return run.T - 1 - k if run.backwards else k
 
 

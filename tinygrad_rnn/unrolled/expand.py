@@ -8,7 +8,7 @@ import numpy as np
 
 from ..autograd.tensor import Tensor, results
 from ..engine.anomaly import Lines
-from ..engine.backward import reachable
+from ..engine.backward import opened, reachable
 from ..engine.modes import Setting, at_record
 from ..engine.tape import Record, clock
 
@@ -35,7 +35,7 @@ class Expanded:
         self.results: dict[tuple[Record, int], Tensor] = {}
         self.constants: dict[Tensor, Tensor] = {}
         with Setting("recording", True):
-            for record in reachable([root])[::-1]:
+            for record in opened([root])[::-1]:
                 self._replace(record)
         self.root = self(root)
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..autograd.tensor import Tensor, start_gradient
-from ..engine.backward import noting, reachable, sweep
-from ..engine.tape import Record, Workspace
+from ..engine.backward import noting, opened, sweep
+from ..engine.tape import Record
 from ..errors import GraphError
 
 _SHOWN = 60  # a longer tape is printed with its middle left out
@@ -29,7 +29,7 @@ class Tape:
         if not isinstance(root, Tensor):
             raise TypeError(f"tape() needs a Tensor, not {type(root).__name__}")
         self.root = root
-        self.records = reachable([root])[::-1]
+        self.records = opened([root])[::-1]
 
     def __len__(self) -> int:
         return len(self.records)
@@ -109,7 +109,7 @@ class Tape:
 
     def _input(self, x: Tensor | None, array: Any) -> str:
         if x is None:
-            return "" if isinstance(array, Workspace) else figure(array)
+            return figure(array)
         if x.record in self.numbers:
             return f"%{self.numbers[x.record]}" + (f".{x.output}" if x.record.op.outputs > 1 else "")
         return x.name or ("leaf" if x.requires_grad else "const")

@@ -7,7 +7,7 @@ The equations are those of `cells.py`, and their derivatives by hand. What makes
 - slabs: the gates lie side by side as (G, B, H), so that one NumPy call serves several;
 - one tanh for all gates, σ(x) = (1 + tanh(x/2)) / 2, where the inner 1/2 is put into a copy of the weights;
 - K, the factors of the derivative that do not depend on the gradient, for many steps in one call;
-- the sweep hands the steps of a run to it all at once (`Run.pull`), where nobody wants to see each gradient on its way.
+- a run is one record (`steps.py`), and its steps go back together where nobody wants to see each gradient on its way.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ...engine.cotangent import Indexed
-from ...engine.tape import Workspace
 from ...ops.blas import quiet
 from .memory import empty
 
@@ -28,7 +27,7 @@ add, matmul, multiply, subtract, tanh = np.add, np.matmul, np.multiply, np.subtr
 _CHUNK = 1 << 20  # bytes of K at a time: about half of a second-level cache
 
 
-class Run(Workspace):
+class Run:
     """The T steps of a layer in numbers, in the order in which they are taken.
 
     a          (T, B, G H) what the steps get of the input, in the order of time
@@ -82,44 +81,24 @@ class Run(Workspace):
         n, B, width = columns.shape
         return columns.reshape(n, B, width // self.H, self.H).transpose(0, 2, 1, 3)
 
-    def pull(self, records: Sequence[Any], gs: Sequence[Any]) -> list[tuple[Any, Any]]:
-        output, others = None, []
-        if records[0].op.name == "stack":  # of the h of all steps; those of `others` are swept by themselves
-            turn = slice(None) if self.backwards else slice(None, None, -1)  # the last step first
-            output, h = gs[0][0][turn], records[0].inputs[:-1][turn]
-            records, gs = records[1:], gs[1:]
-            others = list(zip(h[len(gs) :], output[len(gs) :], strict=True))
-        newest, oldest = records[0], records[-1]
-        nothing = (None,) * len(self.states())
-        gs = [nothing if g is None else g for g in gs]
-        parts = self.gradients(oldest.op.k, newest.op.k, gs, newest.arrays[0], output)
-        return [*zip((newest.inputs[0], *oldest.inputs[1:-1]), parts, strict=True), *others]
-
-    @quiet
     def gradients(
-        self, first: int, last: int, gs: Sequence[Sequence[Any]], a: np.ndarray, output: np.ndarray | None = None
-    ) -> list[Any]:
+        self, first: int, last: int, ends: Sequence[np.ndarray], a: np.ndarray, output: np.ndarray | None = None
+    ) -> tuple[Any, ...]:
         """dL/da, dL/d(state before the first step) and dL/d(weights), by the steps first..last.
 
-        gs      for each step, the last one first, what dL/d(state after it) is without the part of the next step: for
-                each part of the state an array, or None for nothing
-        output  what there is of dL/dh besides, likewise
+        ends    dL/d(state after the last of them), an array for each part of the state
+        output  what there is of dL/dh besides, for each of the steps
         """
-        n = last + 1 - first
-        d = self.over_steps(n, self.B, self.slots * self.H)
-        states = [np.zeros((self.B, self.H), self.dtype) for _ in self.states()]
+        d = self.over_steps(last + 1 - first, self.B, self.slots * self.H)
+        states = [np.array(g, order="C") for g in ends]
         W_back, chunk = self.packed_back(), max(1, _CHUNK // max(1, 5 * self.B * self.H * self.dtype.itemsize))
         dead = None if self.dead is None or not self.dead[first : last + 1].any() else self.dead
-        # the parts of the state that gradients reach from outside the recurrence, with that of each step
-        columns: list[Any] = [*zip(states, zip(*gs, strict=True), strict=True), (states[0], output)]
-        arriving = [(part, g) for part, g in columns if g is not None and any(x is not None for x in g)]
         for end in range(last + 1, first, -chunk):
             begin = max(first, end - chunk)
             known = list(self.derivatives(begin, end, d[begin - first : end - first]))
             for k in range(end - 1, begin - 1, -1):
-                for part, g in arriving:
-                    if g[last - k] is not None:
-                        add(part, g[last - k], part)
+                if output is not None:
+                    add(states[0], output[k - first], states[0])
                 if dead is None:
                     self.backward(known[k - begin], W_back, *states)
                 else:  # the gradient of a sequence that has ended passes by
@@ -129,7 +108,7 @@ class Run(Workspace):
                     self.backward(known[k - begin], W_back, *states)
                     for part, by in zip(states, passing, strict=True):
                         add(part, by, part)
-        return [self.of_sequence(d, first, last, a), *states, *self.of_weights(d, first, last)]
+        return self.of_sequence(d, first, last, a), *states, *self.of_weights(d, first, last)
 
     def of_sequence(self, d: np.ndarray, first: int, last: int, a: np.ndarray) -> Any:
         """dL/da, in the order of time; lazy where the steps are not all."""

@@ -1,26 +1,31 @@
-"""Fused steps: a time step of a layer as one record on the tape.
+"""Fused layers: all time steps of a layer as one record on the tape, taken apart for whoever looks.
 
 The cells in `cells.py` are a dozen small ops a step, and at the sizes of small models an op's overhead is more than its
-arithmetic. Here the steps of a layer are computed together, in arrays over time (`runs.py`), and then one record a step
-is written. The graph is unrolled as before and the sweep walks it step by step. Only the inside of a step is no longer
-on the tape, and where it is wanted, to differentiate twice or to draw, a record gives its composed form: the very step
-of the cell.
+arithmetic. Here the steps of a layer are computed together, in arrays over time (`runs.py`), and one record is written
+for them all, a `FusedRun`. The graph is unrolled for whoever asks for it, in two stages:
+
+- to see the steps (`tape`, a report, a picture, hooks on a state, `anomaly`), `FusedRun.open_steps` puts a record a step,
+  a `FusedStep`, in the place of the run;
+- to see inside a step, or to differentiate twice, a step gives its composed form: the very step of the cell.
 """
 
 from __future__ import annotations
 
 import copy
+import weakref
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from ...autograd.checkpoint import pulled_back
-from ...autograd.tensor import Tensor, results
-from ...engine.anomaly import check_forward, users_line
+from ...autograd.tensor import Tensor, apply, results
+from ...engine.anomaly import check_forward
 from ...engine.modes import enable_grad, mode, scope
 from ...engine.tape import Op, Record, clock
 from ...ops.elementwise import where
-from ...ops.shape import Stack, stack
+from ...ops.shape import Stack
 from ..cells import Cell, GRUCell, LSTMCell, RNNCell
 from ..state import label, select
 from .runs import GRURun, LSTMRun, RNNRun, Run
@@ -43,30 +48,28 @@ def run_for(cell: Cell) -> type[Run] | None:
 
 
 class FusedStep(Op):
-    """Step k of a run: the state after it, given the projected sequence, the state before, the weights and the run."""
+    """Step k of a run: the state after it, given the projected sequence, the state before and the weights."""
 
-    together = True
-
-    def __init__(self, k: int) -> None:
+    def __init__(self, run: Run, k: int) -> None:
+        self.run: Any = run
         self.k = k
 
     def forward(self, *inputs: Any) -> Any:
-        after = tuple(part[self.k + 1] for part in inputs[-1].states())
+        after = tuple(part[self.k + 1] for part in self.run.states())
         return after if self.outputs > 1 else after[0]
 
-    def vjp(self, g: Any, y: Any, *inputs: Any) -> tuple[Any, ...]:
-        a, *_, run = inputs
+    def vjp(self, g: Any, y: Any, a: Any, *inputs: Any) -> tuple[Any, ...]:
         gs = g if self.outputs > 1 else (g,)
         if not isinstance(a, Tensor):
-            return *run.gradients(self.k, self.k, [gs], a), None
+            return self.run.gradients(self.k, self.k, gs, a)
         start = next(clock)  # to be differentiated again: the composed step can be
         with enable_grad():
-            after = self.composed(*inputs)
-        return *pulled_back(after if self.outputs > 1 else (after,), gs, inputs[:-1], start, create_graph=True), None
+            after = self.composed(a, *inputs)
+        return pulled_back(after if self.outputs > 1 else (after,), gs, (a, *inputs), start, create_graph=True)
 
     def composed(self, a: Tensor, *inputs: Any) -> Any:
         """The same step as the cell computes it, op by op."""
-        states, weights, run = inputs[: self.outputs], inputs[self.outputs : -1], inputs[-1]
+        run, states, weights = self.run, inputs[: self.outputs], inputs[self.outputs :]
         before = states if self.outputs > 1 else states[0]
         cell = copy.copy(run.cell)  # with these weights, whatever stands in the layer by now
         vars(cell).update(zip(run.weights, weights, strict=False))
@@ -74,6 +77,12 @@ class FusedStep(Op):
         if run.dead is not None and run.dead[self.k].any():
             after = select(~run.dead[self.k][:, 0], after, before)
         return after
+
+    def let_go(self) -> None:
+        self.run = None
+
+    def __repr__(self) -> str:
+        return f"{self.name}(k={self.k})"
 
 
 class RNNStep(FusedStep):
@@ -92,63 +101,93 @@ class GRUStep(FusedStep):
 STEPS: dict[type[Run], type[FusedStep]] = {RNNRun: RNNStep, LSTMRun: LSTMStep, GRURun: GRUStep}
 
 
-class Output(Stack):
-    """The h of all steps, in the order of time: they lie in the run as a sequence already."""
+class FusedRun(Op):
+    """All steps of a run at once: every h, and the state after the last step.
 
-    name = "stack"
-    together = True
+    Inputs are the projected sequence, the state before the first step, and the weights of the recurrence. One
+    application is one record, which `open_steps` takes apart into those of the steps.
 
-    def __init__(self) -> None:
-        super().__init__(axis=0)
+    layer, first  the tag of the steps, and the number of the first in the order of time
+    """
 
-    def forward(self, *inputs: Any) -> np.ndarray:
-        return inputs[-1].output
+    def __init__(self, kind: type[Run], cell: Cell, dead: Any, backwards: bool, T: int, layer: str, first: int) -> None:
+        self.kind, self.cell, self.dead, self.backwards = kind, cell, dead, backwards
+        self.step, self.layer, self.first = STEPS[kind], layer, first
+        self.name, self.outputs = self.step.name.removesuffix("_step"), 1 + self.step.outputs
+        self.outside = mode().step  # the tag of what is recorded around the layer
+        self.numbers = list(islice(clock, T))  # of the records that the steps may become
+        self.run: Any = None
+        self.ends: list[weakref.ref[Tensor]] = []  # the tensors that hold the state after the last step
 
-    def composed(self, *inputs: Any) -> Tensor:
-        return stack(inputs[:-1])
+    def forward(self, a: np.ndarray, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+        self.run = run = self.kind(self.cell, a, inputs[: self.step.outputs], self.dead, self.backwards)
+        if mode().anomaly:
+            self._check(a, inputs)
+        return run.output, *(part[-1] for part in run.states())
 
-    def vjp(self, g: Any, y: Any, *inputs: Any) -> tuple[Any, ...]:
-        return *super().vjp(g, y, *inputs[:-1]), None
+    def vjp(self, g: Any, y: Any, a: Any, *inputs: Any) -> tuple[Any, ...]:
+        output, *ends = g
+        return self.run.gradients(0, self.run.T - 1, ends, a, output[::-1] if self.backwards else output)
+
+    def steps(self) -> Iterator[tuple[int, tuple[np.ndarray, ...]]]:
+        """The steps as they were taken, k and the parts of the state after it; meanwhile records are tagged as its."""
+        with scope(self.layer) as at:
+            for k, after in enumerate(self.run.after()):
+                at(self.first + (self.run.T - 1 - k if self.backwards else k))
+                yield k, after
+
+    def open_steps(self, record: Record) -> None:
+        """Write the records of the steps, with the numbers kept for them; this one becomes the stack of their h."""
+        (a, *inputs), (a_array, *arrays), n = record.inputs, record.arrays, self.step.outputs
+        states, before, outputs = tuple(inputs[:n]), tuple(arrays[:n]), []
+        for k, after in self.steps():
+            xs, held = (a, *states, *inputs[n:]), (a_array, *before, *arrays[n:])
+            step = Record(self.step(self.run, k), xs, held, after, self.numbers[k])
+            step.line = record.line
+            before, states = after, results(after, step)
+            label(**dict(zip(self.cell.states, states, strict=True)))
+            outputs.append(states[0])
+        for k, end in enumerate(reference() for reference in self.ends):
+            if end is not None:
+                end.record, end.output = step, k
+        if self.backwards:
+            outputs.reverse()
+        record.op, record.values, record.step = stack_of_steps, record.values[:1], self.outside
+        record.inputs, record.arrays = tuple(outputs), tuple(h.array for h in outputs)
+
+    def _check(self, a: np.ndarray, inputs: tuple[np.ndarray, ...]) -> None:
+        """Raise AnomalyError at the first step that makes a nan or inf."""
+        before = inputs[: self.step.outputs]
+        for k, after in self.steps():
+            entry = a[-1 - k if self.backwards else k]
+            check_forward(self.step(self.run, k), (entry, *before, *inputs[self.step.outputs :]), after)
+            before = after
+
+    def let_go(self) -> None:
+        self.run = None
+
+    def __repr__(self) -> str:
+        return f"{self.name}({self.layer})"
+
+
+stack_of_steps = Stack(axis=0)
 
 
 def unroll_fused(
     cell: Cell, a: Tensor, state: Any, lengths: np.ndarray | None, name: str, first: int, reverse: bool
 ) -> tuple[Tensor, Any]:
-    """As `unroll` with ``cell.step``, but with one record a time step."""
+    """As `unroll` with ``cell.step``, the steps computed together and recorded as one."""
     kind = run_for(cell)
     assert kind is not None
-    step = STEPS[kind]
     T, states = len(a), state if isinstance(state, tuple) else (state,)
     alive = None if lengths is None or (lengths == T).all() else np.arange(T)[:, None, None] < lengths[:, None]
     weights = [w for w in (getattr(cell, key) for key in kind.weights) if w is not None]
-    for x in (a, *states, *weights):
-        if not x.locked:
-            x.lock()
     dead = None if alive is None else ~alive[::-1] if reverse else ~alive
-    run = kind(cell, a.array, [part.array for part in states], dead, reverse)
-    outputs = []
-    with scope(name) as at:
-        if mode().recording and any(x.requires_grad for x in (a, *states, *weights)):
-            shared, arrays = (*weights, None), (*[w.array for w in weights], run)
-            before: tuple[np.ndarray, ...] = tuple(part.array for part in states)
-            for k, values in enumerate(run.after()):
-                t = T - 1 - k if reverse else k
-                at(first + t)
-                record = Record(step(k), (a, *states, *shared), (a.array, *before, *arrays), values)
-                if mode().anomaly:
-                    check_forward(record.op, (a.array[t], *before, *arrays), values)
-                    record.line = users_line()
-                before, states = values, results(values, record)
-                for part, role in zip(states, cell.states, strict=True):
-                    part.name = role
-                outputs.append(states[0])
-        else:  # nothing is recorded, so only the last state is needed
-            at(first + (0 if reverse else T - 1))
-            states = step(T - 1)(a, *states, *weights, run)
-            states = states if step.outputs > 1 else (states,)
-            label(**dict(zip(cell.states, states, strict=True)))
-            outputs.append(states[0])
-    output = Output()(*(reversed(outputs) if reverse else outputs), run)
+    op = FusedRun(kind, cell, dead, reverse, T, name, first)
+    with scope(name, first + (0 if reverse else T - 1)):  # until it is opened, a run stands at its last step
+        output, *ends = apply(op, a, *states, *weights)
+    op.ends = [weakref.ref(end) for end in ends]
+    label(**dict(zip(cell.states, ends, strict=True)))
     if alive is not None:
         output = where(alive, output, 0)
-    return output, states if len(states) > 1 else states[0]
+    return output, tuple(ends) if len(ends) > 1 else ends[0]

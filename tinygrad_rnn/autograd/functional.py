@@ -9,9 +9,24 @@ import numpy as np
 
 from ..engine.backward import hooked, hooked_leaves, sweep
 from ..engine.modes import enable_grad, no_grad
-from ..engine.tape import Record
+from ..engine.tape import Op, Record
 from ..errors import GraphError, NonScalarError
 from .tensor import Tensor, as_tensors, start_gradient
+
+
+class Level(Op):
+    """y = the first input, whatever the others are.  The derivatives with respect to those are 0."""
+
+    flat = True
+
+    def forward(self, value: Any, *others: Any) -> Any:
+        return value.view()
+
+    def vjp(self, g: Any, y: Any, value: Any, *others: Any) -> Any:
+        return None, *map(np.zeros_like, others)
+
+
+_level = Level()
 
 
 def grad(
@@ -27,7 +42,8 @@ def grad(
     Gives one Tensor for one input, a tuple for a sequence. Inputs may be leaves or results.
 
     retain_graph  keep the graph for another pass; by default only with create_graph
-    create_graph  record the gradient itself, so that it can be differentiated again
+    create_graph  record the gradient itself, so that it can be differentiated again; where it is the same everywhere,
+                  as that of floor or of a relu network, its derivatives are zeros
     allow_unused  give None for an input the output does not depend on, instead of raising GraphError
 
     >>> import tinygrad_rnn as tg
@@ -81,6 +97,9 @@ def grad(
         unused = [x.name or f"inputs[{k}]" for k, (x, g) in enumerate(zip(xs, gradients, strict=True)) if g is None]
         raise GraphError(f"the output does not depend on {', '.join(unused)}; with allow_unused=True that gives None")
     tensors = [g if g is None or isinstance(g, Tensor) else Tensor(np.asarray(g)) for g in gradients]
+    if create_graph:  # a gradient that is the same everywhere depends on the inputs too, with derivative 0
+        with enable_grad():
+            tensors = [g if g is None or g.requires_grad else g.apply_op(_level, g, *xs) for g in tensors]
     return tensors[0] if single else tuple(tensors)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import ops
+from ..engine.backward import flat
 from ..engine.tape import Op
 from ..errors import DtypeError, NotDifferentiableError, ShapeError
 from ..ops import elementwise, functions, indexing, linalg, products, rearrange, reduction, shape, statistics
@@ -254,10 +255,18 @@ class ArrayLike:
         return shape.squeeze(self, axis)
 
     def astype(self, dtype: Any) -> Tensor:
-        """The same values in another floating-point dtype, gradients cast back."""
-        if self.requires_grad and np.dtype(dtype).kind != "f":
-            raise DtypeError(f"astype({np.dtype(dtype)}) would lose the gradient: use t.detach().data.astype(...)")
-        return self.apply_op(shape.Cast(dtype), self)
+        """The same values in another floating-point dtype, gradients cast back.
+
+        Of integers only where no gradient is lost: the derivative of ``np.floor(x)`` is 0, so these may be places.
+        """
+        if np.dtype(dtype).kind == "f":
+            return self.apply_op(shape.Cast(dtype), self)
+        if not flat(self):
+            raise DtypeError(
+                f"astype({np.dtype(dtype)}) would lose the gradient: round first, as in np.floor(t).astype(int), or "
+                "use t.detach().data.astype(...)"
+            )
+        return self.apply_op(shape.Cast(dtype), self.array)
 
     def exp(self) -> Tensor:
         return self.apply_op(elementwise.exp, self)

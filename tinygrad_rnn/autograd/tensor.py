@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..engine.anomaly import check_forward, check_start, users_line
-from ..engine.backward import filled, hooked_leaves, own, sweep
+from ..engine.backward import filled, flat, hooked_leaves, own, sweep
 from ..engine.modes import Step, at_step, mode
 from ..engine.tape import Op, Record
 from ..errors import DtypeError, GraphError, NonScalarError, NotDifferentiableError, OverwrittenError, ShapeError
@@ -251,7 +251,7 @@ class Tensor(ArrayLike):
     apply_op = staticmethod(apply)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        if self.requires_grad:
+        if not flat(self):
             raise NotDifferentiableError(
                 "turning a Tensor that needs a gradient into an array would lose the gradient: use t.detach() or "
                 "t.data if that is meant, np.stack or np.concatenate to put Tensors together"

@@ -80,6 +80,21 @@ def leading_to(records: Sequence[Record], targets: Iterable[Any]) -> set[Record]
     return through
 
 
+def flat(y: Any) -> bool:
+    """Whether the derivative of y is 0 everywhere: every path from it to a leaf leads through an op like floor."""
+    stack, seen = [y], set()
+    while stack:
+        x = stack.pop()
+        if x is None or not x.requires_grad:
+            continue
+        if x.record is None or x.record.freed:
+            return False
+        if not x.record.op.flat and x.record not in seen:
+            seen.add(x.record)
+            stack += x.record.inputs
+    return True
+
+
 def sweep(
     outputs: Sequence[Any],
     gradients: Sequence[Any],

@@ -88,6 +88,7 @@ class Elementwise(Op):
         if f is not None:
             self.forward, self.derivatives, self.shown = f, derivatives, parameters
             self.rules, self.name = tuple(map(rule, derivatives)), name or f.__name__
+            self.flat = all(d == 0 for d in derivatives)
 
     def fit(self, g: Any, x: Any) -> Any:
         return sum_to(g, x.shape)

@@ -20,7 +20,7 @@ from ..engine.tape import Record
 from ..errors import GraphError
 from ..ops.linalg import Affine, MatMul
 from ..unrolled.listing import Tape
-from ..unrolled.states import Place, accumulations, refuse_checkpoints
+from ..unrolled.network import Place, Unrolled, refuse_checkpoints
 from ..unrolled.tables import norm, table
 
 Label = int | None  # a time step or loss term; None for what belongs to none
@@ -176,7 +176,7 @@ class Paths:
         """What reaches the last step of each path, or a given loss, by its label; and what reaches W past them."""
         seeds: dict[int, list[tuple[Tensor, Any]]] = defaultdict(list)
         waiting = Waiting(recorded=False)
-        sums = set() if gates else set(accumulations(self.tape))
+        sums = set() if gates else Unrolled(self.tape).sums
 
         def hand(x: Tensor, part: Any) -> None:
             label: Label = None

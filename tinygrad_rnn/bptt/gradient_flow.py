@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +12,7 @@ from ..autograd.tensor import Tensor
 from ..engine.backward import sweep
 from ..engine.tape import Record
 from ..unrolled.expand import Expanded
-from ..unrolled.states import runs
+from ..unrolled.network import Place, Run, gradient, runs, tensor_at
 from ..unrolled.tables import norm, table
 
 
@@ -92,15 +93,14 @@ def flow(loss: Tensor, per_unit: bool = False) -> Flow:
     if any(record.op.outputs > 1 for record in made):  # in a fused step, h_t and c_t stand side by side
         loss = Expanded(loss).root
         found = runs(loss, "flow()")
-    states = [x for run in found for tensors in run.states.values() for x in tensors if x is not None]
-    gradients = gradients_at(states, loss)
+    gradients = gradients_at(found, loss)
     layers = {}
     for run in found:
-        order = np.argsort(run.steps)
-        part = layers[run.layer] = LayerFlow(np.array(run.steps)[order], {})
+        steps = sorted(run.steps)
+        part = layers[run.layer] = LayerFlow(np.array(steps), {})
         for name, tensors in run.states.items():
             shape = next(x.shape for x in tensors if x is not None)
-            gs = [np.zeros(shape) if (g := gradients.get(place(tensors[k]))) is None else g for k in order]
+            gs = [np.zeros(shape) if (g := gradients(run, name, t)) is None else g for t in steps]
             part.norms[name] = np.array([norm(g) for g in gs])
             if per_unit:
                 units = shape[-1] if shape else 1
@@ -108,39 +108,26 @@ def flow(loss: Tensor, per_unit: bool = False) -> Flow:
     return Flow(layers)
 
 
-def gradients_at(states: list[Tensor], loss: Tensor) -> dict[Any, Any]:
-    """The complete gradient at each of the states, by its `place`, from one sweep."""
-    masked = {place(x): new for x in states if (new := _before_mask(x)) is not None}
-    wanted = {x.record for x in (*states, *masked.values()) if x.record is not None}
-    found: dict[Any, Any] = {}
+def gradients_at(found: list[Run], loss: Tensor) -> Callable[[Run, str, int], Any]:
+    """One sweep; gives what tells the complete gradient at a state of a run after a step, None where none arrives."""
+    states = [x for run in found for x in run.initial.values()]
+    states += [x for run in found for steps in run.places.values() for p in steps.values() for x in map(tensor_at, p)]
+    wanted = {x.record for x in states}
+    arrived: dict[Place, Any] = {}
 
     def keep(record: Record, gs: tuple[Any, ...]) -> tuple[Any, ...]:
         if record in wanted:
-            found.update({(record, k): g for k, g in enumerate(gs)})
+            arrived.update({(record, k): g for k, g in enumerate(gs)})
         return gs
 
-    only, start = [*states, *masked.values()], [np.ones_like(loss.array)]
-    waiting = sweep([loss], start, only=only, retain_graph=True, visit=keep)
-    found |= {x: waiting.at(x) for x in states if x.record is None}  # initial states
-    for at, new in masked.items():
-        alive = at[0].arrays[0]
-        if place(new) in found:
-            found[at] = np.where(alive, found[place(new)], found.get(at, 0))
-    return found
+    start = [np.ones_like(loss.array)]
+    waiting = sweep([loss], start, only=states, retain_graph=True, visit=keep)
 
+    def at(run: Run, name: str, t: int) -> Any:
+        if t in run.records:
+            places = run.places[name].get(t)
+            return None if places is None else gradient(places, arrived.get)
+        x = run.initial.get(name)
+        return None if x is None else waiting.at(x) if x.record is None else arrived.get((x.record, x.output))
 
-def place(x: Tensor | None) -> Any:
-    """What tells a result from every other: its record, and which output of it; a leaf is told by itself."""
-    return x if x is None or x.record is None else (x.record, x.output)
-
-
-def _before_mask(x: Tensor) -> Tensor | None:
-    """If a state was chosen by ``where(alive, new, old)``, as in a batch with `lengths`, the new one.
-
-    The output of the step is masked apart from the state, so what comes from the loss arrives at the new one alone.
-    """
-    record = x.record
-    if record is None or record.op.name != "where":
-        return None
-    new = record.inputs[1]
-    return new if new is not None and new.record is not None and new.record.step == record.step else None
+    return at

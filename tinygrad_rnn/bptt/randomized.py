@@ -10,7 +10,7 @@ import numpy as np
 
 from ..autograd.checkpoint import replaced, tensors_in
 from ..autograd.tensor import Tensor
-from ..engine.modes import mode, scope
+from ..engine.modes import Setting, Step, mode
 from ..engine.tape import Op
 from ..nn.init import Rng
 from ..ops.shape import concatenate
@@ -119,6 +119,6 @@ def scale_gradient(state: Any, factor: Any) -> Any:
     scaled = []
     for x in tensors_in(state):
         step = (x.record.step if x.record is not None else None) or mode().step
-        with scope(*step) if step is not None else scope("scale"):
+        with Setting("step", step or Step("scale", None)):
             scaled.append(ScaleGradient(factor)(x))
     return replaced(state, scaled)

@@ -14,8 +14,8 @@ from ..engine.backward import sweep
 from ..engine.modes import enable_grad
 from ..errors import GraphError
 from ..ops.elementwise import where
-from ..unrolled.states import the_run
-from .gradient_flow import gradients_at, place
+from ..unrolled.network import the_run
+from .gradient_flow import gradients_at
 
 
 def omega(loss: Tensor, layer: str | None = None, form: str = "paper") -> Tensor:
@@ -42,12 +42,13 @@ def omega(loss: Tensor, layer: str | None = None, form: str = "paper") -> Tensor
     run = the_run(loss, layer, "omega()")
     if len(run.states) > 1:
         raise ValueError(f"omega() is for a state of one part, and that of {run.layer} has {', '.join(run.states)}")
-    states = [x for x in next(iter(run.states.values())) if x is not None]
-    gradients = gradients_at(states, loss)
+    ((name, tensors),) = run.states.items()
+    states = [(t, x) for t, x in zip(run.steps, tensors, strict=True) if x is not None]
+    gradients = gradients_at([run], loss)
     terms: list[Tensor] = []
     count = 0
-    for before, after in pairwise(states):
-        g = gradients.get(place(after))
+    for (_, before), (t, after) in pairwise(states):
+        g = gradients(run, name, t)
         if g is None:
             continue
         length = np.linalg.norm(g, axis=-1, keepdims=True)
@@ -65,7 +66,7 @@ def omega(loss: Tensor, layer: str | None = None, form: str = "paper") -> Tensor
         count += int(valid.sum())
     if not count:
         raise GraphError("omega(): no gradient arrives at any state, so there is nothing to compare")
-    sequences = int(np.prod(states[0].shape[:-1]))
+    sequences = int(np.prod(states[0][1].shape[:-1]))
     total = terms[0]
     for term in terms[1:]:
         total = total + term

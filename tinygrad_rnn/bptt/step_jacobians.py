@@ -9,7 +9,7 @@ import numpy as np
 
 from ..autograd.tensor import Tensor
 from ..engine.backward import sweep
-from ..unrolled.states import the_run
+from ..unrolled.network import the_run
 from ..unrolled.tables import norm, table
 
 

@@ -30,6 +30,12 @@ class Step(NamedTuple):
         return self.layer if self.t is None else f"{self.layer} t={self.t}"
 
 
+class After(Step):
+    """Where something was put together of the results of a step, no part of the step itself: final states, stacked."""
+
+    __slots__ = ()
+
+
 def at_step(step: Step | None) -> str:
     """The words " at lstm t=3" for a message, or nothing."""
     return f" at {step}" if step else ""

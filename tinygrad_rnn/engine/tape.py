@@ -20,7 +20,7 @@ import numpy as np
 
 from ..errors import ShapeError
 from .collector import EVERY, milestone
-from .modes import at_step, mode
+from .modes import Step, at_step, mode
 
 clock = itertools.count(1)
 """The sequence numbers. `next(clock)` is atomic, so threads may record at the same time."""
@@ -120,9 +120,12 @@ class Record:
     hooks   functions to call with the gradient, by output, or None
     line    the lines of code that applied the op, the user's and ours, noted within `anomaly()`, else None
     kept    tensors whose `grad` is to be filled too (weakly), by output, or None
+    states  for each output that was declared to be a state after a step: that step, the name of the state, the output
     """
 
-    __slots__ = ("__weakref__", "arrays", "freed", "hooks", "inputs", "kept", "line", "op", "seq", "step", "values")
+    __slots__ = (
+        "__weakref__", "arrays", "freed", "hooks", "inputs", "kept", "line", "op", "seq", "states", "step", "values",
+    )  # fmt: skip
 
     def __init__(
         self, op: Op, inputs: tuple[Any, ...], arrays: tuple[Any, ...], values: tuple[np.ndarray, ...], seq: int = 0
@@ -137,6 +140,7 @@ class Record:
         self.hooks: dict[int, list[Callable[[Any], Any]]] | None = None
         self.kept: dict[int, Any] | None = None
         self.line: Any = None  # `Lines`
+        self.states: tuple[tuple[Step, str, int], ...] = ()
         if not self.seq % EVERY:
             milestone(self)
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from ..autograd.checkpoint import checkpoint
 from ..autograd.tensor import Tensor
-from ..engine.modes import mode, scope
+from ..engine.modes import After, Setting, mode, scope
 from ..errors import ShapeError
 from ..ops.elementwise import where
 from ..ops.shape import concatenate, stack
@@ -28,7 +28,7 @@ from .cells import Cell, GRUCell, LSTMCell, RNNCell
 from .fused.steps import run_for, unroll_fused
 from .init import Rng
 from .module import Module
-from .state import check_lengths, check_state, label_parts, last_repeated, last_step, select
+from .state import check_lengths, check_state, declare, last_repeated, last_step, select
 
 
 def unroll(
@@ -88,9 +88,10 @@ def loop(
         for t in reversed(range(T)) if reverse else range(T):
             at(first + t)
             y, new = cell(x[t], state)
-            label_parts(new)
+            declare(new)
             if n is not None and not (t < n).all():  # some sequences are shorter than this
                 y, new = select(t < n, y, None), select(t < n, new, state)
+                declare(new)
             outputs[t], state = y, new
     return stack(outputs), state
 
@@ -239,7 +240,7 @@ class Recurrent(Module):
             if layer < self.num_layers - 1:
                 x = self.dropout(x)
 
-        with scope(kind.lower(), first + T - 1):
+        with Setting("step", After(kind.lower(), first + T - 1)):
             final = tuple(stack([end[j] for end in ends]) for j in range(len(names)))
             if unbatched:
                 final = tuple(part.reshape(shape) for part in final)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd.tensor import Tensor
+from ..engine.modes import mode
 from ..engine.trees import SEQUENCES, is_plain, leaves, parts, rebuilt
 from ..errors import DtypeError, ShapeError
 from ..ops.elementwise import where
@@ -20,12 +21,17 @@ def label(**tensors: Tensor) -> None:
         tensor.name = name
 
 
-def label_parts(state: Any, name: str = "h") -> None:
-    """Name what is computed in a state and has no name: h; h0, h1, ... in a tuple or list; by its keys in a dict."""
-    if isinstance(state, Tensor) and state.name is None and state.record is not None:
-        state.name = name
+def declare(state: Any, name: str = "h") -> None:
+    """Say on the tape that what is computed here are the parts of the state after the present time step.
+
+    They are called h; h0, h1, ... in a tuple or list; by its keys in a dict. A part without a name gets that one.
+    """
+    step = mode().step
+    if isinstance(state, Tensor) and state.record is not None and step is not None:
+        state.name = state.name or name
+        state.record.states += ((step, name, state.output),)
     for key, part in parts(state) or ():
-        label_parts(part, f"{name}{key}" if isinstance(state, SEQUENCES) and isinstance(key, int) else str(key))
+        declare(part, f"{name}{key}" if isinstance(state, SEQUENCES) and isinstance(key, int) else str(key))
 
 
 def check_state(

@@ -46,7 +46,7 @@ class Expanded:
                 made = self._composed(record, [a if x is None else x for x, a in zip(new, record.arrays, strict=True)])
             elif self.results:  # also where its inputs are the same: a record is newer than those before it
                 copy = Record(record.op, new, record.arrays, record.values)
-                copy.line = record.line
+                copy.line, copy.states = record.line, record.states
                 made = results(record.values, copy)
             else:
                 return
@@ -62,6 +62,9 @@ class Expanded:
         if noting:
             for new in reachable(made, since=start):
                 new.line = Lines(record.line and record.line.users, new.line.layers)
+        for step, name, k in record.states:
+            if (y := made[k].record) is not None:
+                y.states += ((step, name, made[k].output),)
         return made
 
     def __call__(self, x: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ from ...engine.tape import Op, Record, clock
 from ...ops.elementwise import where
 from ...ops.shape import Stack
 from ..cells import Cell, GRUCell, LSTMCell, RNNCell
-from ..state import label, select
+from ..state import declare, label, select
 from .runs import GRURun, LSTMRun, RNNRun, Run
 
 
@@ -74,8 +74,10 @@ class FusedStep(Op):
         cell = copy.copy(run.cell)  # with these weights, whatever stands in the layer by now
         vars(cell).update(zip(run.weights, weights, strict=False))
         _, after = cell.step(a[run.T - 1 - self.k if run.backwards else self.k], before)
+        declare(after)
         if run.dead is not None and run.dead[self.k].any():
             after = select(~run.dead[self.k][:, 0], after, before)
+            declare(after)
         return after
 
     def let_go(self) -> None:
@@ -87,15 +89,18 @@ class FusedStep(Op):
 
 class RNNStep(FusedStep):
     name = "rnn_step"
+    states = RNNCell.states
 
 
 class LSTMStep(FusedStep):
     name = "lstm_step"
     outputs = 2
+    states = LSTMCell.states
 
 
 class GRUStep(FusedStep):
     name = "gru_step"
+    states = GRUCell.states
 
 
 STEPS: dict[type[Run], type[FusedStep]] = {RNNRun: RNNStep, LSTMRun: LSTMStep, GRURun: GRUStep}

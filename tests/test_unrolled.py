@@ -1,0 +1,234 @@
+"""The one reading of a tape as an unrolled network, held to the truth: `tg.grad` at the tensors a cell returned."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from random_networks import draw_network
+
+import tinygrad_rnn as tg
+from tinygrad_rnn import nn
+from tinygrad_rnn.unrolled.listing import Tape
+from tinygrad_rnn.unrolled.network import Unrolled
+
+T, B, IN, H = 6, 3, 4, 5
+
+
+def data(seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((T, B, IN))
+
+
+def weight(*shape: int, seed: int = 1, name: str | None = None) -> tg.Tensor:
+    values = np.random.default_rng(seed).standard_normal(shape) * 0.5
+    return tg.tensor(values, requires_grad=True, name=name)
+
+
+def curves(loss: tg.Tensor) -> dict[str, list[dict[int, float]]]:
+    """What `flow` says: for each layer the norms over the steps, state by state."""
+    found = tg.bptt.flow(loss).layers.items()
+    return {
+        name: [dict(zip(part.steps.tolist(), norms.tolist(), strict=True)) for norms in part.norms.values()]
+        for name, part in found
+    }
+
+
+def same(curve: dict[int, float], true: dict[int, float]) -> bool:
+    return all(np.isclose(curve.get(t, 0.0), norm, rtol=1e-6, atol=1e-10) for t, norm in true.items())
+
+
+def norms(loss: tg.Tensor, states: list[tg.Tensor]) -> dict[int, float]:
+    """The truth for states that are known."""
+    found = tg.grad(loss, states, retain_graph=True)
+    return {t: float(np.linalg.norm(g.data)) for t, g in enumerate(found, 1)}
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_random_network_is_read_as_its_cell_returned_its_states(seed: int) -> None:
+    network = draw_network(seed)
+    losses = (
+        [network.loss] if network.words.startswith(("cell", "loop")) else [network.loss, draw_network(seed, True).loss]
+    )
+    truth = network.truth()
+    for loss in losses:
+        found = curves(loss)
+        assert set(found) == set(truth), network.words
+        for layer, true in truth.items():
+            rest = list(found[layer])
+            for curve in true:
+                match = next((k for k, one in enumerate(rest) if same(one, curve)), None)
+                assert match is not None, f"{network.words}: {layer} is {curve}, and there is {rest}"
+                del rest[match]
+            assert not rest, network.words
+
+
+# ---------------------------------------------------------------- networks that are easily misread
+
+
+def test_a_cell_that_joins_input_and_state_and_starts_from_a_constant() -> None:
+    W, kept = weight(IN + H, H, name="W"), []
+
+    def cell(x: Any, h: Any) -> Any:
+        kept.append(np.tanh(np.concatenate([x, h], axis=-1) @ W))
+        return kept[-1], kept[-1]
+
+    output, _ = nn.unroll(cell, data(), np.zeros((B, H)))
+    loss = (output**2).sum()
+    assert same(curves(loss)["cell"][0], norms(loss, kept))
+    assert 0 not in curves(loss)["cell"][0]  # a constant is no state with a gradient
+
+
+@pytest.mark.parametrize("start", [0.0, None])
+def test_a_loss_that_is_added_up_in_the_loop_is_no_state(start: float | None) -> None:
+    U, W = weight(IN, H), weight(H, H, seed=2)
+    h: Any = np.zeros((B, H))
+    loss, kept = start, []
+    with tg.scope("mine") as at:
+        for t, x in enumerate(data(), 1):
+            at(t)
+            h = np.tanh(x @ U + h @ W)
+            kept.append(h)
+            loss = (h**2).sum() if loss is None else loss + (h**2).sum()
+    assert list(tg.bptt.flow(loss)["mine"].norms) == ["h"]
+    assert same(curves(loss)["mine"][0], norms(loss, kept))
+
+
+def test_a_loss_of_each_sequence_that_is_added_up_is_no_state() -> None:
+    U, W = weight(IN, H), weight(H, H, seed=2)
+    h: Any = np.zeros((B, H))
+    loss, kept = np.zeros(B), []
+    with tg.scope("mine") as at:
+        for t, x in enumerate(data(), 1):
+            at(t)
+            h = np.tanh(x @ U + h @ W)
+            kept.append(h)
+            loss = loss - (h**2).sum(axis=-1)
+    loss = loss.mean()
+    assert list(tg.bptt.flow(loss)["mine"].norms) == ["h"]
+    assert same(curves(loss)["mine"][0], norms(loss, kept))
+
+
+def test_cells_stacked_by_hand_in_one_loop_are_told_apart() -> None:
+    x, below, above = data(), nn.RNNCell(IN, H, dtype=float, rng=0), nn.RNNCell(H, H, dtype=float, rng=1)
+    a = b = None
+    one, two = [], []
+    with tg.scope("stack") as at:
+        for t in range(T):
+            at(t + 1)
+            a = below(x[t], a)
+            b = above(a, b)
+            one.append(a)
+            two.append(b)
+    loss = (b**2).sum()  # type: ignore[operator]
+    found = curves(loss)["stack"]
+    assert len(found) == 2
+    for true in (norms(loss, one), norms(loss, two)):
+        assert any(same(curve, true) for curve in found)
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_a_sequence_of_one_or_two_steps(steps: int) -> None:
+    kept = []
+    U, W = weight(IN, H), weight(H, H, seed=2)
+
+    def cell(x: Any, h: Any) -> Any:
+        kept.append(np.tanh(x @ U + (h * 0.5) @ W))
+        return kept[-1] * 2, kept[-1]
+
+    output, _ = nn.unroll(cell, data()[:steps], np.zeros((B, H)))
+    loss = (output**2).sum()
+    assert same(curves(loss)["cell"][0], norms(loss, kept))
+
+
+def test_a_cell_whose_output_is_called_h() -> None:
+    U, W, V, kept = weight(IN, H), weight(H, H, seed=2), weight(H, 2, seed=3), []
+
+    def cell(x: Any, s: Any) -> Any:
+        s = np.tanh(x @ U + s @ W)
+        s.name = "state"
+        y = s @ V
+        y.name = "h"
+        kept.append(s)
+        return y, s
+
+    output, _ = nn.unroll(cell, data(), np.zeros((B, H)))
+    loss = (output**2).sum()
+    assert list(tg.bptt.flow(loss)["cell"].norms) == ["state"]
+    assert same(curves(loss)["cell"][0], norms(loss, kept))
+
+
+def test_a_state_of_which_a_part_is_constant_has_the_other_part() -> None:
+    U, W, kept = weight(IN, H), weight(H, H, seed=2), []
+
+    def cell(x: Any, state: Any) -> Any:
+        kept.append(np.tanh(x @ U + state["h"] @ W + state["clock"]))
+        return kept[-1], {"clock": state["clock"] + 1, "h": kept[-1]}
+
+    output, _ = nn.unroll(cell, data(), {"clock": np.zeros((B, 1)), "h": np.zeros((B, H))})
+    loss = (output**2).sum()
+    assert list(tg.bptt.flow(loss)["cell"].norms) == ["h"]
+    assert same(curves(loss)["cell"][0], norms(loss, kept))
+
+
+def test_what_is_handed_on_as_it_came_is_no_state() -> None:
+    memory, W, kept = weight(T, H), weight(H, H, seed=2), []
+
+    def decoder(x: Any, state: Any) -> Any:
+        h, memory = state
+        weights = np.exp(h @ memory.T)
+        kept.append(np.tanh((weights / weights.sum(-1, keepdims=True)) @ memory @ W))
+        return kept[-1], (kept[-1], memory)
+
+    output, _ = nn.unroll(decoder, data(), (np.zeros((B, H)), memory * 2))
+    loss = (output**2).sum()
+    assert len(curves(loss)["cell"]) == 1
+    assert same(curves(loss)["cell"][0], norms(loss, kept))
+
+
+def test_a_state_that_is_updated_at_every_other_step_alone() -> None:
+    U, W, kept = weight(IN, H), weight(H, H, seed=2), []
+
+    def cell(x: Any, state: Any) -> Any:
+        h, k = state
+        kept.append(np.tanh(x @ U + h @ W) if k % 2 == 0 else h)
+        return x.sum() * 1.0 + kept[-1], (kept[-1], k + 1)
+
+    output, _ = nn.unroll(cell, data(), (np.zeros((B, H)), 0))
+    loss = (output**2).sum()
+    assert same(curves(loss)["cell"][0], norms(loss, kept))
+
+
+def test_a_layer_over_one_step_twice_runs_twice() -> None:
+    layer = nn.GRU(IN, H, dtype=float, rng=0)
+    one, two = layer(data()[:1])[0], layer(data(1)[:1])[0]
+    found = curves((one**2).sum() + (two**2).sum())
+    assert list(found) == ["gru", "gru #2"]
+    assert found["gru"][0][1] == pytest.approx(2 * np.linalg.norm(one.data))
+    assert found["gru #2"][0][1] == pytest.approx(2 * np.linalg.norm(two.data))
+
+
+def test_final_states_are_put_together_outside_of_the_steps() -> None:
+    _, (h, c) = nn.LSTM(IN, H, 2, bidirectional=True, fused=False, rng=0)(data())
+    network = Unrolled(Tape(h.sum() + c.sum()))
+    assert all(record.op.name != "stack" for record in network.where)
+    assert [run.layer for run in network.runs] == ["lstm", "lstm_reverse", "lstm_l1", "lstm_l1_reverse"]
+    assert [run.backwards for run in network.runs] == [False, True, False, True]
+
+
+def test_states_are_declared_once_for_each_step() -> None:
+    output, _ = nn.RNN(IN, H, fused=False, rng=0)(data())
+    (run,) = Unrolled(Tape(output.sum())).runs
+    assert {name: sorted(places) for name, places in run.places.items()} == {"h": [1, 2, 3, 4, 5, 6]}
+    assert all(place[0].op.name == "tanh" for places in run.places["h"].values() for place in places)
+    assert run.initial == {}
+
+
+def test_the_losses_that_were_added_up() -> None:
+    layer, state, loss = nn.RNN(IN, H, rng=0), None, 0.0
+    for x in np.split(data(), 3):
+        output, state = layer(x, state)
+        loss = loss + (output**2).mean()
+    network = Unrolled(Tape(loss / 3))
+    assert sorted(record.op.name for record in network.losses) == ["divide", "mean", "mean", "mean"]
+    assert {record.op.name for record, _ in network.sums} == {"add", "divide"}

@@ -1,0 +1,467 @@
+"""A tape as an unrolled network: which records make up which time step of which layer, and which results are states.
+
+A step is made of the records that carry its tag: layers, `tg.nn.unroll` and `tg.scope` set them. A *state* is what a
+step hands to the next. `unroll` and the layers say on the tape which results these are (`Record.states`). In a loop of
+one's own, marked by `tg.scope`, it is what a later step uses of an earlier one; a loss that is added up is none.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..autograd.checkpoint import Recompute
+from ..autograd.tensor import Tensor, results, start_gradient
+from ..engine.modes import After, Step
+from ..engine.tape import Record
+from ..errors import GraphError
+from .listing import Tape
+
+NAMES = ("h", "c")
+"""What the states of the library's cells are called."""
+
+Place = tuple[Record, int]  # a record, and which of its outputs
+Use = tuple[Record, int]  # a record, and which of its inputs
+
+
+class Run:
+    """One layer, in one direction, running over a sequence.
+
+    layer    its tag; a layer that runs over a second sequence is there again, as ``rnn #2``
+    records  those of each time step, in the order in which the steps ran: backwards for a reverse direction
+    places   by the name of a state, where it stands after each step, as far as the root depends on it. In a batch with
+             `lengths` there may be two of it: what the cell made, and what was handed on, where the sequences that have
+             ended keep the old one
+    initial  the state before the first step, by name, as far as it needs a gradient
+    """
+
+    def __init__(self, layer: str) -> None:
+        self.layer = layer
+        self.records: dict[int, list[Record]] = {}
+        self.places: dict[str, dict[int, tuple[Place, ...]]] = {}
+        self.initial: dict[str, Tensor] = {}
+
+    @property
+    def backwards(self) -> bool:
+        times = list(self.records)
+        return len(times) > 1 and times[0] > times[1]
+
+    @property
+    def steps(self) -> list[int]:
+        """The numbers of the time steps as they ran; the one before the first too, if there is an initial state."""
+        first = next(iter(self.records))
+        before = [first + (1 if self.backwards else -1)] if self.initial else []
+        return [*before, *self.records]
+
+    @cached_property
+    def states(self) -> dict[str, list[Tensor | None]]:
+        """For each name the Tensor at each of the steps, or None where the loss does not depend on one."""
+        found = {}
+        for name, places in self.places.items():
+            before = [self.initial.get(name)] if self.initial else []
+            found[name] = [*before, *(tensor_at(places[t][-1]) if t in places else None for t in self.records)]
+        return found
+
+    def unused(self, k: int) -> np.ndarray | None:
+        """Which sequences have ended before step k, where their state after it is not in the graph (else None).
+
+        After the last step only the outputs may lead to the loss: the new states, masked.
+        """
+        t = self.steps[k]
+        states = {places[t][-1] for places in self.places.values() if t in places}
+        for record in self.records.get(t, ()):
+            new = record.inputs[1] if record.op.name == "where" else None
+            if new is not None and (new.record, new.output) in states:
+                return np.logical_not(record.arrays[0]).reshape(-1)
+        return None
+
+
+class Unrolled:
+    """A tape sorted into the steps of its layers.
+
+    runs   every layer and direction, in the order of recording
+    where  the run and the time step of each record of a step
+    loose  the records outside of the steps, oldest first
+    """
+
+    def __init__(self, tape: Tape) -> None:
+        self.tape = tape
+        self.runs: list[Run] = []
+        self.where: dict[Record, tuple[Run, int]] = {}
+        self.loose: list[Record] = []
+        self._tags: dict[int, Run] = {}  # by the identity of a tag, which stands for one pass through a loop
+        self._sort()
+        self._take_declared()
+        for run in self.runs:
+            if not run.places:
+                run.places = _guessed(self, run)
+        self.named: dict[Place, tuple[Run, str]] = {
+            place: (run, name)
+            for run in self.runs
+            for name, found in run.places.items()
+            for places in found.values()
+            for place in places
+        }
+        for run in self.runs:
+            self._find_initial(run)
+
+    def _sort(self) -> None:
+        current: dict[str, tuple[Run, int]] = {}  # and the step that is being added to
+        count: Counter[str] = Counter()
+        ended: dict[str, Step] = {}  # the step that is being added to, where it has handed on its state
+        for record in self.tape.records:
+            step = record.step
+            if step is None or step.t is None or isinstance(step, After):
+                self.loose.append(record)
+                continue
+            run, last = current.get(step.layer, (None, 0))
+            again = run is not None and step.t in run.records
+            if run is None or (again and (step.t != last or ended.get(step.layer, step) is not step)):
+                # back at a step that was left, or that has handed on its state: another sequence
+                again = False
+                count[step.layer] += 1
+                run = Run(step.layer if count[step.layer] == 1 else f"{step.layer} #{count[step.layer]}")
+                self.runs.append(run)
+            current[step.layer] = run, step.t
+            if not again:
+                ended.pop(step.layer, None)
+            run.records.setdefault(step.t, []).append(record)
+            self.where[record] = run, step.t
+            self._tags[id(step)] = run
+            for tag, _, _ in declared(record):
+                if tag is step:
+                    ended[step.layer] = step
+
+    def _take_declared(self) -> None:
+        """The states that layers and `unroll` have declared, by the name that all their tensors have, or the role."""
+        found: dict[Run, dict[str, dict[int, list[Place]]]] = defaultdict(dict)
+        for record in self.tape.records:
+            for tag, role, output in declared(record):
+                run = self._tags.get(id(tag))
+                if run is not None and tag.t is not None:
+                    found[run].setdefault(role, {}).setdefault(tag.t, []).append((record, output))
+        for run, roles in found.items():
+            start = next(iter(run.records.values()))[0].seq
+            # what no step has computed, but each handed on as it came, is no state
+            made = {role: p for role, p in roles.items() if max(place[0].seq for t in p for place in p[t]) >= start}
+            names = {role: self._common_name(role, [p[t][-1] for t in p]) for role, p in made.items()}
+            alike = Counter(names.values())
+            names = {role: name if alike[name] == 1 else role for role, name in names.items()}
+            for role in sorted(made, key=lambda role: _rank(names[role])):
+                run.places[names[role]] = {t: tuple(places) for t, places in sorted(made[role].items())}
+
+    def _common_name(self, role: str, places: list[Place]) -> str:
+        """What all of the results that are named at all are called; else the role."""
+        given = {self.tape.names[place] for place in places if place in self.tape.names}
+        return given.pop() if len(given) == 1 else role
+
+    def crossing(self, x: Any, run: Run, t: int) -> Place | None:
+        """Where an input of a step was made, if another step of its run made it; also behind a detach."""
+        if x is None:
+            return None
+        record, output = (x.record, x.output) if x.cut is None else (x.cut.record(), x.cut.output)
+        made = self.where.get(record) if record is not None else None
+        return (record, output) if made is not None and made[0] is run and made[1] != t else None
+
+    def entering(self, run: Run, t: int) -> dict[Use, str]:
+        """Which inputs of a step stand where the state of the step before does, by the name of that state.
+
+        Most are states. Before the first step and behind a cut it may be anything: what stands at the same place of the
+        equations as a state does in another step.
+        """
+        found = self._fed(run, t)
+        model, slots = self._model(run)
+        if t == model or (found.keys() and len(found) >= len(slots)):
+            return found
+        for places in run.places.values():
+            if t in places and model in places:
+                for a, b in zip(places[t], places[model], strict=False):
+                    for use, other, x in alike(self, a, b):
+                        name = slots.get(other)
+                        if name is not None and (x is None or self.where.get(x.record) != (run, t)):
+                            found.setdefault(use, name)
+        return found
+
+    def _fed(self, run: Run, t: int) -> dict[Use, str]:
+        found = {}
+        for record in run.records[t]:
+            for i, x in enumerate(record.inputs):
+                if x is not None:
+                    cut = x.cut
+                    place = (x.record, x.output) if cut is None else (cut.record(), cut.output)
+                    state = self.named.get(place)
+                    if state is not None and state[0] is run and self.where.get(place[0]) != (run, t):
+                        found[record, i] = state[1]
+        return found
+
+    @cached_property
+    def _models(self) -> dict[Run, tuple[int, dict[Use, str]]]:
+        return {}
+
+    def _model(self, run: Run) -> tuple[int, dict[Use, str]]:
+        """A step of a run that takes all of the state from the step before, and where."""
+        if run not in self._models:
+            best: tuple[int, dict[Use, str]] = next(iter(run.records)), {}
+            for t in list(run.records)[1:]:
+                slots = self._fed(run, t)
+                if len(set(slots.values())) > len(set(best[1].values())):
+                    best = t, slots
+                if len(set(slots.values())) == len(run.places):
+                    break
+            self._models[run] = best
+        return self._models[run]
+
+    def _find_initial(self, run: Run) -> None:
+        for (record, i), name in self.entering(run, next(iter(run.records))).items():
+            x = record.inputs[i]
+            if x is not None and x.requires_grad and self.where.get(x.record, (None, 0))[0] is not run:
+                run.initial.setdefault(name, x)
+
+    @cached_property
+    def cuts(self) -> set[tuple[int, int]]:
+        """The steps before and after each detach of what one step computed and another one uses."""
+        return {
+            (x.cut.step.t, t)
+            for record, (_, t) in self.where.items()
+            for x in record.inputs
+            if x is not None and x.cut is not None and x.cut.step is not None and x.cut.step.t is not None
+        }
+
+    @cached_property
+    def sums(self) -> set[Place]:
+        """The sums that lead to the root: a loss that is added up, ``loss = loss + L_t``, with constant factors if any.
+
+        Inside the steps of a loop such a sum passes from step to step as a state does, and is none. It is of single
+        numbers, or of one number for each sequence, added up or averaged at last. A sum that is used for anything else
+        as well, or has a name, is not counted.
+        """
+        return set(self._sums[0])
+
+    @cached_property
+    def losses(self) -> set[Record]:
+        """The root, and the numbers that were added up to make it: the losses of windows, of steps, of parts."""
+        return self._sums[1]
+
+    @cached_property
+    def _sums(self) -> tuple[list[Place], set[Record]]:
+        root = self.tape.root
+        found: list[Place] = []
+        stack: list[Place] = [(root.record, root.output)] if root.record is not None else []
+        parts = {record for record, _ in stack}
+        while stack:
+            place = record, _ = stack.pop()
+            if not self._adds(record):
+                continue
+            found.append(place)
+            for x in record.inputs:
+                if x is not None and x.requires_grad and x.record is not None:
+                    if record.op.name in _ADDING and x.size == 1 and not self._adds(x.record):
+                        parts.add(x.record)
+                    if self._used_once(x):
+                        stack.append((x.record, x.output))
+        return found, parts
+
+    def _adds(self, record: Record) -> bool:
+        y, inside = record.values[0], record in self.where
+        needed = [x for x in record.inputs if x is not None and x.requires_grad]
+        if len(record.values) > 1 or (y.ndim > 1 and y.size > 1):
+            return False
+        if record.op.name in _SCALING:
+            return len(needed) == 1 and not (inside and y.size > 1)
+        if record.op.name in _REDUCING:  # of one number for each sequence
+            return not inside and all(x.ndim == 1 and x.record in self.where for x in needed)
+        earlier = [x for x in needed if x.record is not None and self.where.get(x.record) != self.where.get(record)]
+        carried = len(needed) < 2 or any(map(self._used_once, earlier))
+        return record.op.name in _ADDING and (y.size == 1 or not inside or carried)
+
+    def _used_once(self, x: Tensor) -> bool:
+        return self._uses[x.record, x.output] == 1 and x.name is None  # type: ignore[index]
+
+    @cached_property
+    def _uses(self) -> Counter[Place]:
+        return Counter((x.record, x.output) for r in self.tape.records for x in r.inputs if x is not None and x.record)
+
+
+_ADDING, _SCALING, _REDUCING = ("add", "subtract"), ("multiply", "divide", "negative"), ("sum", "mean")
+
+
+def declared(record: Record) -> tuple[tuple[Step, str, int], ...]:
+    """The states that outputs of a record were declared to be: (the tag of the step, the role, the output)."""
+    roles = getattr(record.op, "states", ())  # a fused step is an op whose outputs are the states
+    if not roles or record.step is None:
+        return record.states
+    return record.states + tuple((record.step, role, k) for k, role in enumerate(roles))
+
+
+def gradient(places: tuple[Place, ...], at: Callable[[Place], Any]) -> Any:
+    """dL/d(state after a step), which stands at these places; `at` gives dL/d(one place), or None.
+
+    Where sequences have ended, the output of the step is masked apart from the state. So what comes from the loss
+    arrives at what the cell made, and for a sequence that has ended, what passes by at what was handed on.
+    """
+    *made, kept = places
+    g = at(kept)
+    for new in made:
+        part = at(new)
+        if part is not None:
+            g = np.where(kept[0].arrays[0], part, 0 if g is None else g)
+    return g
+
+
+def alike(network: Unrolled, a: Place, b: Place) -> Iterator[tuple[Use, Use, Any]]:
+    """The inputs that stand at the same place of the equations of two steps, found on the way down from two results.
+
+    Gives the input of the first step, that of the second, and the Tensor (or None) that stands in the first.
+    """
+    stack, seen = [(a, b)], set()
+    while stack:
+        (one, k), (other, m) = stack.pop()
+        known = (one, other)
+        if known in seen or one.op.name != other.op.name or k != m or len(one.inputs) != len(other.inputs):
+            continue
+        seen.add(known)
+        here, there = network.where.get(one), network.where.get(other)
+        for i, (x, y) in enumerate(zip(one.inputs, other.inputs, strict=True)):
+            yield (one, i), (other, i), x
+            inside = x is not None and y is not None and x.record is not None and y.record is not None
+            if inside and network.where.get(x.record) == here and network.where.get(y.record) == there:
+                stack.append(((x.record, x.output), (y.record, y.output)))
+
+
+def _guessed(network: Unrolled, run: Run) -> dict[str, dict[int, tuple[Place, ...]]]:
+    """The states of a loop of one's own: what later steps use of earlier ones, told apart by name and by equation."""
+    crossing: dict[int, dict[Place, None]] = {t: {} for t in run.records}
+    for t, records in run.records.items():
+        for record in records:
+            for x in record.inputs:
+                place = network.crossing(x, run, t)
+                if place is not None and place not in network.sums:
+                    crossing[network.where[place[0]][1]][place] = None
+    names = network.tape.names
+    counts = Counter(len(places) for places in crossing.values() if places)
+    if not counts:  # no step uses another, as where there is one: then h and c are those that are called so
+        found: dict[str, dict[int, tuple[Place, ...]]] = {}
+        for t, records in run.records.items():
+            for place in _outputs(records):
+                if names.get(place) in NAMES:
+                    found.setdefault(names[place], {})[t] = (place,)
+        return dict(sorted(found.items(), key=lambda item: _rank(item[0])))
+    usual = max(counts, key=lambda n: (counts[n], n))
+    model = max(t for t, places in crossing.items() if len(places) == usual) if usual else 0
+    states = sorted(crossing[model], key=lambda place: (place[0].seq, place[1]))
+    given = Counter(names.get(place) for place in states)
+    unnamed = [place for place in states if given[names.get(place)] != 1 or place not in names]
+    called = {
+        place: names[place] if place not in unnamed else _letter(unnamed.index(place), len(unnamed), given)
+        for place in states
+    }
+    found = {called[place]: {} for place in sorted(states, key=lambda place: _rank(called[place]))}
+    for t, records in run.records.items():
+        for state, place in _matched(network, states, list(crossing[t]), records).items():
+            found[called[state]][t] = (place,)
+    return found
+
+
+def _matched(
+    network: Unrolled, states: list[Place], crossing: list[Place], records: list[Record]
+) -> dict[Place, Place]:
+    """For each known state the result of another step that is most like it, of what crosses to a later step first."""
+    if len(states) == len(crossing) == 1:
+        return {states[0]: crossing[0]}
+    found: dict[Place, Place] = {}
+    for candidates, strict in ((crossing, False), (list(_outputs(records)), True)):
+        scores = [
+            (score, place[0].seq, state, place)
+            for state in states
+            if state not in found
+            for place in candidates
+            if (score := _likeness(network, state, place, strict)) > 0
+        ]
+        for _, _, state, place in sorted(scores, key=lambda item: item[:2], reverse=True):
+            if state not in found and place not in found.values():
+                found[state] = place
+    return found
+
+
+def _likeness(network: Unrolled, a: Place, b: Place, strict: bool) -> int:
+    """How much two results are computed alike: 0 where they cannot be the same state of two steps."""
+    name, other = network.tape.names.get(a), network.tape.names.get(b)
+    if a[0].values[a[1]].shape != b[0].values[b[1]].shape or (name and other and name != other):
+        return 0
+    if strict and (a[0].op.name != b[0].op.name or a[1] != b[1]):
+        return 0
+    score = 1 + 100 * (name is not None and name == other)
+    for (_, _), (record, i), x in alike(network, b, a):
+        y = record.inputs[i]
+        score += 1 + (x is not None and x is y)  # the same weight
+    return score
+
+
+def _outputs(records: list[Record]) -> Iterator[Place]:
+    return ((record, k) for record in records for k in range(len(record.values)))
+
+
+def _rank(name: str) -> int:
+    return NAMES.index(name) if name in NAMES else len(NAMES)
+
+
+def _letter(k: int, count: int, taken: Any) -> str:
+    return "h" if count == 1 and "h" not in taken else f"h{k}"
+
+
+def tensor_at(place: Place) -> Tensor:
+    """The result that stands there, as a Tensor."""
+    return results(place[0].values, place[0])[place[1]]
+
+
+# ---------------------------------------------------------------- for reports on a loss
+
+
+def runs(loss: Tensor, caller: str) -> list[Run]:
+    """Every layer and direction behind the loss that hands on a state, in the order of recording.
+
+    Raises GraphError where no record belongs to a time step, or where no step hands anything on.
+    """
+    start_gradient(loss, None, caller)
+    tape = Tape(loss)
+    refuse_checkpoints(tape, caller)
+    network = Unrolled(tape)
+    if not network.runs:
+        raise GraphError(
+            f"{caller}: nothing behind the loss belongs to a time step. The layers of tg.nn and tg.nn.unroll tag their "
+            "steps; in a loop of your own, write: with tg.scope('rnn') as at, and at(t) in each step"
+        )
+    found = [run for run in network.runs if run.places]
+    if not found:
+        raise GraphError(
+            f"{caller}: the loss was computed in time steps, and none of them uses a result of another: the cell keeps "
+            "no state. A cell of tg.nn.unroll returns (y_t, state) and reads the state it is given"
+        )
+    return found
+
+
+def the_run(loss: Tensor, layer: str | None, caller: str) -> Run:
+    """The run of this layer; without a name, of the only one there is."""
+    found = runs(loss, caller)
+    names = ", ".join(repr(run.layer) for run in found)
+    if layer is None:
+        if len(found) > 1:
+            raise ValueError(f"{caller}: the loss was computed by several layers: give layer=, one of {names}")
+        return found[0]
+    for run in found:
+        if run.layer == layer:
+            return run
+    raise ValueError(f"{caller}: no layer {layer!r} hands on a state; there is {names}")
+
+
+def refuse_checkpoints(tape: Tape, caller: str) -> None:
+    """Raise GraphError where steps were not kept: a report on the others alone would be wrong."""
+    if any(isinstance(record.op, Recompute) for record in tape):
+        raise GraphError(
+            f"{caller}: steps behind the loss were forgotten by tg.checkpoint. Compute the loss again without it, for "
+            "a layer of tg.nn with layer.checkpoint = False"
+        )

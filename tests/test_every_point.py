@@ -238,3 +238,10 @@ def test_functions_of_two_numbers_to_third_order(name: str) -> None:
 def test_what_is_composed_of_them_to_third_order(name: str) -> None:
     f, row = COMPOSED[name]
     assert not list(wrong(f, row, [(x,) for x in POINTS]))
+
+
+@pytest.mark.parametrize("zero", [0.0, -0.0])
+@pytest.mark.parametrize("f", [np.sqrt, np.cbrt, lambda x: x**0.5])
+def test_a_root_is_infinitely_steep_at_either_zero(f: Callable[[Any], Any], zero: float) -> None:
+    with np.errstate(divide="ignore"):
+        assert derivative(f, (zero,), (1,)) == math.inf

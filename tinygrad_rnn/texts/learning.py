@@ -47,8 +47,8 @@ def E46() -> Values:
 @erratum(
     "S3, limits of vanilla RNNs",
     "cannot learn from events more than 10-20 steps in the past",
-    "a number shown at the first of {T} steps, to be named at the last: mean square error {irnn:.4f} with ReLU and "
-    "the identity to start from, {tanh:.4f} with tanh (a guess: {guess:.4f})",
+    "a number shown at the first of {T} steps, to be named at the last: mean square error {irnn:.3f} with ReLU and "
+    "the identity to start from, {tanh:.3f} with tanh (a guess: {guess:.3f})",
 )
 def E47() -> Values:
     """the start decides: the identity carries the gradient unchanged (Le et al. 2015)"""
@@ -72,7 +72,8 @@ def remembering(T: int, kind: str, updates: int = 150) -> float:
         output, _ = rnn(x)
         return mse_loss(head(output[-1]), x[0])
 
-    for _ in range(updates):
+    for k in range(updates):
+        optimizer.lr = 0.002 * (1 - k / updates)  # so that what is left does not hang on the last steps
         optimizer.zero_grad()
         loss(16).backward()
         clip_grad_norm_(optimizer.parameters, 1.0)

@@ -121,7 +121,7 @@ power = Elementwise(
 
 exp  = Elementwise(np.exp, lambda y, x: y)
 log  = Elementwise(np.log, Over(lambda y, x: x))
-sqrt = Elementwise(np.sqrt, Over(lambda y, x: y + y + 0.0))  # 1 / (2 y); + 0.0 makes 0 of the root -0 of -0, and inf of -inf
+sqrt = Elementwise(np.sqrt, Over(lambda y, x: y + y + 0.0))  # 1 / (2 y); + 0.0 makes -0 to 0
 sin  = Elementwise(np.sin, lambda y, x: np.cos(x))
 cos  = Elementwise(np.cos, lambda y, x: -np.sin(x))
 tanh = Elementwise(np.tanh, lambda y, x: 1 - y * y)

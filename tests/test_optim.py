@@ -361,6 +361,75 @@ def test_clipping_nothing_or_to_nothing(clip: Any) -> None:
     assert p.grad == 3.0
 
 
+# -- frozen parameters, and what is no parameter --------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kind", "options"), OPTIONS)
+def test_frozen_parameters_stay_and_go_on_when_thawed(kind: str, options: dict[str, Any]) -> None:
+    model = tg.nn.LSTM(2, 2, rng=0)
+    model.W_hh.requires_grad = False
+    optimizer = getattr(optim, kind)(model.parameters(), **options)
+    before = model.state_dict()
+
+    def step() -> None:
+        optimizer.zero_grad()
+        model(np.ones((3, 1, 2)))[0].sum().backward()
+        optim.clip_grad_norm_(model.parameters(), 0.1)
+        optim.clip_grad_value_(model.parameters(), 0.1)
+        optimizer.step()
+
+    step()
+    assert model.W_hh.grad is None
+    model.W_hh.grad = np.ones((2, 8))  # one that came before the freezing
+    optimizer.step()
+    changed = {name for name, value in model.state_dict().items() if not np.array_equal(value, before[name])}
+    assert changed == {"W_xh", "b_h"} and optimizer.updates[1] == 0
+    model.requires_grad_(True)
+    step()
+    assert not np.array_equal(model.W_hh.data, before["W_hh"]) and optimizer.updates[1] == 1
+
+
+def test_a_model_is_frozen_in_one_call() -> None:
+    model = tg.nn.Sequential(tg.nn.Linear(2, 2, rng=0), tg.nn.Linear(2, 1, rng=1))
+    assert model[0].requires_grad_(False) is model[0]
+    assert [p.requires_grad for p in model.parameters()] == [False, False, True, True]
+    assert list(model.state_dict()) == [name for name, _ in model.named_parameters()]
+    model(np.ones((1, 2))).sum().backward()
+    assert model[0].W.grad is None and model[1].W.grad is not None
+
+
+MODEL = tg.nn.Linear(1, 1, rng=0)
+
+
+@pytest.mark.parametrize(
+    "use", [optim.Adam, lambda p: optim.clip_grad_norm_(p, 1.0), lambda p: optim.clip_grad_value_(p, 1)]
+)
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (MODEL, r"not Linear: give model\.parameters\(\), with brackets"),
+        (MODEL.parameters, r"this is a function: call it, as in model\.parameters\(\)"),
+        (MODEL.state_dict(), r"as in model\.parameters\(\), not dict"),
+        ("Wb", r"as in model\.parameters\(\), not str"),
+        (3, r"as in model\.parameters\(\), not int"),
+        (None, r"as in model\.parameters\(\), not NoneType"),
+        (list(MODEL.named_parameters()), "parameter 0 must be a Tensor, not tuple: .* without the names"),
+        ([{"params": MODEL.parameters()}], "parameter 0 must be a Tensor, not dict: there are no groups here"),
+        ([MODEL], r"parameter 0 must be a Tensor, not Linear: give its parameters\(\)"),
+        ([MODEL.W, np.ones(2)], "parameter 1 must be a Tensor, not ndarray"),
+        (["W"], "parameter 0 must be a Tensor, not str"),
+    ],
+)
+def test_what_is_no_sequence_of_parameters_is_named(use: Any, given: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        use(given)
+
+
+def test_a_tensor_that_never_needed_a_gradient_is_no_parameter() -> None:
+    with pytest.raises(GraphError, match=r"parameter 1, 'w', is not a leaf that needs .*requires_grad=True"):
+        optim.Adam([leaf(1.0), tg.tensor([1.0], name="w")])
+
+
 # -- schedules --------------------------------------------------------------------------------------------
 
 SCHEDULES: list[tuple[str, dict[str, Any]]] = [
@@ -415,6 +484,92 @@ def test_a_schedule_goes_on_where_it_was_saved(kind: str, options: dict[str, Any
         first.step(), second.step()
     with pytest.raises(StateDictError, match=f"{kind}: missing epoch, initial_lr"):
         second.load_state_dict({})
+
+
+PAIRS: list[Any] = [
+    (lambda L, o: (L.LinearLR(o, 0.1, total_iters=4), L.CosineAnnealingLR(o, 10))),
+    (lambda L, o: (L.LinearLR(o, 0.1, total_iters=4), L.CosineAnnealingLR(o, 5, 0.05))),
+    (lambda L, o: (L.CosineAnnealingLR(o, 3), L.LinearLR(o, 0.5, total_iters=4))),
+    (lambda L, o: (L.LinearLR(o, 0.1, total_iters=4), L.StepLR(o, 5))),
+    (lambda L, o: (L.StepLR(o, 5), L.ExponentialLR(o, 0.9))),
+    (lambda L, o: (L.StepLR(o, 2, 0.5), L.StepLR(o, 3, 0.5), L.ExponentialLR(o, 0.9))),
+    (lambda L, o: (L.LinearLR(o, 0.1, total_iters=4), L.LambdaLR(o, lambda e: 0.9**e))),
+    (lambda L, o: (L.LambdaLR(o, lambda e: 0.9**e), L.LinearLR(o, 0.1, total_iters=4))),
+    (lambda L, o: (L.LambdaLR(o, lambda e: 0.9**e), L.LambdaLR(o, lambda e: 0.5**e))),
+]
+
+
+def rates_of(optimizer: Any, make: Any, get: Any, change: Any) -> list[float]:
+    """The rate in each of 14 epochs; it is changed by hand after the fifth."""
+    library = optim if isinstance(optimizer, optim.Optimizer) else __import__("torch").optim.lr_scheduler
+    schedules, found = make(library, optimizer), []
+    for epoch in range(14):
+        found.append(get())
+        optimizer.step()
+        for schedule in schedules:
+            schedule.step()
+        if epoch == 5:
+            change()
+    return found
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("by_hand", [False, True])
+@pytest.mark.parametrize("make", PAIRS)
+def test_schedules_of_one_optimizer_agree_with_torch(torch: Any, make: Any, by_hand: bool) -> None:
+    ours, its = optim.SGD([leaf(0.0)], lr=0.3), torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.3)
+
+    def change_ours() -> None:
+        ours.lr = 0.7 if by_hand else ours.lr
+
+    def change_its() -> None:
+        its.param_groups[0]["lr"] = 0.7 if by_hand else its.param_groups[0]["lr"]
+
+    a = rates_of(ours, make, lambda: ours.lr, change_ours)
+    b = rates_of(its, make, lambda: its.param_groups[0]["lr"], change_its)
+    assert a == pytest.approx(b, rel=1e-9, abs=1e-12)
+
+
+def test_the_factors_of_two_schedules_multiply() -> None:
+    optimizer = optim.SGD([leaf(0.0)], lr=8.0)
+    warm, decay = optim.LinearLR(optimizer, 0.5, total_iters=2), optim.ExponentialLR(optimizer, 0.5)
+    found = [optimizer.lr]
+    for _ in range(3):
+        warm.step(), decay.step()
+        found.append(optimizer.lr)
+    assert found == [4, 3, 2, 1]  # 8 times 1/2 3/4 1 1, times 1 1/2 1/4 1/8
+
+
+def test_a_schedule_in_place_of_another_goes_on_from_the_rate_it_finds() -> None:
+    optimizer = optim.SGD([leaf(0.0)], lr=8.0)
+    for _ in range(3):
+        schedule = optim.ExponentialLR(optimizer, 0.5)
+        schedule.step()
+    assert optimizer.lr == 1
+    optim.LambdaLR(optimizer, lambda epoch: 0.5)
+    assert optimizer.lr == 4  # half of what it was before the first
+
+
+def test_two_schedules_go_on_where_they_were_saved() -> None:
+    def made() -> tuple[Any, list[Any]]:
+        optimizer = optim.SGD([leaf(0.0)], lr=8.0)
+        return optimizer, [optim.LinearLR(optimizer, 0.5, total_iters=4), optim.CosineAnnealingLR(optimizer, 9, 0.1)]
+
+    a, first = made()
+    for _ in range(3):
+        [schedule.step() for schedule in first]
+    b, second = made()
+    b.load_state_dict(a.state_dict())
+    for one, other in zip(first, second, strict=True):
+        other.load_state_dict(one.state_dict())
+    for _ in range(6):
+        assert a.lr == b.lr
+        [schedule.step() for schedule in (*first, *second)]
+
+
+def test_a_schedule_needs_an_optimizer() -> None:
+    with pytest.raises(TypeError, match="StepLR: optimizer must be an Optimizer, not ExponentialLR"):
+        optim.StepLR(optim.ExponentialLR(optim.SGD([leaf(0.0)], lr=1.0), 0.5), 2)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
 """Optimizers, gradient clipping, and learning-rate schedules.
 
 An update gives each parameter a new array instead of writing into the old one: a graph recorded before the
-update still holds the values it was computed with, so differentiating it late is never silently wrong.
+update still holds the values it was computed with, so differentiating it late is never silently wrong. A step, a
+clipping and the loading of a state are computed first and take effect in one go: Ctrl-C leaves all of it or nothing.
 """
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -13,18 +15,40 @@ from typing import Any
 import numpy as np
 
 from .autograd.tensor import Tensor
+from .engine.at_once import assign
 from .errors import GraphError, StateDictError
 from .nn.basic import positive
+from .nn.module import Module, Parameter
 
 
 def listed(parameters: Iterable[Tensor]) -> list[Tensor]:
-    """The parameters as a list; TypeError for one tensor alone, ValueError for none."""
+    """The parameters as a list; TypeError for what is no sequence of tensors, ValueError for none."""
+    if isinstance(parameters, Module):
+        kind = type(parameters).__name__
+        raise TypeError(f"parameters must be a sequence of tensors, not {kind}: give model.parameters(), with brackets")
     if isinstance(parameters, Tensor):
         raise TypeError("parameters must be a sequence, as in model.parameters(), not one tensor: put it in a list")
+    if callable(parameters):
+        raise TypeError("parameters must be a sequence, and this is a function: call it, as in model.parameters()")
+    if isinstance(parameters, str | bytes | Mapping) or not isinstance(parameters, Iterable):
+        kind = type(parameters).__name__
+        raise TypeError(f"parameters must be a sequence of tensors, as in model.parameters(), not {kind}")
     listed = list(parameters)
     if not listed:
         raise ValueError("no parameters were given; model.parameters() can be gone through only once, so call it anew")
+    for k, p in enumerate(listed):
+        if not isinstance(p, Tensor):
+            raise TypeError(f"parameter {k} must be a Tensor, not {type(p).__name__}{_instead(p)}")
     return listed
+
+
+def _instead(p: Any) -> str:
+    """What to do about something that is given in place of a parameter."""
+    if isinstance(p, dict):
+        return ": there are no groups here, make an optimizer for each group of parameters"
+    if isinstance(p, tuple):
+        return ": give model.parameters(), without the names"
+    return ": give its parameters()" if isinstance(p, Module) else ": give model.parameters()"
 
 
 class Optimizer:
@@ -33,7 +57,10 @@ class Optimizer:
     A subclass writes ``update(k, p, g)``: the new values of parameter number k, given its values and gradient, using
     ``self.buffers["name"][k]`` for what it remembers. `steps` counts the calls of `step`.
 
-    Raises ValueError for no parameters, the same one twice, or a learning rate that is not a positive number.
+    A parameter that is frozen, ``p.requires_grad = False``, stays as it is, until it is thawed.
+
+    Raises ValueError for no parameters, the same one twice, or a learning rate that is not a positive number, TypeError
+    for what is no tensor, GraphError for a tensor that cannot be trained.
     """
 
     remembers: tuple[str, ...] = ()
@@ -41,13 +68,15 @@ class Optimizer:
     def __init__(self, parameters: Iterable[Tensor], lr: float, weight_decay: float = 0.0) -> None:
         self.parameters = listed(parameters)
         for k, p in enumerate(self.parameters):
-            if not isinstance(p, Tensor):
-                raise TypeError(f"parameter {k} must be a Tensor, not {type(p).__name__}")
-            if not (p.is_leaf and p.requires_grad):
-                raise GraphError(f"parameter {k} is not a leaf that needs a gradient: pass model.parameters()")
-        if len(set(self.parameters)) < len(self.parameters):
-            raise ValueError("a parameter was given twice: it would be updated twice a step")
+            name = f"parameter {k}" + (f", {p.name!r}," if p.name else "")
+            if p.op is not None:
+                raise GraphError(f"{name} is not a leaf that needs a gradient: it is the result of {p.op.name}")
+            if not (p.requires_grad or isinstance(p, Parameter)):  # a frozen Parameter may be thawed later
+                raise GraphError(f"{name} is not a leaf that needs a gradient: make it with requires_grad=True")
+            if any(p is q for q in self.parameters[:k]):
+                raise ValueError(f"{name} was given twice: it would be updated twice a step")
         self.lr: float = self.check("lr", lr, above=0.0)
+        self.initial_lr: float | None = None  # the rate before its first schedule
         self.weight_decay = self.check("weight_decay", weight_decay)
         self.steps = 0
         self.updates = [0] * len(self.parameters)  # of each parameter: a step without a gradient is none
@@ -64,35 +93,42 @@ class Optimizer:
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters."""
-        for p in self.parameters:
-            p.grad = None
+        assign((p, "_grad", None) for p in self.parameters)
 
     def step(self) -> None:
-        """Update every parameter that has a gradient."""
-        self.steps += 1
+        """Update every parameter that has a gradient and is not frozen."""
+        after = copy.copy(self)  # this optimizer as it will be, if nothing interrupts
+        after.steps, after.updates = self.steps + 1, list(self.updates)
+        after.buffers = {name: list(arrays) for name, arrays in self.buffers.items()}
+        new = []
         for k, p in enumerate(self.parameters):
             g = p.grad
-            if g is not None:
+            if g is not None and p.requires_grad:
                 if self.weight_decay:
                     g = g + self.weight_decay * p.array
-                self.updates[k] += 1
-                p.array = np.asarray(self.update(k, p.array, g), dtype=p.dtype)
+                after.updates[k] += 1
+                for arrays in after.buffers.values():
+                    arrays[k] = arrays[k].copy()
+                new.append((p, "array", np.asarray(after.update(k, p.array, g), dtype=p.dtype)))
+        assign([*new, *((self, name, value) for name, value in vars(after).items())])
 
     def update(self, k: int, p: np.ndarray, g: np.ndarray) -> np.ndarray:
-        """The new values of parameter number k, which is p and has gradient g."""
+        """The new values of parameter number k, which is p and has gradient g; may write into its buffers."""
         raise NotImplementedError
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Everything a later run needs to go on exactly: the counts of steps, the learning rate and the buffers."""
         state = {"steps": np.array(self.steps), "updates": np.array(self.updates), "lr": np.array(self.lr)}
+        if self.initial_lr is not None:
+            state["initial_lr"] = np.array(self.initial_lr)
         for name, arrays in self.buffers.items():
             state |= {f"{name}.{k}": array.copy() for k, array in enumerate(arrays)}
         return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over a saved state. Raises StateDictError, listing every mismatch, and then has changed nothing."""
-        expected = {name: value.shape for name, value in self.state_dict().items()}
-        problems = [f"{name}: missing" for name in expected if name not in state]
+        expected = {name: value.shape for name, value in self.state_dict().items()} | {"initial_lr": ()}
+        problems = [f"{name}: missing" for name in expected if name not in state and name != "initial_lr"]
         problems += [f"{name}: unexpected" for name in state if name not in expected]
         for name in expected.keys() & state.keys():
             if np.shape(state[name]) != expected[name]:
@@ -103,11 +139,15 @@ class Optimizer:
             kind = type(self).__name__
             lines = "\n  ".join(problems)
             raise StateDictError(f"the state does not fit this {kind}; nothing was changed:\n  {lines}")
-        self.steps, self.lr = int(state["steps"]), float(state["lr"])
-        self.updates = [int(count) for count in state["updates"]]
-        for name, arrays in self.buffers.items():
-            for k, array in enumerate(arrays):
-                array[...] = state[f"{name}.{k}"]
+        changes: dict[str, Any] = {"steps": int(state["steps"]), "lr": float(state["lr"])}
+        changes["updates"] = [int(count) for count in state["updates"]]
+        if "initial_lr" in state:
+            changes["initial_lr"] = float(state["initial_lr"])
+        changes["buffers"] = {
+            name: [np.array(state[f"{name}.{k}"], dtype=array.dtype) for k, array in enumerate(arrays)]
+            for name, arrays in self.buffers.items()
+        }
+        assign((self, name, value) for name, value in changes.items())
 
 
 class SGD(Optimizer):
@@ -254,8 +294,8 @@ def clip_grad_norm_(parameters: Iterable[Tensor], max_norm: float) -> float:
     doubles = [np.ravel(np.asarray(p.grad, np.float64)) for p in having]
     norm = math.sqrt(sum(float(g @ g) for g in doubles))
     if max_norm < norm < math.inf:
-        for p in having:
-            p.grad = p.grad * (max_norm / norm)  # type: ignore[operator]
+        factor = max_norm / norm
+        assign([(p, "_grad", np.asarray(p.grad * factor, p.dtype)) for p in having])  # type: ignore[operator]
     return norm
 
 
@@ -263,9 +303,8 @@ def clip_grad_value_(parameters: Iterable[Tensor], clip_value: float) -> None:
     """Clip every entry of every gradient to [-clip_value, clip_value]."""
     if not clip_value > 0:
         raise ValueError(f"clip_value must be above 0, not {clip_value}")
-    for p in listed(parameters):
-        if p.grad is not None:
-            p.grad = np.clip(p.grad, -clip_value, clip_value)
+    grads = [(p, p.grad) for p in listed(parameters) if p.grad is not None]
+    assign([(p, "_grad", np.clip(g, -clip_value, clip_value)) for p, g in grads])
 
 
 # ------------------------------------------------------------------ schedules
@@ -274,45 +313,71 @@ def clip_grad_value_(parameters: Iterable[Tensor], clip_value: float) -> None:
 class LambdaLR:
     """Sets the optimizer's learning rate to ``lr_0 * factor(epoch)``, epoch counting the calls of `step`.
 
-    The other schedules are this one with a factor of their own.
+    The other schedules are this one with a factor of their own. Where something else has changed the rate since,
+    another schedule or you, they do not set it but scale it, by ``factor(epoch) / factor(epoch - 1)``: so the factors
+    of two schedules multiply, and a rate set by hand stays the measure. A LambdaLR always sets it. lr_0 is the rate
+    before the optimizer's first schedule.
 
     >>> import tinygrad_rnn as tg
     >>> optimizer = tg.optim.SGD([tg.tensor(0.0, requires_grad=True)], lr=1.0)
     >>> schedule = tg.optim.ExponentialLR(optimizer, gamma=0.5)
     >>> schedule.step(); schedule.step(); optimizer.lr
     0.25
+    >>> optimizer.lr = 0.1
+    >>> schedule.step(); optimizer.lr
+    0.05
     """
 
+    scales: bool = False  # rather than sets, what others have left
+    eta_min: float = 0.0  # what is scaled is the distance from here
+
     def __init__(self, optimizer: Optimizer, factor: Callable[[int], float]) -> None:
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(f"{type(self).__name__}: optimizer must be an Optimizer, not {type(optimizer).__name__}")
         self.optimizer, self.factor = optimizer, factor
-        self.initial_lr = optimizer.lr
         self.epoch = 0
-        self._set()
+        self.initial_lr = optimizer.lr if optimizer.initial_lr is None else optimizer.initial_lr
+        rate = self.eta_min + (optimizer.lr - self.eta_min) * factor(0) if self.scales else self.rate()
+        assign([(optimizer, "initial_lr", self.initial_lr), (optimizer, "lr", float(rate))])
 
     def step(self) -> None:
         """Go on to the next epoch."""
-        self.epoch += 1
-        self._set()
+        alone = not self.scales or self.optimizer.lr == float(self.rate())
+        after = copy.copy(self)
+        after.epoch += 1
+        rate = after.rate() if alone else after._scaled(self.optimizer.lr)
+        assign([(self, "epoch", after.epoch), (self.optimizer, "lr", float(rate))])
 
     def rate(self) -> float:
-        """The learning rate of this epoch."""
-        return self.initial_lr * self.factor(self.epoch)
+        """The learning rate of this epoch, where this schedule is the only one."""
+        return self.eta_min + (self.initial_lr - self.eta_min) * self.factor(self.epoch)
 
-    def _set(self) -> None:
-        self.optimizer.lr = float(self.rate())
+    def _scaled(self, lr: float) -> float:
+        """What another rate in the epoch before becomes in this one."""
+        before, now = self.factor(self.epoch - 1), self.factor(self.epoch)
+        if before == 0:  # it has come from eta_min, and nothing is left to scale
+            return lr + (self.initial_lr - self.eta_min) * now
+        return self.eta_min + (lr - self.eta_min) * (now / before)
 
     def state_dict(self) -> dict[str, float]:
-        return {"epoch": self.epoch, "initial_lr": self.initial_lr}
+        """What a later run needs to go on: the epoch, and the rates before the schedule and now."""
+        return {"epoch": self.epoch, "initial_lr": self.initial_lr, "lr": self.optimizer.lr}
 
     def load_state_dict(self, state: Mapping[str, float]) -> None:
+        """Take over a saved state, and give the optimizer the rate it had; StateDictError where something lacks."""
         if missing := {"epoch", "initial_lr"} - state.keys():
             raise StateDictError(f"the state does not fit {type(self).__name__}: missing {', '.join(sorted(missing))}")
-        self.epoch, self.initial_lr = int(state["epoch"]), float(state["initial_lr"])
-        self._set()
+        after = copy.copy(self)
+        after.epoch, after.initial_lr = int(state["epoch"]), float(state["initial_lr"])
+        rate = float(state["lr"] if "lr" in state else after.rate())
+        changes = [(self, "epoch", after.epoch), (self, "initial_lr", after.initial_lr)]
+        assign([*changes, (self.optimizer, "initial_lr", after.initial_lr), (self.optimizer, "lr", rate)])
 
 
 class StepLR(LambdaLR):
     """Multiplies the learning rate by `gamma` every `step_size` epochs."""
+
+    scales = True
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
         step_size = positive("step_size", step_size)
@@ -322,12 +387,16 @@ class StepLR(LambdaLR):
 class ExponentialLR(LambdaLR):
     """Multiplies the learning rate by `gamma` every epoch."""
 
+    scales = True
+
     def __init__(self, optimizer: Optimizer, gamma: float) -> None:
         super().__init__(optimizer, lambda epoch: gamma**epoch)
 
 
 class LinearLR(LambdaLR):
     """A warm-up: goes from `start_factor` to `end_factor` times the rate in `total_iters` epochs, then stays."""
+
+    scales = True
 
     def __init__(
         self, optimizer: Optimizer, start_factor: float = 1 / 3, end_factor: float = 1.0, total_iters: int = 5
@@ -339,9 +408,8 @@ class LinearLR(LambdaLR):
 class CosineAnnealingLR(LambdaLR):
     """lr = eta_min + (lr_0 - eta_min) (1 + cos(π epoch / T_max)) / 2 (Loshchilov and Hutter 2017, eq. 5)."""
 
+    scales = True
+
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:
         self.eta_min, T_max = eta_min, positive("T_max", T_max)
         super().__init__(optimizer, lambda epoch: (1 + math.cos(math.pi * epoch / T_max)) / 2)
-
-    def rate(self) -> float:
-        return self.eta_min + (self.initial_lr - self.eta_min) * self.factor(self.epoch)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd.tensor import Tensor
+from ..engine.at_once import assign
 from ..errors import StateDictError
 
 
@@ -99,13 +100,16 @@ class Module:
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters."""
-        for parameter in self.parameters():
-            parameter.grad = None
+        assign((parameter, "_grad", None) for parameter in self.parameters())
+
+    def requires_grad_(self, requires_grad: bool = True) -> Module:
+        """Let all parameters be trained; with False, freeze them: no gradient comes, and no optimizer moves them."""
+        assign((parameter, "requires_grad", bool(requires_grad)) for parameter in self.parameters())
+        return self
 
     def train(self, mode: bool = True) -> Module:
         """Switch dropout on (or off) in this module and all modules inside it."""
-        for module in self.modules():
-            module.training = mode
+        assign((module, "training", mode) for module in self.modules())
         return self
 
     def eval(self) -> Module:

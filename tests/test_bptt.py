@@ -417,6 +417,15 @@ def test_detach_refuses_what_it_cannot_look_into(wrap: Any) -> None:
         tg.bptt.detach(objects)
 
 
+def test_a_state_that_holds_itself_has_no_end() -> None:
+    state: list[Any] = [tg.tensor([1.0])]
+    state.append(state)
+    with pytest.raises(ValueError, match="a list that holds itself"):
+        tg.bptt.detach({"h": state})
+    h = state[0]
+    assert len(tg.bptt.detach([(h, h), (h, h)])) == 2  # the same tensor, and equal tuples, in several places
+
+
 @pytest.mark.parametrize("x", [None, 3, 2.5, 1j, True, "h", b"h", np.ones(2), np.float32(1), range(3), int])
 def test_detach_lets_pass_what_holds_no_tensor(x: Any) -> None:
     assert tg.bptt.detach([x])[0] is x

@@ -1,6 +1,10 @@
 """Module: names, sharing, saving and loading, replacing, copying."""
 
 import copy
+import dataclasses
+import itertools
+from collections import OrderedDict, deque
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -334,6 +338,262 @@ def test_modules_are_found_in_dicts_and_nested_lists() -> None:
             self.heads = {"a": nn.Linear(1, 1, rng=0), "b": [nn.Linear(1, 2, bias=False, rng=0)]}
 
     assert [name for name, _ in Model().named_parameters()] == ["heads.a.W", "heads.a.b", "heads.b.0.W"]
+
+
+# -- whatever a module holds, it is found or refused ----------------------------------------------------
+
+
+def everything_agrees(model: nn.Module, count: int) -> None:
+    """All that goes through the parameters sees the same ones."""
+    named = dict(model.named_parameters())
+    assert len(named) == len(list(model.parameters())) == len({id(p) for p in named.values()}) == count
+    assert named.keys() <= model.state_dict().keys()
+    model.load_state_dict({name: np.full(p.shape, 3.0) for name, p in named.items()})
+    assert all((p.data == 3).all() for p in named.values())
+    for p in named.values():
+        p.grad = np.ones(p.shape)
+    model.zero_grad()
+    assert all(p.grad is None for p in named.values())
+    assert not any(m.training for m in model.eval().modules()) and all(m.training for m in model.train().modules())
+    assert type(model).__name__ in repr(model)
+    if not any(isinstance(value, MappingProxyType) for value in vars(model).values()):  # which Python cannot copy
+        assert copy.deepcopy(model).state_dict().keys() == model.state_dict().keys()
+
+
+@dataclasses.dataclass
+class Heads:
+    first: Any
+    second: Any = None
+
+
+CONTAINERS: list[Any] = [
+    lambda a, b: [a, [b]],
+    lambda a, b: (a, (b,)),
+    lambda a, b: {"a": a, "deep": {"b": [b]}},
+    lambda a, b: deque([a, b]),
+    lambda a, b: OrderedDict(a=a, b=b),
+    lambda a, b: SimpleNamespace(a=a, b=[b]),
+    lambda a, b: MappingProxyType({"a": a, "b": b}),
+    lambda a, b: Heads(a, Heads(b)),
+    lambda a, b: {1: a, 2.5: b},
+]
+
+
+@pytest.mark.parametrize("make", CONTAINERS)
+def test_modules_are_found_in_every_container_and_parameters_in_none(make: Any) -> None:
+    model = nn.Module()
+    model.held = make(nn.Linear(2, 1, rng=0), nn.Sequential(nn.Dropout(0.5), nn.Linear(1, 2, rng=1)))
+    everything_agrees(model, 4)
+    with pytest.raises(TypeError, match=r"Module\.other\S*: a parameter within .* make it an attribute"):
+        model.other = make(nn.Linear(2, 1, rng=0), nn.Parameter(np.ones(2)))
+
+
+def test_containers_may_be_filled_later() -> None:
+    model = nn.Module()
+    model.layers, model.heads = [], {}
+    model.layers.append(nn.Linear(1, 1, rng=0))
+    model.heads["b"] = (nn.Linear(1, 1, rng=1),)
+    everything_agrees(model, 4)
+    model.layers.append(nn.Parameter(np.ones(1)))
+    for use in (model.parameters, model.state_dict, model.train, model.zero_grad, lambda: repr(model)):
+        with pytest.raises(TypeError, match=r"layers\.1: a parameter within a list or dict would not be found"):
+            list(use() or ())
+
+
+def test_modules_in_a_set_have_no_names() -> None:
+    with pytest.raises(TypeError, match=r"Module\.heads: modules in a set have no names: put them in a list or dict"):
+        nn.Module().heads = {nn.Linear(1, 1)}
+
+
+def test_a_child_may_know_its_parent_and_its_neighbours() -> None:
+    class Node(nn.Module):
+        def __init__(self, k: int) -> None:
+            self.layer = nn.Linear(1, 1, rng=k)
+
+    root = Node(0)
+    root.children_ = [Node(1), Node(2), Node(3)]
+    for a, b in itertools.pairwise(root.children_):
+        a.next, b.last = b, a
+    for child in root.children_:
+        child.parent, child.family = root, {"root": [root], "self": child}
+    everything_agrees(root, 8)
+    assert [name for name, _ in root.named_parameters()][:3] == ["layer.W", "layer.b", "children_.0.layer.W"]
+    assert sum(1 for _ in root.modules()) == 8
+    assert next(iter(tg.io.to_torch(root))) == "layer.weight"
+    nested: list[Any] = [nn.Linear(1, 1, rng=0)]
+    nested.append(nested)
+    model = nn.Module()
+    model.nested = nested
+    everything_agrees(model, 2)
+
+
+class IntOrText(nn.Module):
+    def __init__(self) -> None:
+        self.heads = {1: nn.Linear(1, 1, rng=0), "1": nn.Linear(1, 1, rng=1)}
+
+
+class DotInAKey(nn.Module):
+    def __init__(self) -> None:
+        self.heads = {"a.b": nn.Linear(1, 1, rng=0), "a": {"b": nn.Linear(1, 1, rng=1)}}
+
+
+class DotInAnAttribute(nn.Module):
+    def __init__(self) -> None:
+        self.a = [nn.Linear(1, 1, rng=0)]
+        setattr(self, "a.0", nn.Linear(1, 1, rng=1))
+
+
+class LikeALayer(nn.GRU):
+    def __init__(self) -> None:
+        super().__init__(1, 1, rng=0)
+        vars(self)["W_hh"] = nn.Parameter(np.ones((1, 3)))
+
+
+@pytest.mark.parametrize("kind", [IntOrText, DotInAKey, DotInAnAttribute, LikeALayer])
+def test_two_parameters_of_one_name_are_refused(kind: Any) -> None:
+    model = kind()
+    for use in (model.named_parameters, model.parameters, model.state_dict, lambda: model.load_state_dict({})):
+        with pytest.raises(ValueError, match=rf"two parameters of {kind.__name__} have the name '.*Rename one"):
+            list(use() or ())
+
+
+def test_names_with_dots_that_do_not_collide_are_names() -> None:
+    model = nn.Module()
+    model.heads = {"a.b": nn.Linear(1, 1, rng=0), "": nn.Linear(1, 1, rng=1), 1: nn.Linear(1, 1, rng=2)}
+    everything_agrees(model, 6)
+
+
+def test_what_belongs_to_the_class_is_refused() -> None:
+    for value in (nn.Parameter(np.ones(1)), nn.Linear(1, 1), [nn.Linear(1, 1)]):
+        with pytest.raises(TypeError, match=r"One\.w would be one for all Ones, .* in __init__, as self\.w = "):
+            type("One", (nn.Module,), {"w": value})
+    with pytest.raises(TypeError, match="parameters in __slots__ would not be found"):
+        type("Slotted", (nn.Module,), {"__slots__": ("W",)})
+
+
+@pytest.mark.parametrize("name", ["train", "eval", "parameters", "forward", "children", "state_dict", "zero_grad"])
+def test_a_module_under_the_name_of_a_method_is_refused(name: str) -> None:
+    with pytest.raises(TypeError, match=rf"Module\.{name} is a method of every module"):
+        setattr(nn.Module(), name, nn.Linear(1, 1))
+
+
+def test_a_tensor_that_looks_like_a_parameter_is_warned_of() -> None:
+    model = nn.Module()
+    with pytest.warns(UserWarning, match=r"Module\.w is a Tensor that needs a gradient, but no Parameter"):
+        model.w = tg.tensor([1.0], requires_grad=True)
+    model.constant, model.state = tg.tensor([1.0]), model.w * 2
+
+
+def test_a_module_made_by_a_property_is_found() -> None:
+    class Model(nn.Module):
+        @property
+        def head(self) -> Any:
+            return self._head
+
+        @head.setter
+        def head(self, value: Any) -> None:
+            self._head = value
+
+    model = Model()
+    model.head = nn.Linear(1, 1, rng=0)
+    everything_agrees(model, 2)
+
+
+# -- shared parameters -----------------------------------------------------------------------------------
+
+
+class Two(nn.Module):
+    def __init__(self, tied: bool, rng: int = 0) -> None:
+        self.a, self.b = nn.Linear(2, 2, rng=rng), nn.Linear(2, 2, rng=rng + 1)
+        if tied:
+            self.b.W = self.a.W
+
+
+@pytest.mark.parametrize("through_a_file", [False, True])
+def test_weights_of_a_tied_model_fit_one_that_is_not(tmp_path: Any, through_a_file: bool) -> None:
+    tied = Two(True)
+    state: Any = tied.state_dict()
+    if through_a_file:
+        tg.save(tied, tmp_path / "tied.safetensors")
+        assert sorted(tg.io.load_arrays(tmp_path / "tied.safetensors")[0]) == ["a.W", "a.b", "b.b"]  # once
+        state = tg.load(tmp_path / "tied.safetensors")
+    assert list(state) == ["a.W", "a.b", "b.W", "b.b"]
+    free, other = Two(False, 5), Two(True, 7)
+    free.load_state_dict(state)
+    other.load_state_dict(state)
+    for model in (free, other):
+        np.testing.assert_array_equal(model.a.W.data, tied.a.W.data)
+        np.testing.assert_array_equal(model.b.W.data, tied.a.W.data)
+    assert other.a.W is other.b.W and free.a.W is not free.b.W
+
+
+def test_weights_of_an_untied_model_fit_a_tied_one_where_they_are_equal() -> None:
+    tied, free = Two(True), Two(False)
+    before, state = tied.state_dict(), free.state_dict()
+    with pytest.raises(StateDictError, match=r"a\.W and b\.W: one shared \(tied\) parameter here, and the values"):
+        tied.load_state_dict(state)
+    assert all(np.array_equal(tied.state_dict()[name], value) for name, value in before.items())
+    tied.load_state_dict(state | {"b.W": state["a.W"]})
+    for name in ("a.W", "b.W"):  # either name will do
+        tied.load_state_dict({n: value + 1 for n, value in state.items() if n in (name, "a.b", "b.b")})
+        np.testing.assert_array_equal(tied.b.W.data, state[name] + 1)
+    with pytest.raises(StateDictError, match=r"a\.W: missing"):
+        tied.load_state_dict({"a.b": state["a.b"], "b.b": state["b.b"]})
+
+
+def test_an_embedding_and_a_head_share_a_matrix_in_forward_alone() -> None:
+    embedding, head = nn.Embedding(4, 4, rng=0), nn.Linear(4, 4, rng=1)
+    shared = nn.Parameter(np.ones((4, 4)))
+    for make in (
+        lambda: setattr(head, "W", embedding.W),
+        lambda: setattr(embedding, "W", head.W),
+        lambda: setattr(copy.deepcopy(head), "W", copy.deepcopy(embedding).W),
+        lambda: (setattr(nn.Embedding(4, 4), "W", shared), setattr(head, "W", shared)),
+    ):
+        with pytest.raises(ValueError, match=r"\.W is \(.*scores = h @ embedding\.W\.T \+ b"):
+            make()
+    embedding.W = nn.Parameter(np.eye(4))  # weights from elsewhere
+    head.W = nn.Linear(4, 4).W
+
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            self.embedding = nn.Embedding(5, 3, dtype=float, rng=0)
+
+        def forward(self, ids: Any) -> Any:
+            return self.embedding(ids) @ self.embedding.W.T
+
+    model = Tied()
+    nn.cross_entropy(model([1, 2]), [2, 3]).backward()
+    assert (model.embedding.W.grad[[0, 4]] != 0).all()  # rows that were never looked up: through the scores
+
+
+# -- values of every kind ------------------------------------------------------------------------------------
+
+
+def test_values_that_the_dtype_cannot_hold_are_refused() -> None:
+    layer = nn.Linear(1, 1, rng=0)
+    with pytest.raises(StateDictError, match=r"W: 1e\+300 is beyond float32"):
+        layer.load_state_dict({"W": [[1e300]], "b": [0.0]})
+    layer.load_state_dict({"W": np.array([[np.inf]]), "b": np.array([np.nan], np.float16)})
+    assert layer.W.data == np.inf and layer.W.dtype == layer.b.dtype == np.float32
+
+
+@pytest.mark.parametrize("state", [None, 3, [("W", 1)], "model.safetensors", nn.Linear(1, 1, rng=0)])
+def test_what_is_no_state_dict(state: Any) -> None:
+    with pytest.raises(TypeError, match=r"load_state_dict needs a mapping .*tg\.load\(path\)"):
+        nn.Linear(1, 1).load_state_dict(state)
+    with pytest.raises(TypeError, match="maps names to arrays, and 1 is no name"):
+        nn.Linear(1, 1).load_state_dict({1: np.ones(1)})
+
+
+@pytest.mark.oracle
+def test_torchs_tensors_are_values(torch: Any) -> None:
+    layer = nn.Linear(1, 1, rng=0)
+    W = torch.tensor([[1.5]], dtype=torch.bfloat16, requires_grad=True)
+    layer.load_state_dict({"W": W, "b": torch.tensor([2.0])})
+    assert layer.W.data == 1.5 and layer.b.data == 2
+    with pytest.raises(StateDictError, match=r"W: cannot be made an array: .*give it as float32"):
+        layer.load_state_dict({"W": W.to_sparse(), "b": torch.tensor([2.0])})
 
 
 def test_parameters_that_would_not_be_found_are_refused() -> None:

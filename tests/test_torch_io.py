@@ -131,6 +131,58 @@ def test_what_a_subclass_adds_goes_along() -> None:
     assert list(to_torch(Tagger()))[-2:] == ["out.weight", "out.bias"] and len(to_torch(Tagger())) == 6
 
 
+@pytest.mark.oracle
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+@pytest.mark.parametrize(
+    ("source", "dtype"), [("float16", "f4"), ("bfloat16", "f4"), ("float32", "f8"), ("float64", "f4")]
+)
+def test_the_two_biases_are_added_in_double_precision(torch: Any, kind: str, source: str, dtype: str) -> None:
+    torch.manual_seed(0)
+    theirs = getattr(torch.nn, kind)(2, 3)
+    for p in theirs.parameters():
+        p.data.copy_(torch.randn_like(p))
+    theirs = theirs.to(getattr(torch, source))
+    ours = from_torch(getattr(nn, kind)(2, 3, dtype=dtype), theirs.state_dict())
+    total = (theirs.bias_ih_l0.double() + theirs.bias_hh_l0.double()).detach().numpy().astype(dtype)
+    n = 6 if kind == "GRU" else len(total)
+    np.testing.assert_array_equal(ours.b_h.data[:n], total[:n])
+    np.testing.assert_array_equal(ours.W_xh.data.T, theirs.weight_ih_l0.detach().double().numpy().astype(dtype))
+
+
+def test_two_large_biases_in_half_precision_do_not_overflow() -> None:
+    big = {"weight_ih_l0": np.ones((1, 1)), "weight_hh_l0": np.ones((1, 1))}
+    big |= {name: np.array([40000], np.float16) for name in ("bias_ih_l0", "bias_hh_l0")}
+    assert from_torch(nn.RNN(1, 1), big).b_h.data == 80000
+    with pytest.raises(StateDictError, match=r"bias_ih_l0 \+ bias_hh_l0: 80000\.0 is beyond float16"):
+        from_torch(nn.RNN(1, 1, dtype=np.float16), big)
+
+
+class Tied(nn.Module):
+    def __init__(self) -> None:
+        self.a, self.b = nn.Linear(2, 2, rng=0), nn.Linear(2, 2, rng=1)
+        self.b.W = self.a.W
+
+
+def test_shared_weights_are_taken_under_either_name_and_must_agree() -> None:
+    state = to_torch(Tied())
+    assert np.array_equal(state["a.weight"], state["b.weight"])
+    for name in ("a.weight", "b.weight"):
+        model = from_torch(Tied(), {n: x + 1 for n, x in state.items() if n != name})
+        np.testing.assert_array_equal(model.b.W.data.T, state["a.weight"] + 1)
+    with pytest.raises(StateDictError, match=r"a\.weight and b\.weight: one shared \(tied\) parameter"):
+        from_torch(Tied(), state | {"b.weight": state["b.weight"] + 1})
+
+
+def test_a_head_that_is_tied_in_torch_alone_can_be_left_out() -> None:
+    E = np.arange(6.0).reshape(3, 2)
+    model = nn.Module()
+    model.encoder = nn.Embedding(3, 2)
+    with pytest.raises(
+        StateDictError, match=r"decoder\.weight: unexpected, .*equal to encoder\.weight: .*leave it out"
+    ):
+        from_torch(model, {"encoder.weight": E, "decoder.weight": E})
+
+
 # -- what does not fit -------------------------------------------------------------------------------
 
 

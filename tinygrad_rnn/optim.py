@@ -19,6 +19,7 @@ from .engine.at_once import assign
 from .errors import GraphError, StateDictError
 from .nn.basic import positive
 from .nn.module import Module, Parameter
+from .nn.weights import new_array
 
 
 def listed(parameters: Iterable[Tensor]) -> list[Tensor]:
@@ -100,7 +101,7 @@ class Optimizer:
         after = copy.copy(self)  # this optimizer as it will be, if nothing interrupts
         after.steps, after.updates = self.steps + 1, list(self.updates)
         after.buffers = {name: list(arrays) for name, arrays in self.buffers.items()}
-        new = []
+        new: list[tuple[Any, str, Any]] = []
         for k, p in enumerate(self.parameters):
             g = p.grad
             if g is not None and p.requires_grad:
@@ -109,7 +110,7 @@ class Optimizer:
                 after.updates[k] += 1
                 for arrays in after.buffers.values():
                     arrays[k] = arrays[k].copy()
-                new.append((p, "array", np.asarray(after.update(k, p.array, g), dtype=p.dtype)))
+                new += new_array(p, np.asarray(after.update(k, p.array, g), dtype=p.dtype))
         assign([*new, *((self, name, value) for name, value in vars(after).items())])
 
     def update(self, k: int, p: np.ndarray, g: np.ndarray) -> np.ndarray:

@@ -65,19 +65,25 @@ def rebuilt(tree: Any, values: list[Any]) -> Any:
     return new
 
 
-def mapped(tree: Any, leaf: Callable[[Any], Any]) -> Any:
+def mapped(tree: Any, leaf: Callable[[Any], Any], above: tuple[int, ...] = ()) -> Any:
     """The same nesting of containers with ``leaf(x)`` in place of each x that is no container."""
-    held = parts(tree)
-    return leaf(tree) if held is None else rebuilt(tree, [mapped(part, leaf) for _, part in held])
+    held = _held(tree, above)
+    return leaf(tree) if held is None else rebuilt(tree, [mapped(x, leaf, (*above, id(tree))) for _, x in held])
 
 
-def leaves(tree: Any) -> Iterator[Any]:
+def leaves(tree: Any, above: tuple[int, ...] = ()) -> Iterator[Any]:
     """All that a nesting of containers holds and that is no container itself, in order."""
-    held = parts(tree)
+    held = _held(tree, above)
     if held is None:
         yield tree
-    for _, part in held or ():
-        yield from leaves(part)
+    for _, x in held or ():
+        yield from leaves(x, (*above, id(tree)))
+
+
+def _held(tree: Any, above: tuple[int, ...]) -> list[tuple[Any, Any]] | None:
+    if id(tree) in above:
+        raise ValueError(f"a {type(tree).__name__} that holds itself has no end: keep what it holds in another one")
+    return parts(tree)
 
 
 def is_plain(x: Any) -> bool:

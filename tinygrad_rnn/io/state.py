@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..nn.module import Module
+from ..nn.weights import as_arrays
 from .archive import load_arrays, save_arrays
 
 
@@ -26,13 +27,22 @@ def save(state: Module | Mapping[str, Any], path: str | os.PathLike[str]) -> Non
     """
     if not isinstance(state, Module | Mapping):
         raise TypeError(f"tg.save needs a Module or a mapping of names to arrays, not {type(state).__name__}")
-    arrays = state.state_dict() if isinstance(state, Module) else state
-    save_arrays(path, {name: np.asarray(getattr(value, "array", value)) for name, value in arrays.items()})
+    arrays = as_arrays(state.state_dict() if isinstance(state, Module) else state)
+    once: dict[int, str] = {}  # an array that has several names, by the first of them
+    first = {name: once.setdefault(id(array), name) for name, array in arrays.items()}
+    tied = {name: other for name, other in first.items() if name != other}
+    save_arrays(path, {name: arrays[name] for name in once.values()}, {"tied": tied} if tied else None)
 
 
-def load(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """The arrays of a file that `save` wrote, by name.
+def load(path: str | os.PathLike[str], *, verify: bool = True) -> dict[str, np.ndarray]:
+    """The arrays of a safetensors file, by name: those that `save` wrote, or with verify=False any tool.
+
+    A shared parameter comes under each of its names. With verify=False no checksum is asked for.
 
     Raises CheckpointError where the file is missing, damaged, or not such a file.
     """
-    return load_arrays(path)[0]
+    arrays, metadata = load_arrays(path, verify=verify)
+    tied = metadata.get("tied")
+    if isinstance(tied, dict):
+        arrays |= {name: arrays[other] for name, other in tied.items() if other in arrays}
+    return dict(sorted(arrays.items()))

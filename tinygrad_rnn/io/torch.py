@@ -12,7 +12,7 @@ gain, bias of LayerNorm    weight, bias
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from ..nn.basic import Embedding, LayerNorm, Linear
 from ..nn.cells import Cell, GRUCell
 from ..nn.module import Module, Parameter
 from ..nn.recurrent import Recurrent
+from ..nn.weights import as_arrays, fill, problems_of, refuse
 
 Arrays = Mapping[str, Any]
 
@@ -39,6 +40,8 @@ def to_torch(module: Module) -> dict[str, np.ndarray]:
 def from_torch(module: Module, state_dict: Arrays) -> Module:
     """Fill a module from torch's state dict, or any mapping of torch's names to array-likes; gives the module.
 
+    Numbers of any precision are taken, bfloat16 too. Of torch's two biases the sum is taken in double precision.
+
     Raises StateDictError that lists everything missing, unexpected or of a wrong shape, and then has changed nothing.
 
     >>> import numpy as np, tinygrad_rnn as tg
@@ -50,30 +53,58 @@ def from_torch(module: Module, state_dict: Arrays) -> Module:
     if not isinstance(state_dict, Mapping):
         kind = type(state_dict).__name__
         raise TypeError(f"state_dict must map torch's names to arrays, as torch_module.state_dict() does, not {kind}")
-    given = {name: np.asarray(x.detach() if hasattr(x, "detach") else x) for name, x in state_dict.items()}
-    parts = list(_parts(module))
+    given, parts = as_arrays(state_dict), list(_parts(module))
+    what = f"torch's state dict does not fit {type(module).__name__}"
     expected = {name: array.shape for part in parts for name, array in part.write().items()}
-    problems = [f"{name}: missing, expected shape {shape}" for name, shape in expected.items() if name not in given]
-    problems += [f"{name}: unexpected, of shape {given[name].shape}" for name in given if name not in expected]
+    problems = [*_missing(parts, given, expected), *_unexpected(given, expected)]
     for name in expected.keys() & given.keys():
         if given[name].shape != expected[name]:
             problems.append(f"{name}: expected shape {expected[name]}, got {given[name].shape}")
         elif given[name].dtype.kind != "f":
             problems.append(f"{name}: expected real numbers, got {given[name].dtype}")
-    if problems:
-        lines = "\n  ".join(sorted(problems))
-        kind = type(module).__name__
-        raise StateDictError(f"torch's state dict does not fit {kind}; nothing was changed:\n  {lines}")
+    refuse(sorted(problems), what)
+    values: dict[Parameter, tuple[str, np.ndarray]] = {}
     for part in parts:
-        part.read(given)
+        for name, p, array in part.read(given) if part.complete(given) else ():
+            problems += problems_of(name, array, p.shape, p.dtype)
+            other, before = values.setdefault(p, (name, array))
+            if not np.array_equal(before, array, equal_nan=True):
+                problems.append(f"{other} and {name}: one shared (tied) parameter here, and the values differ")
+    refuse(sorted(problems), what)
+    fill((p, array) for p, (_, array) in values.items())
     return module
 
 
-class _Part:
-    """Some parameters: how to write them as torch's, and how to read them back."""
+def _missing(parts: list[_Part], given: Arrays, expected: Mapping[str, Any]) -> list[str]:
+    """What is not given, neither under its name nor, where a parameter is shared, under another."""
+    filled = {p for part in parts if part.complete(given) for p in part.parameters}
+    lacking = [name for part in parts if not filled.issuperset(part.parameters) for name in part.write()]
+    return [f"{name}: missing, expected shape {expected[name]}" for name in lacking if name not in given]
 
-    def __init__(self, write: Callable[[], dict[str, np.ndarray]], read: Callable[[Arrays], None]) -> None:
+
+def _unexpected(given: Arrays, expected: Mapping[str, Any]) -> Iterator[str]:
+    """What has no place here; where it only repeats another weight, as a tied head does, that is said."""
+    for name in given.keys() - expected.keys():
+        twin = next((n for n in expected.keys() & given.keys() if np.array_equal(given[n], given[name])), None)
+        cure = "" if twin is None else f", equal to {twin}: if it is tied to that, leave it out"
+        yield f"{name}: unexpected, of shape {given[name].shape}{cure}"
+
+
+class _Part:
+    """Some parameters: how to write them as torch's, and how to read them back (from which names, which, what)."""
+
+    def __init__(
+        self,
+        parameters: Iterable[Parameter | None],
+        write: Callable[[], dict[str, np.ndarray]],
+        read: Callable[[Arrays], list[tuple[str, Parameter, np.ndarray]]],
+    ) -> None:
+        self.parameters = [p for p in parameters if p is not None]
         self.write, self.read = write, read
+
+    def complete(self, given: Arrays) -> bool:
+        """Whether all of it is given."""
+        return given.keys() >= self.write().keys()
 
 
 NAMES: dict[type[Module], dict[str, str]] = {
@@ -84,7 +115,8 @@ NAMES: dict[type[Module], dict[str, str]] = {
 """Our names of parameters and torch's; all others keep theirs. Those of a cell are `_cell`'s."""
 
 
-def _parts(module: Module, prefix: str = "", tail: str = "") -> Iterator[_Part]:
+def _parts(module: Module, prefix: str = "", tail: str = "", above: tuple[Module, ...] = ()) -> Iterator[_Part]:
+    above = (*above, module)
     cells, suffixes = (module.cells, module.suffixes) if isinstance(module, Recurrent) else ([], [])
     for cell, suffix in zip(cells, suffixes, strict=True):
         layer = suffix.removesuffix("_reverse")
@@ -97,8 +129,8 @@ def _parts(module: Module, prefix: str = "", tail: str = "") -> Iterator[_Part]:
             turned = isinstance(module, Linear) and name == "W"
             yield _renamed(f"{prefix}{names.get(name, name)}{tail}", value, turned)
     for name, child in module.children():
-        if child not in cells:
-            yield from _parts(child, f"{prefix}{name}.")
+        if not any(child is other for other in (*cells, *above)):
+            yield from _parts(child, f"{prefix}{name}.", "", above)
 
 
 def _renamed(name: str, parameter: Parameter, turned: bool) -> _Part:
@@ -107,10 +139,10 @@ def _renamed(name: str, parameter: Parameter, turned: bool) -> _Part:
     def write() -> dict[str, np.ndarray]:
         return {name: (parameter.array.T if turned else parameter.array).copy()}
 
-    def read(given: Arrays) -> None:
-        parameter.data = given[name].T if turned else given[name]
+    def read(given: Arrays) -> list[tuple[str, Parameter, np.ndarray]]:
+        return [(name, parameter, given[name].T if turned else given[name])]
 
-    return _Part(write, read)
+    return _Part([parameter], write, read)
 
 
 def _cell(cell: Cell, prefix: str, tail: str) -> _Part:
@@ -139,13 +171,15 @@ def _cell(cell: Cell, prefix: str, tail: str) -> _Part:
             arrays[b_hh][2 * hidden :] = cell.b_hn.array
         return arrays
 
-    def read(given: Arrays) -> None:
-        cell.W_xh.data, cell.W_hh.data = given[W_ih].T, given[W_hh].T
+    def read(given: Arrays) -> list[tuple[str, Parameter, np.ndarray]]:
+        found = [(W_ih, cell.W_xh, given[W_ih].T), (W_hh, cell.W_hh, given[W_hh].T)]
         if cell.b_h is not None:
-            b = given[b_ih] + given[b_hh]
+            input_bias, hidden_bias = (given[name].astype(np.float64) for name in (b_ih, b_hh))
+            b = input_bias + hidden_bias  # in double precision: half of it would round, or overflow
             if isinstance(cell, GRUCell) and cell.b_hn is not None:
-                b[2 * hidden :] = given[b_ih][2 * hidden :]
-                cell.b_hn.data = given[b_hh][2 * hidden :]
-            cell.b_h.data = b
+                b[2 * hidden :] = input_bias[2 * hidden :]
+                found.append((b_hh, cell.b_hn, hidden_bias[2 * hidden :]))
+            found.append((f"{b_ih} + {b_hh}", cell.b_h, b))
+        return found
 
-    return _Part(write, read)
+    return _Part([cell.W_xh, cell.W_hh, cell.b_h, getattr(cell, "b_hn", None)], write, read)

@@ -54,6 +54,8 @@ class Linear(Module):
     (1, 2)
     """
 
+    layouts = {"W": "(inputs, outputs), as in x @ W"}  # noqa: RUF012
+
     def __init__(
         self, inputs: int, outputs: int, bias: bool = True, *, dtype: Any = np.float32, rng: Rng = None
     ) -> None:
@@ -82,6 +84,8 @@ class Embedding(Module):
     >>> tg.nn.Embedding(10, 4, rng=0)([[1, 2, 3]]).shape
     (1, 3, 4)
     """
+
+    layouts = {"W": "(classes, size), as in W[ids]"}  # noqa: RUF012
 
     def __init__(self, classes: int, size: int, *, dtype: Any = np.float32, rng: Rng = None) -> None:
         self.classes, self.size = positive("classes", classes), positive("size", size)

@@ -1,29 +1,43 @@
 """Modules: named parameters, and the modules inside them.
 
 Everything that needs all parameters of a model by name (the optimizer, saving, loading, `functional_call`) goes
-through one walk, `Module.slots`, which says for each full name which module holds it, and as which attribute.
+through one walk, `Module.slots`, which says for each full name which module holds it, and as which attribute. What the
+walk would not find is refused when it is assigned.
 """
 
 from __future__ import annotations
 
+import reprlib
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ..autograd.tensor import Tensor
 from ..engine.at_once import assign
+from ..engine.trees import is_plain, parts
 from ..errors import StateDictError
+from .weights import as_arrays, fill, problems_of, refuse
 
 
 class Parameter(Tensor):
-    """A leaf Tensor that a Module lists among its parameters; it always needs a gradient."""
+    """A leaf Tensor that a Module lists among its parameters; it needs a gradient unless it is frozen.
 
-    __slots__ = ()
+    ``p.requires_grad = False`` freezes it.
+    """
+
+    __slots__ = ("layout",)
 
     def __init__(self, data: Any, dtype: Any = None, name: str | None = None) -> None:
         super().__init__(data, dtype, requires_grad=True, name=name)
+        self.layout: str | None = None  # what its axes mean, where the module it belongs to says so
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
+        new: Any = super().__deepcopy__(memo)
+        new.layout = self.layout
+        return new
 
 
 class Module:
@@ -40,6 +54,18 @@ class Module:
     """
 
     training: bool = True
+    layouts: ClassVar[Mapping[str, str]] = {}  # of parameters, what their axes mean: one of another layout is refused
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if vars(cls).get("__slots__"):
+            raise TypeError(f"{cls.__name__}: parameters in __slots__ would not be found: leave the __slots__ out")
+        for name, value in vars(cls).items():
+            if any(isinstance(x, Module | Parameter) for _, x in _within(name, value)):
+                raise TypeError(
+                    f"{cls.__name__}.{name} would be one for all {cls.__name__}s, and not among their parameters: "
+                    f"make it in __init__, as self.{name} = ..."
+                )
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} has no forward(self, ...): write one")
@@ -53,41 +79,75 @@ class Module:
                 f"{type(self).__name__}.{name} is a parameter, and a {type(value).__name__} in its place would not be "
                 f"trained: set its values with .{name}.data = ..., or assign a tg.nn.Parameter"
             )
-        if not isinstance(value, Tensor) and any(isinstance(x, Parameter) for _, x in _within(name, value)):
-            raise TypeError(
-                f"{type(self).__name__}.{name}: a parameter within a list or dict would not be found, and so not "
-                "trained: make it an attribute"
-            )
-        if isinstance(value, Parameter) and value.name is None:
-            value.name = name
+        self._check(name, value)
+        if isinstance(value, Parameter):
+            value.name = name if value.name is None else value.name
+            value.layout = self.layouts.get(name, getattr(value, "layout", None))
         object.__setattr__(self, name, value)
+
+    def _check(self, name: str, value: Any) -> None:
+        """Refuse an attribute whose parameters would not be found, or would be found to be something else."""
+        where = f"{type(self).__name__}.{name}"
+        held = [x for _, x in _within(where, value) if isinstance(x, Module | Parameter)]
+        if held and callable(getattr(Module, name, None)):
+            raise TypeError(f"{where} is a method of every module, and this would hide it: choose another name")
+        layout, expected = getattr(value, "layout", None), self.layouts.get(name)
+        if isinstance(value, Parameter) and None not in (layout, expected) and layout != expected:
+            raise ValueError(
+                f"{where} is {expected}, and this parameter is {layout}. To use one matrix for both, keep it in one "
+                "and write the other's product in forward: with an embedding, scores = h @ embedding.W.T + b"
+            )
+        if type(value) is Tensor and value.requires_grad and value.is_leaf:
+            message = f"{where} is a Tensor that needs a gradient, but no Parameter, and parameters() leaves it out: "
+            warnings.warn(message + f"self.{name} = tg.nn.Parameter(...), if it is to be trained", stacklevel=3)
 
     # ---------------------------------------------------------------- the walk
 
     def children(self) -> Iterator[tuple[str, Module]]:
-        """The modules held as attributes, also within lists, tuples and dicts, with their names."""
+        """The modules held as attributes, also within lists, tuples, dicts and dataclasses, with their names."""
         for name, value in vars(self).items():
             yield from ((path, item) for path, item in _within(name, value) if isinstance(item, Module))
 
-    def slots(self, prefix: str = "") -> Iterator[tuple[str, Module, str]]:
-        """(full name, the module that holds the parameter, the attribute) for every parameter."""
+    def slots(self, prefix: str = "", above: tuple[Module, ...] = ()) -> Iterator[tuple[str, Module, str]]:
+        """(full name, the module that holds the parameter, the attribute) for every parameter.
+
+        A shared one comes under each of its names. `above` are the modules that this one is inside of: where it knows
+        one of them, as its parent, the walk does not go round in a circle.
+        """
+        above = (*above, self)
         for name, value in vars(self).items():
             if isinstance(value, Parameter):
                 yield prefix + name, self, name
         for name, child in self.children():
-            yield from child.slots(f"{prefix}{name}.")
+            if not any(child is module for module in above):
+                yield from child.slots(f"{prefix}{name}.", above)
 
     def modules(self) -> Iterator[Module]:
-        """This module and all modules inside it."""
-        yield self
-        for _, child in self.children():
-            yield from child.modules()
+        """This module and all modules inside it, each once."""
+        waiting, seen = [self], set()
+        while waiting:
+            module = waiting.pop()
+            if id(module) not in seen:
+                seen.add(id(module))
+                yield module
+                waiting += [child for _, child in module.children()][::-1]
+
+    def names(self) -> dict[str, Parameter]:
+        """Every parameter under each of its names. Raises ValueError where two parameters have one name."""
+        found: dict[str, Parameter] = {}
+        for name, owner, attribute in self.slots():
+            parameter = getattr(owner, attribute)
+            if found.setdefault(name, parameter) is not parameter:
+                raise ValueError(
+                    f"two parameters of {type(self).__name__} have the name {name!r}: a key 1 beside '1', or a dot in "
+                    "a key or an attribute? Rename one, or only one would be saved"
+                )
+        return found
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """Every parameter once, with its full name; a shared one under the first of its names."""
         seen: set[Parameter] = set()
-        for name, owner, attribute in self.slots():
-            parameter = getattr(owner, attribute)
+        for name, parameter in self.names().items():
             if parameter not in seen:
                 seen.add(parameter)
                 yield name, parameter
@@ -117,30 +177,38 @@ class Module:
         return self.train(False)
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """A copy of every parameter's values, by full name."""
-        return {name: parameter.array.copy() for name, parameter in self.named_parameters()}
+        """A copy of every parameter's values, by full name; the same array under each name of a shared parameter."""
+        names = self.names()
+        copies = {parameter: parameter.array.copy() for parameter in names.values()}
+        return {name: copies[parameter] for name, parameter in names.items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Copy the values into the parameters.
+        """Copy the values into the parameters. Of the names of a shared parameter one is enough.
 
-        Raises StateDictError that lists every missing and unexpected name, every wrong shape and dtype, and then has
-        changed nothing.
+        Raises StateDictError that lists every missing and unexpected name, every wrong shape and dtype, and values that
+        differ for a shared parameter, and then has changed nothing.
         """
-        parameters = dict(self.named_parameters())
-        arrays = {name: np.asarray(getattr(value, "array", value)) for name, value in state.items()}
-        problems = [f"{name}: missing, expected shape {p.shape}" for name, p in parameters.items() if name not in state]
-        for name, array in arrays.items():
-            if name not in parameters:
-                problems.append(f"{name}: unexpected, of shape {array.shape}")
-            elif array.shape != parameters[name].shape:
-                problems.append(f"{name}: expected shape {parameters[name].shape}, got {array.shape}")
-            elif array.dtype.kind != "f":
-                problems.append(f"{name}: expected dtype {parameters[name].dtype}, got {array.dtype}")
-        if problems:
-            kind, lines = type(self).__name__, "\n  ".join(problems)
-            raise StateDictError(f"the state dict does not fit {kind}; nothing was changed:\n  {lines}")
-        for name, array in arrays.items():
-            parameters[name].data = array
+        if not isinstance(state, Mapping):
+            kind = type(state).__name__
+            raise TypeError(f"load_state_dict needs a mapping of names to arrays, as tg.load(path) gives, not {kind}")
+        arrays, names = as_arrays(state), self.names()
+        aliases: dict[Parameter, list[str]] = {}
+        for name, parameter in names.items():
+            aliases.setdefault(parameter, []).append(name)
+        problems, values = [], []
+        for p, known in aliases.items():
+            given = [name for name in known if name in arrays]
+            if not given:
+                problems.append(f"{known[0]}: missing, expected shape {p.shape}")
+            elif misfits := [text for name in given for text in problems_of(name, arrays[name], p.shape, p.dtype)]:
+                problems += misfits
+            elif any(not np.array_equal(arrays[given[0]], arrays[name], equal_nan=True) for name in given[1:]):
+                problems.append(f"{' and '.join(given)}: one shared (tied) parameter here, and the values differ")
+            else:
+                values.append((p, arrays[given[0]]))
+        problems += [f"{name}: unexpected, of shape {a.shape}" for name, a in arrays.items() if name not in names]
+        refuse(problems, f"the state dict does not fit {type(self).__name__}")
+        fill(values)
 
     # ---------------------------------------------------------------- printing
 
@@ -148,6 +216,7 @@ class Module:
         """The settings to show in the module's repr."""
         return ""
 
+    @reprlib.recursive_repr("...")
     def __repr__(self) -> str:
         children = list(self.children())
         if not children:
@@ -156,13 +225,24 @@ class Module:
         return f"{type(self).__name__}({self.extra_repr()}\n  " + "\n  ".join(lines) + "\n)"
 
 
-def _within(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """What a nesting of lists, tuples and dicts holds, with a dotted name each."""
-    if isinstance(value, list | tuple | dict):
-        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _within(f"{name}.{key}", item)
-    else:
+def _within(name: str, value: Any, above: tuple[int, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """What a nesting of containers holds, with a dotted name each, and what is no container.
+
+    Raises TypeError for a Parameter in a container, or a Module in a set, which has no order and so no names.
+    """
+    held = None if isinstance(value, Module | Tensor) or is_plain(value) else parts(value)
+    if held is None:
+        if above and isinstance(value, Parameter):
+            raise TypeError(
+                f"{name}: a parameter within a list or dict would not be found, and so not trained: make it an "
+                "attribute of a module"
+            )
         yield name, value
+    elif id(value) not in above:
+        for key, item in held:
+            if isinstance(item, Module) and isinstance(value, set | frozenset):
+                raise TypeError(f"{name}: modules in a set have no names: put them in a list or dict")
+            yield from _within(f"{name}.{key}", item, (*above, id(value)))
 
 
 def functional_call(module: Module, tensors: Mapping[str, Tensor], *args: Any, **kwargs: Any) -> Any:

@@ -288,11 +288,11 @@ class Recurrent(Module):
 
     # ---------------------------------------------------------------- parameters under the layer's own names
 
-    def slots(self, prefix: str = "") -> Iterator[tuple[str, Module, str]]:
+    def slots(self, prefix: str = "", above: tuple[Module, ...] = ()) -> Iterator[tuple[str, Module, str]]:
         for cell, suffix in zip(self.cells, self.suffixes, strict=True):
             for name, owner, attribute in cell.slots():
                 yield f"{prefix}{name}{suffix}", owner, attribute
-        for name, owner, attribute in super().slots(prefix):  # what a subclass adds
+        for name, owner, attribute in super().slots(prefix, above):  # what a subclass adds
             if owner not in self.cells:
                 yield name, owner, attribute
 

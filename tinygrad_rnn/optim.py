@@ -71,7 +71,9 @@ class Optimizer:
         for k, p in enumerate(self.parameters):
             name = f"parameter {k}" + (f", {p.name!r}," if p.name else "")
             if p.op is not None:
-                raise GraphError(f"{name} is not a leaf that needs a gradient: it is the result of {p.op.name}")
+                raise GraphError(
+                    f"{name} is not a leaf that needs a gradient, but the result of {p.op.name}: give parameters()"
+                )
             if not (p.requires_grad or isinstance(p, Parameter)):  # a frozen Parameter may be thawed later
                 raise GraphError(f"{name} is not a leaf that needs a gradient: make it with requires_grad=True")
             if any(p is q for q in self.parameters[:k]):

@@ -69,4 +69,4 @@ def fill(values: Iterable[tuple[Tensor, np.ndarray]]) -> None:
 def new_array(p: Tensor, array: np.ndarray) -> list[tuple[Tensor, str, Any]]:
     """The changes that make an array, which nobody else writes to, the values of a leaf."""
     array.flags.writeable = False
-    return [(p, "array", array), (p, "locked", True)]
+    return [(p, "_array", array), (p, "locked", True)]

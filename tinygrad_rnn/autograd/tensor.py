@@ -38,21 +38,19 @@ class Cut(NamedTuple):
 def apply(op: Op, *inputs: Any) -> Any:
     """Compute ``op.forward`` and, if recording is on and an input needs a gradient, write a record of it."""
     arrays: list[Any] = []
-    tensors: list[Tensor | None] = []
-    needed, cut = False, None
+    needed, mixed, cut = False, False, None
     for x in inputs:
         if isinstance(x, Tensor):
             if not x.locked:
                 x.lock()
             arrays.append(x._array)
-            tensors.append(x)
             if x.requires_grad:
                 needed = True
             elif x.cut is not None:
                 cut = x.cut
         else:
+            mixed = True
             arrays.append(x if isinstance(x, _AS_THEY_ARE) else _as_array(x, None, f"an operand of {op.name}"))
-            tensors.append(None)
     if not op.ours:
         for a in arrays:
             if isinstance(a, np.ndarray):
@@ -66,7 +64,8 @@ def apply(op: Op, *inputs: Any) -> Any:
         values = tuple([own(value, f"forward of op {op.name}") for value in values])
     record, now = None, mode()
     if needed and now.recording:
-        record = Record(op, tuple(tensors), tuple(arrays), values)
+        tensors = tuple([x if isinstance(x, Tensor) else None for x in inputs]) if mixed else inputs
+        record = Record(op, tensors, tuple(arrays), values)
     if now.anomaly:
         check_forward(op, arrays, values)
         if record is not None:

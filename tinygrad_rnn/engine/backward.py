@@ -13,6 +13,7 @@ Tensors appear here only through their attributes `record`, `output`, `requires_
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -55,8 +56,8 @@ def opened(outputs: Iterable[Any], since: int = 0) -> list[Record]:
     """As `reachable`, with every run of a layer opened into the records of its steps, for whoever wants to see them.
 
     A layer computes its T steps at once and writes one record, its run, for which a plain backward pass needs no more.
-    The run has kept T sequence numbers. Opening it (`Op.open_steps`) puts T records with these numbers in its place, for
-    good: each is one step, with the tag and the names of that step; the run's own record becomes their stack.
+    The run has kept T sequence numbers. Opening it (`Op.open_steps`) puts T records with these numbers in its place,
+    for good: each is one step, with the tag and the names of that step; the run's own record becomes their stack.
     """
     records = reachable(outputs, since)
     runs = [record for record in records if record.op.open_steps is not None]
@@ -65,8 +66,7 @@ def opened(outputs: Iterable[Any], since: int = 0) -> list[Record]:
     return reachable(outputs, since) if runs else records
 
 
-def _seq(record: Record) -> int:
-    return record.seq
+_seq = attrgetter("seq")
 
 
 def leading_to(records: Sequence[Record], targets: Iterable[Any]) -> set[Record]:
@@ -232,7 +232,8 @@ def hooked(record: Record, gs: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def filled(record: Record, gs: tuple[Any, ...]) -> tuple[Any, ...]:
     """As `hooked`; what then has arrived at the outputs that retain it goes into their `grad`."""
-    gs = hooked(record, gs)
+    if record.hooks is not None:
+        gs = hooked(record, gs)
     for k, reference in (record.kept or {}).items():
         tensor = reference()
         if tensor is not None:

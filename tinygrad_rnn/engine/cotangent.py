@@ -180,7 +180,7 @@ class Waiting:
         if g is None:
             return None
         if record.op.outputs == 1:
-            return (written(g),)
+            return (g if type(g) is np.ndarray else written(g),)
         return tuple([written(g[k]) if k in g else np.zeros_like(y) for k, y in enumerate(record.values)])
 
     def at(self, x: Any) -> Any:

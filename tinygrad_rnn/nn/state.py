@@ -27,9 +27,11 @@ def declare(state: Any, name: str = "h") -> None:
     They are called h; h0, h1, ... in a tuple or list; by its keys in a dict. A part without a name gets that one.
     """
     step = mode().step
-    if isinstance(state, Tensor) and state.record is not None and step is not None:
-        state.name = state.name or name
-        state.record.states += ((step, name, state.output),)
+    if isinstance(state, Tensor):
+        if state.record is not None and step is not None:
+            state.name = state.name or name
+            state.record.states += ((step, name, state.output),)
+        return
     for key, part in parts(state) or ():
         declare(part, f"{name}{key}" if isinstance(state, SEQUENCES) and isinstance(key, int) else str(key))
 

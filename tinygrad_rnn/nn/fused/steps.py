@@ -4,8 +4,8 @@ The cells in `cells.py` are a dozen small ops a step, and at the sizes of small 
 arithmetic. Here the steps of a layer are computed together, in arrays over time (`runs.py`), and one record is written
 for them all, a `FusedRun`. The graph is unrolled for whoever asks for it, in two stages:
 
-- to see the steps (`tape`, a report, a picture, hooks on a state, `anomaly`), `FusedRun.open_steps` puts a record a step,
-  a `FusedStep`, in the place of the run;
+- to see the steps (`tape`, a report, a picture, hooks on a state, `anomaly`), `FusedRun.open_steps` puts a record
+  a step, a `FusedStep`, in the place of the run;
 - to see inside a step, or to differentiate twice, a step gives its composed form: the very step of the cell.
 """
 

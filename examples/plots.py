@@ -101,7 +101,7 @@ def trained() -> tuple[CharLM, Vocabulary, list[dict[str, float]], dict[str, flo
         optimizer.step()
         state = tg.bptt.detach(state)
         if step % 10 == 0:
-            log.append({"step": step, "bits": float(loss) / np.log(2)})
+            log.append({"step": step, "bits": loss.item() / np.log(2)})
     return model, vocabulary, log, {"unigram": unigram_entropy(ids), "bigram": bigram_entropy(ids)}
 
 

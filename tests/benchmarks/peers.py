@@ -48,7 +48,7 @@ def tinygrad_rnn(problem: Problem, **options: Any) -> Peer:
         output, _ = layer(x)
         loss = tg.nn.cross_entropy(head(output), problem.y)
         loss.backward()
-        return float(loss)
+        return loss.item()
 
     def gradients() -> Arrays:
         db = layer.b_h.grad

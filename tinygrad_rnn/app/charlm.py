@@ -137,7 +137,7 @@ class Run:
         self.optimizer.step()
         self.state = detach(state)  # what was remembered is kept; its past is not
         self.done += 1
-        self.recent.append(float(loss))
+        self.recent.append(loss.item())
         return self.recent[-1]
 
     def mean_bits(self) -> float:

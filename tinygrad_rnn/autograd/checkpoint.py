@@ -12,7 +12,7 @@ from ..engine.modes import enable_grad, no_grad
 from ..engine.tape import Op, clock
 from ..engine.trees import leaves, mapped
 from ..errors import GraphError
-from .numpy_protocols import plain
+from .in_place import plain
 from .tensor import Tensor, apply, as_tensors
 
 

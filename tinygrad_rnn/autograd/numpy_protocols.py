@@ -16,14 +16,16 @@ import numpy as np
 from .. import ops
 from ..engine.backward import flat
 from ..engine.tape import Op
-from ..errors import DtypeError, NotDifferentiableError, ShapeError
+from ..errors import DtypeError, NotDifferentiableError
 from ..ops import elementwise, functions, indexing, linalg, products, rearrange, reduction, shape, statistics
+from .conversion import Conversion, numpys_words
+from .in_place import INTO_THE_FIRST, InPlace, into, into_first, needs_gradient, plain
 
 if TYPE_CHECKING:
     from .tensor import Tensor
 
 
-class ArrayLike:
+class ArrayLike(InPlace, Conversion):
     """The operators and methods of a Tensor; `Tensor` adds the array and its place on the tape."""
 
     __slots__ = ()
@@ -58,12 +60,6 @@ class ArrayLike:
     @property
     def T(self) -> Tensor:
         return shape.transpose(self)
-
-    def item(self) -> Any:
-        """The only entry, as a Python number."""
-        if self.size != 1:
-            raise ShapeError(f"item() needs a tensor with one entry, and this has shape {self.shape}")
-        return self.array.item()
 
     # ---------------------------------------------------------------- operators
 
@@ -127,12 +123,6 @@ class ArrayLike:
     def __getitem__(self, index: Any) -> Tensor:
         return self.apply_op(indexing.GetItem(indexing.plain_index(index)), self)
 
-    def __setitem__(self, index: Any, value: Any) -> None:
-        raise NotDifferentiableError(
-            "a Tensor cannot be written into, since rules rely on what was computed. Build the result with np.where, "
-            "np.stack or np.concatenate, or write to t.data of a leaf before using it"
-        )
-
     def __iter__(self) -> Iterator[Tensor]:
         return (self[k] for k in range(len(self)))
 
@@ -163,51 +153,47 @@ class ArrayLike:
 
     __hash__ = object.__hash__
 
-    def __bool__(self) -> bool:
-        if self.size != 1:
-            raise ValueError(f"the truth of a tensor of shape {self.shape} is ambiguous: use np.any(t) or np.all(t)")
-        return bool(self.array)
-
-    def __float__(self) -> float:
-        return float(self.item())
-
-    def __int__(self) -> int:
-        return int(self.item())
-
-    def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if spec else str(self)
-
     # ---------------------------------------------------------------- methods that arrays have, and a few of torch's
 
     # the reductions take NumPy's other keywords too: dtype, initial, where, ddof
 
+    @numpys_words
     def sum(self, axis: Any = None, *, keepdims: bool = False, **options: Any) -> Tensor:
         return reduction.sum(self, axis, keepdims=keepdims, **options)
 
+    @numpys_words
     def mean(self, axis: Any = None, *, keepdims: bool = False, **options: Any) -> Tensor:
         return reduction.mean(self, axis, keepdims=keepdims, **options)
 
+    @numpys_words
     def prod(self, axis: Any = None, *, keepdims: bool = False, **options: Any) -> Tensor:
         return statistics.prod(self, axis, keepdims=keepdims, **options)
 
+    @numpys_words
     def var(self, axis: Any = None, *, keepdims: bool = False, **options: Any) -> Tensor:
         return statistics.var(self, axis, keepdims=keepdims, **options)
 
+    @numpys_words
     def std(self, axis: Any = None, *, keepdims: bool = False, **options: Any) -> Tensor:
         return statistics.std(self, axis, keepdims=keepdims, **options)
 
+    @numpys_words
     def max(self, axis: Any = None, *, keepdims: bool = False, **options: Any) -> Tensor:
         return reduction.max(self, axis, keepdims=keepdims, **options)
 
+    @numpys_words
     def min(self, axis: Any = None, *, keepdims: bool = False, **options: Any) -> Tensor:
         return reduction.min(self, axis, keepdims=keepdims, **options)
 
+    @numpys_words
     def ptp(self, axis: Any = None, *, keepdims: bool = False) -> Tensor:
         return statistics.ptp(self, axis, keepdims=keepdims)
 
+    @numpys_words
     def cumsum(self, axis: int | None = None, dtype: Any = None) -> Tensor:
         return statistics.cumsum(self, axis, dtype)
 
+    @numpys_words
     def cumprod(self, axis: int | None = None, dtype: Any = None) -> Tensor:
         return statistics.cumprod(self, axis, dtype)
 
@@ -223,12 +209,15 @@ class ArrayLike:
     def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
         return rearrange.diagonal(self, offset, axis1, axis2)
 
+    @numpys_words
     def repeat(self, repeats: Any, axis: int | None = None) -> Tensor:
         return rearrange.repeat(self, repeats, axis)
 
+    @numpys_words
     def take(self, indices: Any, axis: int | None = None, mode: str = "raise") -> Tensor:
         return rearrange.take(self, indices, axis, mode=mode)
 
+    @numpys_words
     def sort(self, axis: int = -1) -> Tensor:
         """The entries in ascending order, as a new Tensor, since a Tensor is not changed in place."""
         return rearrange.sort(self, axis)
@@ -251,6 +240,7 @@ class ArrayLike:
     def swapaxes(self, axis1: int, axis2: int) -> Tensor:
         return shape.swapaxes(self, axis1, axis2)
 
+    @numpys_words
     def squeeze(self, axis: Any = None) -> Tensor:
         return shape.squeeze(self, axis)
 
@@ -289,30 +279,38 @@ class ArrayLike:
     def abs(self) -> Tensor:
         return self.apply_op(elementwise.absolute, self)
 
+    @numpys_words
     def softmax(self, axis: int = -1) -> Tensor:
         return reduction.softmax(self, axis)
 
+    @numpys_words
     def log_softmax(self, axis: int = -1) -> Tensor:
         return reduction.log_softmax(self, axis)
 
+    @numpys_words
     def logsumexp(self, axis: Any = None, *, keepdims: bool = False) -> Tensor:
         return reduction.logsumexp(self, axis, keepdims=keepdims)
 
+    @numpys_words
     def argmax(self, axis: int | None = None) -> Any:
         return self.array.argmax(axis)
 
+    @numpys_words
     def argmin(self, axis: int | None = None) -> Any:
         return self.array.argmin(axis)
 
+    @numpys_words
     def argsort(self, axis: int | None = -1) -> Any:
         return self.array.argsort(axis, kind="stable")
 
     def nonzero(self) -> Any:
         return self.array.nonzero()
 
+    @numpys_words
     def any(self, axis: Any = None, *, keepdims: bool = False) -> Any:
         return self.array.any(axis, keepdims=keepdims)
 
+    @numpys_words
     def all(self, axis: Any = None, *, keepdims: bool = False) -> Any:
         return self.array.all(axis, keepdims=keepdims)
 
@@ -323,10 +321,10 @@ class ArrayLike:
         if op is not None and method == "__call__" and out is None and not kwargs:
             return self.apply_op(op, *inputs)
         if out is not None:
-            raise NotDifferentiableError(
-                f"np.{ufunc.__name__} into an existing array (out=, or array {ufunc.__name__}= Tensor): the gradient "
-                "would be lost. Write the result to a new name, or use t.detach().data"
-            )
+            name = f"np.{ufunc.__name__} into an existing array (out=, or array {ufunc.__name__}= Tensor)"
+            return into(getattr(ufunc, method), name, out, inputs, kwargs)
+        if method == "at" and not needs_gradient(inputs):
+            return into_first(ufunc.at, f"np.{ufunc.__name__}.at", inputs, kwargs)
         if ufunc in ops.PLAIN:
             return getattr(ufunc, method)(*map(plain, inputs), **kwargs)
         call = f"np.{ufunc.__name__}" + (f".{method}" if method != "__call__" else "")
@@ -338,8 +336,10 @@ class ArrayLike:
             return func(*map(plain, args), **{key: plain(value) for key, value in kwargs.items()})
         function = ops.FUNCTIONS.get(func)
         name = f"{func.__module__}.{func.__name__}".replace("numpy", "np", 1)
-        if kwargs.pop("out", None) is not None:
-            raise NotDifferentiableError(f"{name} with out= would lose the gradient: write the result to a new name")
+        if (out := kwargs.pop("out", None)) is not None:
+            return into(func, f"{name} with out=", (out,), args, kwargs)
+        if func in INTO_THE_FIRST and not needs_gradient((*args, *kwargs.values())):
+            return into_first(func, name, args, kwargs)
         if function is None:
             raise NotDifferentiableError(f"{name} of a Tensor is not supported: {_CURE}")
         try:
@@ -356,10 +356,3 @@ class ArrayLike:
 
 
 _CURE = "use the functions in the documentation's list, or write your own tg.Op; for plain numbers use t.detach().data"
-
-
-def plain(x: Any) -> Any:
-    """A Tensor's array, also inside lists and tuples; anything else as it is."""
-    if isinstance(x, list | tuple):
-        return type(x)(map(plain, x))
-    return x.array if isinstance(x, ArrayLike) else x

@@ -6,6 +6,7 @@ op to it makes a record (`apply`), and how `backward` starts.
 
 from __future__ import annotations
 
+import copy
 import os
 import threading
 import weakref
@@ -15,11 +16,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..engine.anomaly import check_forward, check_start, users_line
-from ..engine.backward import filled, flat, hooked_leaves, own, sweep
+from ..engine.backward import filled, hooked_leaves, own, sweep
 from ..engine.modes import Step, at_step, mode
 from ..engine.tape import Op, Record
-from ..errors import DtypeError, GraphError, NonScalarError, NotDifferentiableError, OverwrittenError, ShapeError
-from .numpy_protocols import ArrayLike, plain
+from ..errors import DtypeError, GraphError, NonScalarError, OverwrittenError, ShapeError
+from .in_place import plain
+from .numpy_protocols import ArrayLike
 
 _adding = threading.RLock()
 if hasattr(os, "register_at_fork"):  # in a child process no thread is left that could give it back
@@ -114,7 +116,7 @@ class Tensor(ArrayLike):
                 f"requires_grad=True needs a floating-point dtype, not {array.dtype}: only real numbers have "
                 "derivatives. Write tg.tensor(data, dtype=float, requires_grad=True)"
             )
-        self.array = array
+        self._array, self.locked = array, True
         self.record: Record | None = None
         self.output = 0
         self.requires_grad = bool(requires_grad)
@@ -141,7 +143,7 @@ class Tensor(ArrayLike):
     def data(self, new: Any) -> None:
         if self.record is not None:
             raise GraphError(f"{self!r} is the result of an op: only a leaf can be given new data")
-        array = _as_array(new, self.dtype, "data")
+        array = new if new is self._array else _as_array(new, self.dtype, "data")
         if array.shape != self.shape:
             raise ShapeError(f"data of shape {array.shape} for a tensor of shape {self.shape}: make a new tensor")
         self.array = array
@@ -155,7 +157,9 @@ class Tensor(ArrayLike):
 
     @array.setter
     def array(self, new: np.ndarray) -> None:
-        self._array, self.locked = new, True
+        if new is not self._array:
+            self._array.flags.writeable = False  # what `data` gave of it is the tensor's no more
+            self._array, self.locked = new, True
 
     def lock(self) -> None:
         """Let nobody write to the values any more: they are part of what was computed."""
@@ -249,24 +253,20 @@ class Tensor(ArrayLike):
 
     apply_op = staticmethod(apply)
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        if not flat(self):
-            raise NotDifferentiableError(
-                "turning a Tensor that needs a gradient into an array would lose the gradient: use t.detach() or "
-                "t.data if that is meant, np.stack or np.concatenate to put Tensors together"
+    def __reduce__(self) -> Any:
+        if self.record is not None:
+            raise GraphError(
+                "only leaves can be copied or pickled: a copy of a result would need a copy of its graph. For its "
+                "values use t.detach()"
             )
-        return np.array(self.data, dtype=dtype, copy=copy)
+        return _rebuilt, (type(self), self._array, self.requires_grad, self.name), getattr(self, "__dict__", None)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
-        if self.record is not None:
-            raise GraphError("only leaves can be copied: a copy of a result would need a copy of its graph")
-        new = type(self).__new__(type(self))
-        Tensor.__init__(new, self.array, None, self.requires_grad, self.name)
+        make, what, attributes = self.__reduce__()
+        new: Tensor = make(*what)
         new._grad = None if self._grad is None else self._grad.copy()
+        vars(new).update(copy.deepcopy(attributes, memo)) if attributes else None
         return new
-
-    def __reduce__(self) -> Any:
-        raise TypeError("Tensors are not pickled (a pickle can run code when it is loaded): use tg.save and tg.load")
 
     def __repr__(self) -> str:
         values = np.array2string(self.array, separator=", ", prefix="tensor(", threshold=100)
@@ -275,6 +275,13 @@ class Tensor(ArrayLike):
         notes += [f"dtype={self.dtype}"] if self.dtype not in (np.float64, np.int64, np.bool_) else []
         notes += [f"name={self.name!r}"] if self.name else []
         return f"tensor({', '.join([values, *notes])})"
+
+
+def _rebuilt(kind: type[Tensor], array: np.ndarray, requires_grad: bool, name: str | None) -> Tensor:
+    """A leaf from what `Tensor.__reduce__` says of it."""
+    t = kind.__new__(kind)
+    Tensor.__init__(t, array, None, requires_grad, name)
+    return t
 
 
 def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, name: str | None = None) -> Tensor:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import gc
+import itertools
+import random
 import threading
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -184,18 +189,128 @@ def test_checkpoint_of_an_array_in_the_memory_of_something_else():
     assert x.grad.tolist() == [1.0, 1.0]
 
 
+RNG = np.random.default_rng(5)
+
+
+def noise(x):
+    return x * RNG.normal(size=x.shape)
+
+
+@dataclass
+class Noisy:
+    """A function with a generator of its own."""
+
+    rng: Any
+
+    def __call__(self, x):
+        return x * self.rng.normal(size=x.shape)
+
+    def method(self, x):
+        return self(x)
+
+
+class NoisyModel(tg.nn.Module):
+    def __init__(self):
+        self.blocks = [{"a": tg.nn.Sequential(tg.nn.Dropout(0.5, rng=0), tg.nn.Dropout(0.3, rng=1))}]
+
+    def forward(self, x):
+        return noise(self.blocks[0]["a"](x))
+
+
+def drawing_functions():
+    """Functions that draw random numbers, from generators that stand in many places."""
+    rng, old, python = np.random.default_rng(0), np.random.RandomState(0), random.Random(0)
+    default = np.random.default_rng(2)
+    dropout, model, noisy = tg.nn.Dropout(0.5, rng=0), NoisyModel(), Noisy(np.random.default_rng(1))
+    return {
+        "a module": dropout,
+        "a lambda with a module": lambda x: dropout(x * 2),
+        "a model": model,
+        "a generator in a closure": lambda x: x * rng.normal(size=x.shape),
+        "a default": lambda x, rng=default: x * rng.normal(size=x.shape),
+        "an old generator": lambda x: x * old.normal(size=x.shape),
+        "Python's generator": lambda x: x * python.random(),
+        "a global": lambda x: x * RNG.normal(size=x.shape),
+        "a function with a global": noise,
+        "a lambda with such a function": lambda x: noise(noise(x)),
+        "an object": noisy,
+        "a method": noisy.method,
+        "a partial": partial(lambda rng, x: x * rng.normal(size=x.shape), np.random.default_rng(3)),
+        "within a function": lambda x: [x * RNG.normal(size=x.shape) for _ in range(2)][1],
+        "a checkpoint within": lambda x: tg.checkpoint(dropout, dropout(x)),
+        "an MT19937": Noisy(np.random.Generator(np.random.MT19937(0))),
+    }
+
+
+@pytest.mark.parametrize("name", drawing_functions())
+def test_checkpoint_draws_the_same_random_numbers_again(name):
+    fn = drawing_functions()[name]
+    x = tg.tensor(np.ones(10), requires_grad=True)
+    first, second = tg.checkpoint(fn, x), tg.checkpoint(fn, x)
+    assert not np.array_equal(first.data, second.data)
+    third = fn(x.detach())
+    for y in (second, first):  # linear in x = 1
+        x.grad = None
+        y.sum().backward()
+        np.testing.assert_allclose(x.grad, y.data, rtol=1e-15)
+    after = fn(x.detach())  # the generator goes on as if there had been no second time
+    assert not any(np.array_equal(after.data, y.data) for y in (first, second, third))
+
+
+def test_checkpoint_with_dropout_gives_the_sequence_of_masks_without():
+    def losses(run):
+        model, found = tg.nn.Sequential(tg.nn.Linear(3, 8, rng=0), tg.nn.Dropout(0.5, rng=1)), []
+        for _ in range(3):
+            loss = (run(model, np.ones((2, 3), np.float32)) ** 2).sum()
+            model.zero_grad()
+            loss.backward()
+            found.append((loss.item(), model[0].W.grad.tolist()))
+        return found
+
+    assert losses(tg.checkpoint) == losses(lambda fn, x: fn(x))
+
+
+def test_checkpoint_takes_a_generator_as_an_argument_and_differentiates_twice():
+    x = tg.tensor(np.arange(1.0, 9), requires_grad=True)
+    y = tg.checkpoint(lambda x, rng: (x * rng.integers(0, 2, 8)) ** 3, x, np.random.default_rng(0))
+    (g,) = tg.grad(y.sum(), [x], create_graph=True)
+    (gg,) = tg.grad(g.sum(), [x])
+    np.testing.assert_allclose(gg.data * x.data**2, 6 * y.data)
+
+
+def test_a_layer_in_pieces_with_a_cell_that_draws():
+    class Zoneout(tg.nn.RNNCell):
+        def step(self, a, state):
+            h, _ = super().step(a, state)
+            h = np.where(self.keep, h, state) * self.rng.uniform(0.5, 1.5, h.shape)
+            return h, h
+
+    class Layer(tg.nn.RNN):
+        cell_type = Zoneout
+
+    def gradients(**options):
+        layer = Layer(2, 3, dtype=float, rng=0, **options)
+        layer.cells[0].rng, layer.cells[0].keep = np.random.default_rng(7), np.array([True, False, True])
+        layer(np.ones((6, 1, 2)))[0].sum().backward()
+        return [p.grad for p in layer.parameters()]
+
+    for a, b in zip(gradients(), gradients(checkpoint=2), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12)
+
+
 def test_checkpoint_notices_a_function_that_changes():
-    dropout = tg.nn.Dropout(0.5, rng=0)
-    y = tg.checkpoint(dropout, tg.tensor(np.ones(20), requires_grad=True))
-    with pytest.raises(GraphError, match="other values, or used other tensors, when it was run again"):
+    count = itertools.count()
+    y = tg.checkpoint(lambda x: x * next(count), tg.tensor(np.ones(20), requires_grad=True))
+    with pytest.raises(
+        GraphError, match=r"other values, or used other tensors, when it was run again.*from a NumPy Gen"
+    ):
         y.sum().backward()
 
 
 def test_checkpoint_notices_it_also_where_the_gradient_is_recorded():
-    dropout = tg.nn.Dropout(0.5, rng=0)
     x = tg.tensor(np.ones(20), requires_grad=True)
     with pytest.raises(GraphError, match="run again"):
-        tg.grad(tg.checkpoint(dropout, x).sum(), x, create_graph=True)
+        tg.grad(tg.checkpoint(lambda x: x * np.random.rand(), x).sum(), x, create_graph=True)
 
 
 def test_checkpoint_notices_that_other_weights_are_used():

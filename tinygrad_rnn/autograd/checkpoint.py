@@ -9,6 +9,7 @@ import numpy as np
 
 from ..engine.backward import hooked, reachable, sweep
 from ..engine.modes import enable_grad, no_grad
+from ..engine.randomness import Drawn
 from ..engine.tape import Op, clock
 from ..engine.trees import leaves, mapped
 from ..errors import GraphError
@@ -21,11 +22,14 @@ def checkpoint(fn: Callable[..., Any], *args: Any) -> Any:
 
     In the backward pass fn is run again, recorded, and differentiated. The gradient is the same, also that of weights
     that fn uses without being given them; a T-step network cut into √T such pieces needs about 2 √T stored steps
-    instead of T (Chen et al. 2016), for one more forward pass. Arguments and results may be nested in tuples, lists
-    and dicts.
+    instead of T (Chen et al. 2016), for one more forward pass. Arguments and results may be nested in tuples, lists,
+    dicts and dataclasses.
 
-    Raises GraphError, in the backward pass, where fn gives other values the second time: it must not draw random
-    numbers (dropout) or depend on anything that changes.
+    fn may draw random numbers, as dropout does, from NumPy Generators in its reach (`engine.randomness`): the second
+    time they give the same ones.
+
+    Raises GraphError, in the backward pass, where fn gives other values the second time: it must not draw from a
+    generator out of reach, as np.random's own, or depend on anything that changes.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> w = tg.tensor(0.5, requires_grad=True)
@@ -36,13 +40,14 @@ def checkpoint(fn: Callable[..., Any], *args: Any) -> Any:
     >>> w.grad
     array(1.)
     """
-    inputs, start = tensors_in(args), next(clock)
+    inputs, drawn, start = tensors_in(args), Drawn(fn, args), next(clock)
     leaves = [Tensor(x.array, requires_grad=x.requires_grad) for x in inputs]
     result = fn(*replaced(args, leaves))
     outputs = tensors_in(result)
     if not outputs:
         raise TypeError(f"tg.checkpoint: the function must return Tensors, not {type(result).__name__}")
-    op = Recompute(fn, args, inputs, captured(outputs, start, leaves), [compact(y.array) for y in outputs])
+    first = [compact(y.array) for y in outputs]
+    op = Recompute(fn, args, drawn, inputs, captured(outputs, start, leaves), first)
     made = apply(op, *inputs, *op.used)
     op.first = []
     return replaced(result, list(made) if isinstance(made, tuple) else [made])
@@ -68,9 +73,15 @@ class Recompute(Op):
     name = "checkpoint"
 
     def __init__(
-        self, fn: Callable[..., Any], args: Any, inputs: list[Tensor], used: list[Tensor], first: list[np.ndarray]
+        self,
+        fn: Callable[..., Any],
+        args: Any,
+        drawn: Drawn,
+        inputs: list[Tensor],
+        used: list[Tensor],
+        first: list[np.ndarray],
     ) -> None:
-        self.fn, self.args, self.used, self.first = fn, args, used, first
+        self.fn, self.args, self.drawn, self.used, self.first = fn, args, drawn, used, first
         self.needed = [x.requires_grad for x in inputs]
         self.outputs = len(first)
 
@@ -89,13 +100,14 @@ class Recompute(Op):
         """dL/dx for the inputs and for the tensors used, by running fn again; None where there is none."""
         start = next(clock)
         xs = tuple(x if isinstance(x, Tensor) else Tensor(x) for x in xs)
-        with enable_grad():
+        with enable_grad(), self.drawn.again():
             outputs = tensors_in(self.fn(*replaced(self.args, xs)))
         same = len(outputs) == len(first) and set(captured(outputs, start, xs)) == set(self.used)
         if not same or not all(np.array_equal(o.array, b, equal_nan=True) for o, b in zip(outputs, first, strict=True)):
             raise GraphError(
                 "tg.checkpoint: the function gave other values, or used other tensors, when it was run again for the "
-                "backward pass. It must not draw random numbers (dropout) or depend on anything that changes in between"
+                "backward pass. It must not depend on anything that changes in between, nor draw random numbers but "
+                "from a NumPy Generator that it is given, as rng=np.random.default_rng(0)"
             )
         return pulled_back(outputs, gs, (*xs, *self.used), start, create_graph)
 

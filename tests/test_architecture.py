@@ -17,10 +17,10 @@ LEVEL[""] = -0.5  # the package itself, what users see: the command line stands 
 
 
 def test_every_part_of_the_package_has_its_floor():
-    assert {house.room(module) for module in house.MODULES} == {*LEVEL, "__main__"}
+    assert {house.room(module) for module in house.MODULES} == {*LEVEL, "__main__", "cli"}
 
 
-@pytest.mark.parametrize("module", [m for m in house.MODULES if house.room(m) not in ("", "__main__")])
+@pytest.mark.parametrize("module", [m for m in house.MODULES if house.room(m) not in ("", "__main__", "cli")])
 def test_imports_go_down_only(module):
     here = house.room(module)
     for i in house.imports(module):
@@ -43,3 +43,10 @@ def test_the_picture_of_the_floors_is_that_of_the_imports_now():
     titles = set(re.findall("<title>(.*?)</title>", picture.replace("&#45;&gt;", " -> ")))
     assert set(LEVEL) - {""} <= titles
     assert arrows <= titles, "draw it again: python examples/architecture.py"
+
+
+def test_the_command_can_be_called_from_python(capsys):
+    from tinygrad_rnn.cli import main
+
+    assert main(["draw", "no such run"]) == 1
+    assert "no such run" in capsys.readouterr().err

@@ -8,10 +8,8 @@ sequences of different lengths.
 from __future__ import annotations
 
 import copy
-import inspect
 import math
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -23,12 +21,11 @@ from ..engine.modes import After, Setting, mode, scope
 from ..errors import ShapeError
 from ..ops.elementwise import where
 from ..ops.shape import concatenate, stack
-from .basic import Dropout, as_input, positive
+from .basic import as_input
 from .cells import Cell, GRUCell, LSTMCell, RNNCell
 from .fused.steps import run_for, unroll_fused
-from .init import Rng
-from .module import Module
-from .state import check_lengths, check_state, declare, last_repeated, last_step, select
+from .layer import Layer
+from .state import check_lengths, check_state, declare, label, last_repeated, last_step, select
 
 
 def unroll(
@@ -96,7 +93,7 @@ def loop(
     return stack(outputs), state
 
 
-class Recurrent(Module):
+class Recurrent(Layer):
     """What RNN, LSTM and GRU share.
 
     ``output, state = layer(x, state=None, lengths=None)``
@@ -128,81 +125,35 @@ class Recurrent(Module):
     zeros, and its state is the one it was given. An x without time steps (T = 0) raises ShapeError.
     """
 
-    cell_type: type[Cell]
-
-    __signature__: inspect.Signature
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Show the options of the cell among those of the layer, in help() and where a signature is completed."""
-        super().__init_subclass__(**kwargs)
-        if "cell_type" in vars(cls):
-            own = list(inspect.signature(Recurrent.__init__).parameters.values())[1:-1]  # without self and **options
-            of_cell = inspect.signature(cls.cell_type).parameters.values()
-            names = {p.name for p in own}
-            options = [p.replace(kind=p.KEYWORD_ONLY) for p in of_cell if p.name not in names]
-            cls.__signature__ = inspect.Signature([*own, *options])
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        *,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        variational: bool = False,
-        bidirectional: bool = False,
-        fused: bool | str = "auto",
-        checkpoint: bool | int = False,
-        rng: Rng = None,
-        **options: Any,
-    ) -> None:
-        known = self.__signature__.parameters
-        for name in options:
-            if name not in known:
-                raise TypeError(f"{type(self).__name__} has no option {name!r}; it has {', '.join(list(known)[2:])}")
-        self.input_size, self.hidden_size = positive("input_size", input_size), positive("hidden_size", hidden_size)
-        self.num_layers = positive("num_layers", num_layers)
-        self.batch_first, self.bidirectional = batch_first, bidirectional
-        if fused not in (True, False, "auto"):
-            raise ValueError(f'fused must be True, False or "auto", not {fused!r}')
-        self.fused = fused
-        self.checkpoint = checkpoint if isinstance(checkpoint, bool) else positive("checkpoint", checkpoint)
-        rng = np.random.default_rng(rng)
-        self.dropout = Dropout(dropout, shared=0 if variational else None, rng=rng)  # axis 0 of (T, B, H) is time
-        if dropout and self.num_layers == 1:
-            message = f"dropout={dropout} acts between layers, and num_layers=1 has none: put tg.nn.Dropout after it"
-            warnings.warn(message, UserWarning, stacklevel=2)
-        self._options = options
-        self.cells: list[Cell] = []
-        self.suffixes: list[str] = []
-        for layer in range(self.num_layers):
-            width = self.input_size if layer == 0 else self.hidden_size * self.directions
-            for direction in range(self.directions):
-                suffix = (f"_l{layer}" if layer else "") + ("_reverse" if direction else "")
-                self._add_cell(self.cell_type(width, self.hidden_size, rng=rng, **options), suffix)
-
-    def _add_cell(self, cell: Cell, suffix: str) -> None:
-        self.cells.append(cell)
-        self.suffixes.append(suffix)
-        for name, parameter in cell.named_parameters():
-            parameter.name = name + suffix
-
-    @property
-    def directions(self) -> int:
-        return 2 if self.bidirectional else 1
-
     def forward(self, x: Any, state: Any = None, lengths: Any = None) -> tuple[Tensor, Any]:
-        kind = type(self).__name__
-        x = as_input(x, self.cells[0].W_hh.dtype, kind)
-        layout = "(B, T, I)" if self.batch_first else "(T, B, I)"
+        x = as_input(x, self.cells[0].W_hh.dtype, type(self).__name__)
+        first, unbatched = 1 + last_step(state), x.ndim == 2
+        x, lengths = self._enter(x, lengths)
+        starts = self._starts(state, x, unbatched)
+        ends = []
+        for layer in range(self.num_layers):
+            x = self.dropout(x) if layer else x
+            outputs = []
+            for k in range(layer * self.directions, (layer + 1) * self.directions):
+                y, end = self._run(k, x, starts[k], lengths, first)
+                outputs.append(y)
+                ends.append(end)
+            x = concatenate(outputs, axis=-1) if self.bidirectional else outputs[0]
+        with Setting("step", After(type(self).__name__.lower(), first + len(x) - 1)):
+            state = self._ends(ends, unbatched)
+        if unbatched:
+            return x.reshape(len(x), x.shape[-1]), state
+        return (x.swapaxes(0, 1) if self.batch_first else x), state
+
+    def _enter(self, x: Tensor, lengths: Any) -> tuple[Tensor, np.ndarray | None]:
+        """x as (T, B, I), and the lengths; what x holds beyond them is 0 from here on, even where it was a nan."""
+        kind, layout = type(self).__name__, self._layout
         if x.ndim not in (2, 3) or x.shape[-1] != self.input_size:
             raise ShapeError(
                 f"{kind}: x must be {layout} or, without a batch, (T, I), with I = input_size = {self.input_size}; "
                 f"got {x.shape}"
             )
         unbatched = x.ndim == 2
-        names = self.cell_type.states
         if unbatched:
             x = x.reshape(x.shape[0], 1, x.shape[1])
         elif self.batch_first:
@@ -213,51 +164,41 @@ class Recurrent(Module):
         if lengths is not None:
             lengths = check_lengths(lengths, T, () if unbatched else (B,), kind).reshape(B)
             if (lengths < T).any():
-                alive = np.arange(T)[:, None] < lengths  # (T, B)
-                x = where(alive[:, :, None], x, 0)  # so that not even a nan beyond the end reaches a gradient
-        rows = self.num_layers * self.directions
-        shape = (rows, self.hidden_size) if unbatched else (rows, B, self.hidden_size)
-        first = 1 + last_step(state)
+                x = where((np.arange(T)[:, None] < lengths)[:, :, None], x, 0)
+        return x, lengths
+
+    def _starts(self, state: Any, x: Tensor, unbatched: bool) -> list[Any]:
+        """The state that each cell begins with."""
+        T, B, _ = x.shape
         if state is None:
-            starts = [cell.initial_state((B,)) for cell in self.cells]
-        else:
-            x_was = "" if unbatched else f" for an x read as {layout}, {T} time steps (T) of a batch of {B} (B)"
-            state = check_state(state, names, shape, x.dtype, self, x_was)
-            parts = state if len(names) > 1 else (state,)
-            if unbatched:
-                parts = tuple(part.reshape(rows, 1, self.hidden_size) for part in parts)
-            starts = [tuple(part[k] for part in parts) if len(names) > 1 else parts[0][k] for k in range(rows)]
-
-        ends = []
-        for layer in range(self.num_layers):
-            outputs = []
-            for direction in range(self.directions):
-                k = layer * self.directions + direction
-                y, end = self._run(k, x, starts[k], lengths, first, reverse=direction == 1)
-                outputs.append(y)
-                ends.append(end if len(names) > 1 else (end,))
-            x = concatenate(outputs, axis=-1) if self.bidirectional else outputs[0]
-            if layer < self.num_layers - 1:
-                x = self.dropout(x)
-
-        with Setting("step", After(kind.lower(), first + T - 1)):
-            final = tuple(stack([end[j] for end in ends]) for j in range(len(names)))
-            if unbatched:
-                final = tuple(part.reshape(shape) for part in final)
-        for name, part in zip(names, final, strict=True):
-            part.name = name
+            return [cell.initial_state((B,)) for cell in self.cells]
+        names, rows = self.cell_type.states, len(self.cells)
+        shape = (rows, self.hidden_size) if unbatched else (rows, B, self.hidden_size)
+        x_was = "" if unbatched else f" for an x read as {self._layout}, {T} time steps (T) of a batch of {B} (B)"
+        state = check_state(state, names, shape, x.dtype, self, x_was)
+        parts = state if len(names) > 1 else (state,)
         if unbatched:
-            x = x.reshape(T, x.shape[-1])
-        elif self.batch_first:
-            x = x.swapaxes(0, 1)
-        return x, final if len(names) > 1 else final[0]
+            parts = tuple(part.reshape(rows, 1, self.hidden_size) for part in parts)
+        return [tuple(part[k] for part in parts) if len(names) > 1 else parts[0][k] for k in range(rows)]
 
-    def _run(
-        self, k: int, x: Tensor, state: Any, lengths: np.ndarray | None, first: int, reverse: bool
-    ) -> tuple[Tensor, Any]:
+    def _ends(self, ends: list[Any], unbatched: bool) -> Any:
+        """The states after the last step of all cells, as the layer gives them."""
+        names = self.cell_type.states
+        columns = zip(*ends, strict=True) if len(names) > 1 else [ends]
+        parts = tuple(stack(column) for column in columns)
+        if unbatched:
+            parts = tuple(part.reshape(len(ends), self.hidden_size) for part in parts)
+        label(**dict(zip(names, parts, strict=True)))
+        return parts if len(parts) > 1 else parts[0]
+
+    @property
+    def _layout(self) -> str:
+        return "(B, T, I)" if self.batch_first else "(T, B, I)"
+
+    def _run(self, k: int, x: Tensor, state: Any, lengths: np.ndarray | None, first: int) -> tuple[Tensor, Any]:
         """One layer in one direction: project the whole sequence at once, then step through it."""
         # a copy, so that a step which is computed again has the weights that `functional_call` gave
-        cell, T = copy.copy(self.cells[k]), len(x)
+        cell, T, reverse = copy.copy(self.cells[k]), len(x), k % self.directions == 1
         name = type(self).__name__.lower() + self.suffixes[k]
 
         def steps(x: Tensor, state: Any, lengths: np.ndarray | None, first: int) -> tuple[Tensor, Any]:
@@ -285,51 +226,6 @@ class Recurrent(Module):
                 'leave fused="auto"'
             )
         return possible and (self.fused is True or (self.fused == "auto" and not mode().anomaly))
-
-    # ---------------------------------------------------------------- parameters under the layer's own names
-
-    def slots(self, prefix: str = "", above: tuple[Module, ...] = ()) -> Iterator[tuple[str, Module, str]]:
-        for cell, suffix in zip(self.cells, self.suffixes, strict=True):
-            for name, owner, attribute in cell.slots():
-                yield f"{prefix}{name}{suffix}", owner, attribute
-        for name, owner, attribute in super().slots(prefix, above):  # what a subclass adds
-            if owner not in self.cells:
-                yield name, owner, attribute
-
-    def _place(self, name: str) -> tuple[Cell, str] | None:
-        """The cell, and its attribute, that a name like W_hh_l1 stands for; also where a bias is None."""
-        for cell, suffix in zip(vars(self).get("cells", ()), vars(self).get("suffixes", ()), strict=True):
-            attribute = name.removesuffix(suffix)
-            value = vars(cell).get(attribute, ...)
-            if attribute + suffix == name and (value is None or isinstance(value, Tensor)):
-                return cell, attribute
-        return None
-
-    def __getattr__(self, name: str) -> Any:
-        place = self._place(name)
-        if place is None:
-            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
-        return getattr(*place)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        place = self._place(name)
-        if place is None:
-            super().__setattr__(name, value)
-        else:
-            setattr(*place, value)
-
-    def __repr__(self) -> str:
-        shown: dict[str, Any] = {
-            "num_layers": self.num_layers,
-            "batch_first": self.batch_first,
-            "dropout": self.dropout.p,
-        }
-        shown |= {"variational": self.dropout.shared is not None, "bidirectional": self.bidirectional}
-        shown |= {"fused": self.fused, "checkpoint": self.checkpoint}
-        shown |= {**self._options, "dtype": self.cells[0].W_hh.dtype.name}
-        plain = {name: p.default for name, p in self.__signature__.parameters.items()} | {"dtype": "float32"}
-        options = [f"{key}={value!r}" for key, value in shown.items() if value != plain.get(key)]
-        return f"{type(self).__name__}({', '.join([str(self.input_size), str(self.hidden_size), *options])})"
 
 
 class RNN(Recurrent):

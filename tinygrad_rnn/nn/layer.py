@@ -1,0 +1,132 @@
+"""A recurrent layer as it looks from outside: its options, its cells, and their parameters under the layer's own names.
+
+What it computes is in `recurrent.py`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ..autograd.tensor import Tensor
+from .basic import Dropout, positive
+from .cells import Cell
+from .init import Rng
+from .module import Module
+
+
+class Layer(Module):
+    """Cells in several layers and directions. Parameters of the second layer end in ``_l1``, backwards ``_reverse``."""
+
+    cell_type: type[Cell]
+
+    __signature__: inspect.Signature
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Show the options of the cell among those of the layer, in help() and where a signature is completed."""
+        super().__init_subclass__(**kwargs)
+        if "cell_type" in vars(cls):
+            own = list(inspect.signature(Layer.__init__).parameters.values())[1:-1]  # without self and **options
+            of_cell = inspect.signature(cls.cell_type).parameters.values()
+            names = {p.name for p in own}
+            options = [p.replace(kind=p.KEYWORD_ONLY) for p in of_cell if p.name not in names]
+            cls.__signature__ = inspect.Signature([*own, *options])
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        variational: bool = False,
+        bidirectional: bool = False,
+        fused: bool | str = "auto",
+        checkpoint: bool | int = False,
+        rng: Rng = None,
+        **options: Any,
+    ) -> None:
+        known = self.__signature__.parameters
+        for name in options:
+            if name not in known:
+                raise TypeError(f"{type(self).__name__} has no option {name!r}; it has {', '.join(list(known)[2:])}")
+        self.input_size, self.hidden_size = positive("input_size", input_size), positive("hidden_size", hidden_size)
+        self.num_layers = positive("num_layers", num_layers)
+        self.batch_first, self.bidirectional = batch_first, bidirectional
+        if fused not in (True, False, "auto"):
+            raise ValueError(f'fused must be True, False or "auto", not {fused!r}')
+        self.fused = fused
+        self.checkpoint = checkpoint if isinstance(checkpoint, bool) else positive("checkpoint", checkpoint)
+        rng = np.random.default_rng(rng)
+        self.dropout = Dropout(dropout, shared=0 if variational else None, rng=rng)  # axis 0 of (T, B, H) is time
+        if dropout and self.num_layers == 1:
+            message = f"dropout={dropout} acts between layers, and num_layers=1 has none: put tg.nn.Dropout after it"
+            warnings.warn(message, UserWarning, stacklevel=2)
+        self._options = options
+        self.cells: list[Cell] = []
+        self.suffixes: list[str] = []
+        for layer in range(self.num_layers):
+            width = self.input_size if layer == 0 else self.hidden_size * self.directions
+            for direction in range(self.directions):
+                suffix = (f"_l{layer}" if layer else "") + ("_reverse" if direction else "")
+                self._add_cell(self.cell_type(width, self.hidden_size, rng=rng, **options), suffix)
+
+    def _add_cell(self, cell: Cell, suffix: str) -> None:
+        self.cells.append(cell)
+        self.suffixes.append(suffix)
+        for name, parameter in cell.named_parameters():
+            parameter.name = name + suffix
+
+    @property
+    def directions(self) -> int:
+        return 2 if self.bidirectional else 1
+
+    # ---------------------------------------------------------------- parameters under the layer's own names
+
+    def slots(self, prefix: str = "", above: tuple[Module, ...] = ()) -> Iterator[tuple[str, Module, str]]:
+        for cell, suffix in zip(self.cells, self.suffixes, strict=True):
+            for name, owner, attribute in cell.slots():
+                yield f"{prefix}{name}{suffix}", owner, attribute
+        for name, owner, attribute in super().slots(prefix, above):  # what a subclass adds
+            if owner not in self.cells:
+                yield name, owner, attribute
+
+    def _place(self, name: str) -> tuple[Cell, str] | None:
+        """The cell, and its attribute, that a name like W_hh_l1 stands for; also where a bias is None."""
+        for cell, suffix in zip(vars(self).get("cells", ()), vars(self).get("suffixes", ()), strict=True):
+            attribute = name.removesuffix(suffix)
+            value = vars(cell).get(attribute, ...)
+            if attribute + suffix == name and (value is None or isinstance(value, Tensor)):
+                return cell, attribute
+        return None
+
+    def __getattr__(self, name: str) -> Any:
+        place = self._place(name)
+        if place is None:
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+        return getattr(*place)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        place = self._place(name)
+        if place is None:
+            super().__setattr__(name, value)
+        else:
+            setattr(*place, value)
+
+    def __repr__(self) -> str:
+        shown: dict[str, Any] = {
+            "num_layers": self.num_layers,
+            "batch_first": self.batch_first,
+            "dropout": self.dropout.p,
+        }
+        shown |= {"variational": self.dropout.shared is not None, "bidirectional": self.bidirectional}
+        shown |= {"fused": self.fused, "checkpoint": self.checkpoint}
+        shown |= {**self._options, "dtype": self.cells[0].W_hh.dtype.name}
+        plain = {name: p.default for name, p in self.__signature__.parameters.items()} | {"dtype": "float32"}
+        options = [f"{key}={value!r}" for key, value in shown.items() if value != plain.get(key)]
+        return f"{type(self).__name__}({', '.join([str(self.input_size), str(self.hidden_size), *options])})"

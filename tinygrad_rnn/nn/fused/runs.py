@@ -2,7 +2,6 @@
 
 The equations are those of `cells.py`, and their derivatives by hand. What makes it fast, in order of gain:
 
-- memory: arrays over time are large, and `memory.empty` uses them again from one training step to the next;
 - one product for the gradient of a weight, dL/dW = Σ_k h_{k-1}ᵀ d_k: all steps side by side as two matrices;
 - slabs: the gates lie side by side as (G, B, H), so that one NumPy call serves several;
 - one tanh for all gates, σ(x) = (1 + tanh(x/2)) / 2, where the inner 1/2 is put into a copy of the weights;
@@ -19,7 +18,6 @@ import numpy as np
 
 from ...engine.cotangent import Indexed
 from ...ops.blas import quiet
-from .memory import empty
 
 # the last argument of each call below is where the result goes
 add, matmul, multiply, subtract, tanh = np.add, np.matmul, np.multiply, np.subtract, np.tanh
@@ -55,7 +53,7 @@ class Run:
 
     def over_steps(self, *shape: int) -> np.ndarray:
         """An array with one entry a step."""
-        array = empty(shape, self.dtype)
+        array = np.empty(shape, self.dtype)
         return array[::-1] if self.backwards else array
 
     @property
@@ -235,7 +233,7 @@ class LSTMRun(Run):
     def derivatives(self, first: int, last: int, d: np.ndarray) -> Iterator[Any]:
         gates, tanh_c, one = self.gates[first:last], self.tanh_c[first:last], self.one
         oif, o, i, f, g = gates[:, :3], gates[:, 0], gates[:, 1], gates[:, 2], gates[:, 3]
-        K = empty((last - first, 5, self.B, self.H), self.dtype)  # the factors of d_o, d_i, d_f, d_g and dc
+        K = np.empty((last - first, 5, self.B, self.H), self.dtype)  # the factors of d_o, d_i, d_f, d_g and dc
         subtract(one, oif, K[:, :3])
         multiply(K[:, :3], oif, K[:, :3])
         multiply(K[:, 0], tanh_c, K[:, 0])
@@ -302,7 +300,7 @@ class GRURun(Run):
     def derivatives(self, first: int, last: int, d: np.ndarray) -> Iterator[Any]:
         gates, one = self.gates[first:last], self.one
         rz, r, z, n = gates[:, :2], gates[:, 0], gates[:, 1], gates[:, 2]
-        K = empty((last - first, 5, self.B, self.H), self.dtype)  # the factors of d_u d_r d_z d_n, and z itself
+        K = np.empty((last - first, 5, self.B, self.H), self.dtype)  # the factors of d_u d_r d_z d_n, and z itself
         K_u, K_rz, K_n = K[:, 0], K[:, 1:3], K[:, 3]
         K[:, 4] = z
         multiply(n, n, K_n)

@@ -188,6 +188,8 @@ def test_a_frozen_parameter_and_a_subclass_stay_so(copied: Callable[[Any], Any])
     frozen = tg.nn.Parameter([1.0])
     frozen.requires_grad = False
     assert not copied(frozen).requires_grad
+    laid_out = tg.nn.Embedding(2, 3, rng=0).W
+    assert laid_out.layout is not None and copied(laid_out).layout == laid_out.layout
     noted = Noted([1.0])
     noted.note = ["from a file"]
     assert copied(noted).note == ["from a file"]

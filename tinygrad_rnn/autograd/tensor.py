@@ -259,13 +259,22 @@ class Tensor(ArrayLike):
                 "only leaves can be copied or pickled: a copy of a result would need a copy of its graph. For its "
                 "values use t.detach()"
             )
-        return _rebuilt, (type(self), self._array, self.requires_grad, self.name), getattr(self, "__dict__", None)
+        return _rebuilt, (type(self), self._array, self.requires_grad, self.name), self._attributes()
+
+    def _attributes(self) -> tuple[None, dict[str, Any]] | None:
+        """What subclasses add, in the form that `copy` and `pickle` know."""
+        slots = [
+            name for kind in type(self).__mro__[: -len(Tensor.__mro__)] for name in vars(kind).get("__slots__", ())
+        ]
+        added = {name: getattr(self, name) for name in slots if hasattr(self, name)} | getattr(self, "__dict__", {})
+        return (None, added) if added else None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
-        make, what, attributes = self.__reduce__()
+        make, what, added = self.__reduce__()
         new: Tensor = make(*what)
         new._grad = None if self._grad is None else self._grad.copy()
-        vars(new).update(copy.deepcopy(attributes, memo)) if attributes else None
+        for name, value in copy.deepcopy(added[1], memo).items() if added else ():
+            setattr(new, name, value)
         return new
 
     def __repr__(self) -> str:

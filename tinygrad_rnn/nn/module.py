@@ -10,7 +10,6 @@ from __future__ import annotations
 import reprlib
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,7 +17,6 @@ import numpy as np
 from ..autograd.tensor import Tensor
 from ..engine.at_once import assign
 from ..engine.trees import is_plain, parts
-from ..errors import StateDictError
 from .weights import as_arrays, fill, problems_of, refuse
 
 
@@ -33,11 +31,6 @@ class Parameter(Tensor):
     def __init__(self, data: Any, dtype: Any = None, name: str | None = None) -> None:
         super().__init__(data, dtype, requires_grad=True, name=name)
         self.layout: str | None = None  # what its axes mean, where the module it belongs to says so
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
-        new: Any = super().__deepcopy__(memo)
-        new.layout = self.layout
-        return new
 
 
 class Module:
@@ -243,43 +236,3 @@ def _within(name: str, value: Any, above: tuple[int, ...] = ()) -> Iterator[tupl
             if isinstance(item, Module) and isinstance(value, set | frozenset):
                 raise TypeError(f"{name}: modules in a set have no names: put them in a list or dict")
             yield from _within(f"{name}.{key}", item, (*above, id(value)))
-
-
-def functional_call(module: Module, tensors: Mapping[str, Tensor], *args: Any, **kwargs: Any) -> Any:
-    """Run a module with other tensors in place of some of its parameters; gradients flow to those.
-
-    A parameter shared by several modules is replaced in all of them, unless their names are given each a tensor.
-
-    Raises StateDictError for a name that is no parameter, or for a wrong shape.
-
-    >>> import tinygrad_rnn as tg
-    >>> layer = tg.nn.Linear(1, 1, bias=False, dtype=float)
-    >>> W = tg.tensor([[3.0]], requires_grad=True)
-    >>> tg.nn.functional_call(layer, {"W": 2 * W}, tg.tensor([[1.0]])).backward()
-    >>> W.grad
-    array([[2.]])
-    """
-    with replaced(module, tensors):
-        return module(*args, **kwargs)
-
-
-@contextmanager
-def replaced(module: Module, tensors: Mapping[str, Tensor]) -> Iterator[None]:
-    """Within the block, other tensors stand in place of some of a module's parameters."""
-    places = {name: (owner, attribute) for name, owner, attribute in module.slots()}
-    unknown = [name for name in tensors if name not in places]
-    if unknown:
-        raise StateDictError(f"no parameter named {', '.join(unknown)}; there are {', '.join(places)}")
-    before = {name: getattr(*place) for name, place in places.items()}
-    given = {name: tensor if isinstance(tensor, Tensor) else Tensor(tensor) for name, tensor in tensors.items()}
-    for name, tensor in given.items():
-        if tensor.shape != before[name].shape:
-            raise StateDictError(f"{name}: expected shape {before[name].shape}, got {tensor.shape}")
-    shared = {before[name]: tensor for name, tensor in given.items()}
-    try:
-        for name, parameter in before.items():
-            object.__setattr__(*places[name], given.get(name, shared.get(parameter, parameter)))
-        yield
-    finally:
-        for name, parameter in before.items():
-            object.__setattr__(*places[name], parameter)

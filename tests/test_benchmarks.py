@@ -142,6 +142,7 @@ def forty_mebibytes() -> float:
     return memory.growth(lambda: np.ones(5 << 20) is None)  # allocated, and gone again
 
 
+@pytest.mark.slow
 @linux
 def test_memory_is_that_of_the_peak():
     assert timing.in_new_process(forty_mebibytes) == pytest.approx(40, abs=4)
@@ -285,6 +286,7 @@ def test_some_parts_can_be_chosen(toys, capsys):
     assert "no part 'sleep'; there are ops,layers,memory,length,import,train" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_page_is_written_from_a_full_run_alone(toys, monkeypatch, tmp_path, capsys):
     page = tmp_path / "page.md"
     page.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n", "utf-8")

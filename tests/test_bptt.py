@@ -287,6 +287,7 @@ def records_alive() -> int:
     return sum(type(thing) is Record for thing in gc.get_objects())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("k1", "k2"), [(2, 2), (2, 5)])
 def test_windows_leave_no_records_behind(k1: int, k2: int) -> None:
     lstm, x = nn.LSTM(3, 4, rng=0), np.ones((60, 2, 3))

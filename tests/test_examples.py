@@ -49,6 +49,7 @@ def test_char_lm_is_short():
     assert len((EXAMPLES / "char_lm.py").read_text("utf-8").splitlines()) < 80
 
 
+@pytest.mark.slow
 def test_char_lm_learns_writes_and_draws(tmp_path):
     printed = run("char_lm", "--steps", "120", "--hidden", "16", cwd=tmp_path)
     lines = printed.splitlines()
@@ -64,6 +65,7 @@ def test_char_lm_learns_writes_and_draws(tmp_path):
 # ------------------------------------------------------------------ the adding problem
 
 
+@pytest.mark.slow
 def test_adding_problem_is_solved(tmp_path):
     options = ["--length", "20", "--hidden", "24", "--batch", "32", "--steps", "500", "--lr", "0.01"]
     printed = run("adding_problem", *options, cwd=tmp_path)
@@ -82,6 +84,7 @@ def errors(printed: str, name: str) -> list[float]:
     return [float(number) for number in row.split()[-2:]]
 
 
+@pytest.mark.slow
 def test_forecast_beats_both_baselines(tmp_path):
     printed = run("forecast", "--steps", "200", cwd=tmp_path)
     learned, last, period = (errors(printed, name) for name in ("LSTM", "last value", "one period ago"))

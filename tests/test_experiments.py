@@ -334,6 +334,7 @@ def test_the_surface_is_the_gradient_at_each_point():
         assert surface.norms[i, j] == pytest.approx(np.hypot(w.grad, b.grad), rel=1e-9)
 
 
+@pytest.mark.slow
 def test_without_clipping_the_edge_throws_it_far_away():
     free, clipped = measured(Cliff(), "not clipped"), measured(Cliff(), "clipped to")
     np.testing.assert_allclose(free.points[-1], [14.37, 13.41], atol=0.005)
@@ -390,6 +391,7 @@ def test_copy_concludes_from_what_came_out():
     assert "below 0.95 of the baseline: LSTM." in text and "Not: GRU" in text
 
 
+@pytest.mark.slow
 def test_a_state_that_is_carried_bridges_forty_windows():
     """E46: windows of 5 steps do not limit what is remembered to 5 steps."""
     experiment = CarriedState(chunks=1500)

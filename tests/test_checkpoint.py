@@ -1,8 +1,12 @@
 """Checkpoints come back exactly or not at all, whatever happens to the file or to the process."""
 
+import bz2
 import errno
+import gzip
+import io
 import itertools
 import json
+import lzma
 import os
 import pickle
 import random
@@ -10,9 +14,11 @@ import signal
 import struct
 import subprocess
 import sys
+import tarfile
 import threading
 import time
 import tracemalloc
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,8 +29,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+import tinygrad_rnn as tg
 from tinygrad_rnn.errors import CheckpointError
-from tinygrad_rnn.io import load_arrays, save_arrays, write_atomically
+from tinygrad_rnn.io import load_arrays, safetensors_format, save_arrays, write_atomically
 
 posix_only = pytest.mark.skipif(os.name != "posix", reason="needs POSIX files and signals")
 
@@ -239,7 +246,21 @@ BAD_FILES = {
     "deep nesting": crafted("[" * 100_000),
     "no dtype": crafted('{"a":{"shape":[1],"data_offsets":[0,1]}}', b"\0"),
     "unknown dtype": crafted(tensor("X8", "[1]", 1), b"\0"),
-    "bfloat16": crafted(tensor("BF16", "[1]", 2), b"\0\0"),
+    "float8": crafted(tensor("F8_E4M3", "[1]", 1), b"\0"),
+    "a name twice": crafted(f"{tensor('U8', '[1]', 1)[:-1]},{tensor('U8', '[1]', 1)[1:]}", b"\0"),
+    "a gap": crafted('{"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}', b"\0\0"),
+    "two in one place": crafted(
+        '{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"b":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}',
+        b"\0",
+    ),
+    "bytes left over": crafted(tensor("U8", "[1]", 1), b"\0\0"),
+    "a place backwards": crafted('{"a":{"dtype":"U8","shape":[0],"data_offsets":[1,0]}}', b"\0"),
+    "a fraction": crafted(tensor("U8", "[1.0]", 1), b"\0"),
+    "true for one": crafted(tensor("U8", "[true]", 1), b"\0"),
+    "a number of 5,000 digits": crafted(tensor("U8", f"[{'9' * 5000}]", 1), b"\0"),
+    "a text for a shape": crafted(tensor("U8", '"1"', 1), b"\0"),
+    "a space before the header": crafted(" " + tensor("U8", "[1]", 1), b"\0"),
+    "metadata in a list": crafted('{"__metadata__":[1]}'),
     "negative shape": crafted(tensor("U8", "[-1]", 1), b"\0"),
     "shape beyond 2**64": crafted(tensor("U8", f"[{2**63 - 1},4]", 1), b"\0"),
     "huge empty shape": crafted(tensor("F64", f"[0,{2**63 - 1}]", 0)),
@@ -271,6 +292,128 @@ def test_a_file_by_another_tool_is_loaded_on_request(path: Path) -> None:
     arrays, metadata = load_arrays(path, verify=False)
     assert_identical(arrays, {"W": np.ones(2)})
     assert metadata == {"format": "np"}
+
+
+def test_what_another_tool_saves_is_what_is_loaded(path: Path, tmp_path: Path) -> None:
+    """And the other way round, for every dtype, shape and name."""
+    from safetensors.numpy import load_file, save_file
+
+    rng = np.random.default_rng(0)
+    arrays = {f'{code} ü"\\': (rng.integers(0, 2, (3, 2)) * 7).astype(code) for code in DTYPES}
+    arrays |= {"": np.ones(()), "none": np.ones((0, 3), np.float32), "true": np.array(True), "deep": np.ones((1,) * 8)}
+    save_file(arrays, path)
+    assert_identical(load_arrays(path, verify=False)[0], arrays)
+    assert_identical(tg.load(path, verify=False), arrays)
+    save_arrays(path, arrays, {"ü": ["\u2028", 1]})
+    assert_identical({name: array.copy() for name, array in sorted(load_file(path).items())}, arrays)
+
+
+def test_bfloat16_becomes_float32(path: Path) -> None:
+    header = '{"h":{"dtype":"BF16","shape":[2,3],"data_offsets":[0,12]},'
+    header += '"s":{"dtype":"BF16","shape":[],"data_offsets":[12,14]}}'
+    bits = [0x3FC0, 0xC000, 0x7F80, 0xFF80, 0x7FC0, 0x0001, 0x3F80]
+    path.write_bytes(crafted(header, np.array(bits, "<u2").tobytes()))
+    arrays, _ = load_arrays(path, verify=False)
+    np.testing.assert_array_equal(arrays["h"], np.array([[1.5, -2, np.inf], [-np.inf, np.nan, 2.0**-133]], np.float32))
+    assert arrays["s"] == 1 and arrays["s"].shape == () and arrays["s"].dtype == arrays["h"].dtype == np.float32
+
+
+@pytest.mark.oracle
+def test_weights_that_torch_saved_in_bfloat16(torch: Any, path: Path) -> None:
+    from safetensors.torch import save_file
+
+    state = torch.nn.LSTM(2, 3).to(torch.bfloat16).state_dict()
+    save_file(state, path)
+    a = tg.io.from_torch(tg.nn.LSTM(2, 3), tg.load(path, verify=False))
+    b = tg.io.from_torch(tg.nn.LSTM(2, 3), state)
+    for name, value in a.state_dict().items():
+        np.testing.assert_array_equal(value, b.state_dict()[name])
+
+
+def zipped(*names: str) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name in names:
+            archive.writestr(name, b"")
+    return file.getvalue()
+
+
+def tarred() -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("a"))
+    return file.getvalue()
+
+
+FOREIGN: dict[str, tuple[str, bytes, str]] = {
+    "PyTorch": ("m.pt", zipped("archive/data.pkl", "archive/data/0"), r"a PyTorch file: state = torch\.load"),
+    "old PyTorch": ("m.pth", pickle.dumps({"W": 1}, protocol=2), "a pickle, perhaps of PyTorch"),
+    "npz": ("m.npz", zipped("W.npy", "b.npy"), r"a NumPy archive \(npz\): module\.load_state_dict\(np\.load"),
+    "npy": ("m.npy", b"\x93NUMPY\x01\x00v\x00{", r"one NumPy array: np\.load"),
+    "Keras": ("m.keras", zipped("config.json", "model.weights.h5"), "a Keras model"),
+    "zip": ("m.zip", zipped("a", "b"), "a zip archive: unpack it first"),
+    "a damaged zip": ("m.zip", b"PK\x03\x04" + bytes(60), "a zip archive"),
+    "GGUF": ("m.gguf", b"GGUF\x03\0\0\0" + bytes(99), "a GGUF file"),
+    "HDF5": ("m.h5", b"\x89HDF\r\n\x1a\n" + bytes(99), r"an HDF5 file .*h5py\.File"),
+    "JSON": ("config.json", b'{"hidden": {"size": 3}}', "a JSON text: weights lie beside it"),
+    "indented JSON": ("config.json", b'\xef\xbb\xbf\n{"a": {}}', "a JSON text"),
+    "an index": ("model.safetensors.index.json", b'{"weight_map": {}}', "the index of a model in several files"),
+    "ONNX": ("m.onnx", b"\x08\x07\x12\x07pytorch", "an ONNX or TensorFlow model"),
+    "ONNX of another name": ("m", b"\x08\x07\x12\x0connx.compose", "an ONNX or TensorFlow model"),
+    "TensorFlow Lite": ("m", b"\x1c\0\0\0TFL3" + bytes(9), "a TensorFlow Lite model"),
+    "LFS": ("m.safetensors", b"version https://git-lfs.github.com/spec/v1\noid", "a Git LFS pointer .*git lfs pull"),
+    "a web page": ("m.safetensors", b"\n<!DOCTYPE html><html>", "a web page, perhaps of a download that failed"),
+    "gzip": ("m.safetensors.gz", gzip.compress(b"abc"), "compressed with gzip: unpack it first"),
+    "bzip2": ("m.bz2", bz2.compress(b"abc"), "compressed with bzip2"),
+    "xz": ("m.xz", lzma.compress(b"abc"), "compressed with xz"),
+    "tar": ("m.tar", tarred(), "a tar archive"),
+    "empty": ("m.safetensors", b"", "an empty file"),
+    "something": ("m.safetensors", bytes(64), "64 bytes, declares a header of 0: damaged"),
+}
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_files_of_other_kinds_are_named_for_what_they_are(tmp_path: Path, kind: str) -> None:
+    name, data, message = FOREIGN[kind]
+    path = tmp_path / name
+    path.write_bytes(data)
+    for verify in (True, False):
+        with pytest.raises(CheckpointError, match=f"expected a safetensors file, found {message}") as caught:
+            tg.load(path, verify=verify)
+        assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_folder_says_what_is_in_it(path: Path) -> None:
+    with pytest.raises(
+        CheckpointError, match=r"found a folder; give the path of a file in it, as weights\.safe"
+    ):
+        tg.load(path.parent)
+
+
+def test_too_little_memory_is_a_memory_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It neither ends the process nor calls the file damaged; and an old file stays."""
+
+    def none_left(*args: Any) -> Any:
+        raise MemoryError
+
+    before = path.read_bytes()
+    monkeypatch.setattr(safetensors_format, "_array", none_left)
+    with pytest.raises(MemoryError):
+        load_arrays(path)
+    monkeypatch.setattr(safetensors_format.np, "frombuffer", none_left)
+    with pytest.raises(MemoryError):
+        save_arrays(path, {"W": np.ones(2)})
+    assert path.read_bytes() == before and only_file(path.parent) == path.name
+
+
+@posix_only
+@pytest.mark.parametrize("code", [errno.EBADF, errno.EINVAL, errno.ENOTSUP])
+def test_a_file_system_that_cannot_sync_a_folder_is_no_error(
+    path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    monkeypatch.setattr(os, "fsync", fail_at(2, os.fsync, code))
+    save_arrays(path, {"W": np.zeros(9)})
+    assert_identical(load_arrays(path)[0], {"W": np.zeros(9)})
 
 
 def test_a_newer_format_says_so(path: Path) -> None:

@@ -19,6 +19,8 @@ import numpy as np
 
 from tinygrad_rnn.errors import CheckpointError
 from tinygrad_rnn.files import AnyPath, replace_file, sync_folder
+from tinygrad_rnn.io.kinds import kind_of, kind_of_folder
+from tinygrad_rnn.io.safetensors_format import decode, encode
 
 JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
 
@@ -47,19 +49,11 @@ def save_arrays(path: AnyPath, arrays: Mapping[str, np.ndarray], metadata: Mappi
     ({'W': array([[1., 0.],
            [0., 1.]])}, {'step': 100})
     """
-    from safetensors.numpy import save
-
     portable = {name: _portable(name, array) for name, array in arrays.items()}
     metadata = dict(metadata or {})
     _check_json("metadata", metadata)
     entry = {"version": FORMAT_VERSION, "sha256": "0" * 64, "metadata": metadata}
-    data = bytearray(save(portable, {"tinygrad_rnn": json.dumps(entry)}))
-    header_size = int.from_bytes(data[:8], "little")
-    if header_size > HEADER_LIMIT:
-        raise ValueError(
-            f"names and metadata: expected at most {HEADER_LIMIT} bytes as JSON, "
-            f"found {header_size}; put long lists of numbers into arrays"
-        )
+    data = encode(portable, {"tinygrad_rnn": json.dumps(entry)}, HEADER_LIMIT)
     seal = SEAL.search(data)
     assert seal is not None
     start = seal.start(2)
@@ -70,23 +64,22 @@ def save_arrays(path: AnyPath, arrays: Mapping[str, np.ndarray], metadata: Mappi
 def load_arrays(path: AnyPath, *, verify: bool = True) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Load what `save_arrays` saved: the arrays, sorted by name, and the metadata.
 
-    With verify=False the checksum is not asked for, and any tool's safetensors file can be loaded.
+    With verify=False the checksum is not asked for, and any tool's safetensors file can be loaded. Its bfloat16 arrays
+    become float32.
 
-    Raises CheckpointError when the file is missing, damaged, or not such a file.
+    Raises CheckpointError when the file is missing, damaged, or not such a file; it names the kind of file it is.
 
     >>> load_arrays("no/such/folder/weights.safetensors")
     Traceback (most recent call last):
     tinygrad_rnn.errors.CheckpointError: 'no/such/folder/weights.safetensors': no such file
     """
-    from safetensors.numpy import load
-
     where = repr(os.fspath(path))
     data, header_end = _read(path)
     seal = SEAL.search(data, 8, header_end)
     if verify and seal is None:
         raise CheckpointError(
-            f"{where}: no tinygrad_rnn checksum in it: damaged, or written by another tool "
-            "(then load_arrays(path, verify=False) loads it unchecked)"
+            f"{where}: no tinygrad_rnn checksum in it: damaged, or written by another tool (then tg.load(path, "
+            "verify=False), or tg.io.load_arrays(path, verify=False), loads it unchecked)"
         )
     if seal and int(seal[1]) != FORMAT_VERSION:
         raise CheckpointError(
@@ -99,14 +92,11 @@ def load_arrays(path: AnyPath, *, verify: bool = True) -> tuple[dict[str, np.nda
             "after it was saved; go back to another copy"
         )
     try:
-        loaded = load(data)
-        metadata = json.loads(data[8:header_end]).get("__metadata__") or {}
-        if seal:
-            metadata = json.loads(metadata["tinygrad_rnn"])["metadata"]
-    except Exception as error:  # the package raises its own errors, KeyError, ValueError and more
-        raise CheckpointError(f"{where}: not a readable safetensors file: {error!r}") from error
-    del data  # with pop, two copies at a time, never three
-    return {name: loaded.pop(name).copy() for name in sorted(loaded)}, metadata
+        arrays, texts = decode(data, header_end)
+        metadata: dict[str, Any] = json.loads(texts["tinygrad_rnn"])["metadata"] if seal else dict(texts)
+    except (ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
+        raise CheckpointError(f"{where}: not a readable safetensors file: {_one_line(error)}") from error
+    return {name: arrays[name] for name in sorted(arrays)}, metadata
 
 
 def write_atomically(path: AnyPath, data: bytes | bytearray) -> None:
@@ -188,14 +178,17 @@ def _read(path: AnyPath) -> tuple[bytes, int]:
     try:
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for its other end
-            kind = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
+            kind = kind_of_folder(path) if stat.S_ISDIR(status.st_mode) else "not a regular file"
             raise CheckpointError(f"{where}: expected a safetensors file, found {kind}")
         with open(path, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            header_size = int.from_bytes(file.read(8), "little")
-            if header_size > min(size - 8, HEADER_LIMIT):
+            size, head = os.fstat(file.fileno()).st_size, file.read(1024)
+            header_size = int.from_bytes(head[:8], "little")
+            if header_size > HEADER_LIMIT or head[8:9] != b"{":
+                kind = kind_of(path, head) or f"{size} bytes, declares a header of {header_size}: damaged?"
+                raise CheckpointError(f"{where}: expected a safetensors file, found {kind}")
+            if header_size > size - 8:
                 raise CheckpointError(
-                    f"{where}: not a safetensors file, or cut short: {size} bytes, declares a header of {header_size}"
+                    f"{where}: the file was cut short: {size} bytes, declares a header of {header_size}"
                 )
             file.seek(0)
             return file.read(), 8 + header_size
@@ -203,6 +196,10 @@ def _read(path: AnyPath) -> tuple[bytes, int]:
         raise CheckpointError(f"{where}: no such file") from error
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{where}: cannot be read: {_reason(error)}") from error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(f"{error}".split()) or type(error).__name__
 
 
 def _reason(error: Exception) -> str:

@@ -384,9 +384,7 @@ def test_files_of_other_kinds_are_named_for_what_they_are(tmp_path: Path, kind: 
 
 
 def test_a_folder_says_what_is_in_it(path: Path) -> None:
-    with pytest.raises(
-        CheckpointError, match=r"found a folder; give the path of a file in it, as weights\.safe"
-    ):
+    with pytest.raises(CheckpointError, match=r"found a folder; give the path of a file in it, as weights\.safe"):
         tg.load(path.parent)
 
 

@@ -69,7 +69,7 @@ def apply(op: Op, *inputs: Any) -> Any:
         tensors = tuple([x if isinstance(x, Tensor) else None for x in inputs]) if mixed else inputs
         record = Record(op, tensors, tuple(arrays), values)
     if now.anomaly:
-        check_forward(op, arrays, values)
+        check_forward(op, arrays, values, record)
         if record is not None:
             record.line = users_line()
     ys = results(values, record)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import linecache
 import sys
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import AnomalyError
-from .modes import at_step, mode
+from .modes import Step, at_step, mode
 from .tape import Op, Record
 
 _PACKAGE = Path(__file__).parents[1]
@@ -53,9 +54,19 @@ def users_line() -> Lines:
     return Lines(Line(frame.f_code.co_filename, frame.f_lineno), layers)
 
 
-def check_forward(op: Op, arrays: Iterable[Any], values: Iterable[np.ndarray]) -> None:
-    """Raise where the outputs of an op hold the first nan or inf: its inputs held none."""
-    if not all(np.all(np.isfinite(a)) for a in arrays):
+def check_forward(op: Op, arrays: Iterable[Any], values: Iterable[np.ndarray], record: Record | None = None) -> None:
+    """Raise where the outputs of an op hold the first nan or inf: its inputs held none.
+
+    Where data held it, no op is to blame, and it may still be selected away (inf in a mask, nan in padding). So if it
+    becomes a nan in what is recorded, a warning says so; once it reaches a gradient, `check_backward` raises.
+    """
+    if not all(map(_finite, arrays)):
+        source = None if record is None or not any(np.any(np.isnan(y)) for y in values) else _source(record)
+        if source is not None and source.record is record:
+            line = users_line().users
+            warnings.warn_explicit(
+                f"{source}, in {line}", RuntimeWarning, line.file if line else "", line.number if line else 0
+            )
         return
     for y in values:
         if not np.all(np.isfinite(y)):
@@ -72,6 +83,12 @@ def check_backward(record: Record, gs: Iterable[Any], x: Any, part: Any) -> None
         return
     k = next(k for k, tensor in enumerate(record.inputs) if tensor is x)
     place, what = _first(part)
+    source = _source(record)
+    if source is not None:
+        of = f"the gradient of input {k} of op {record.op.name}{at_step(record.step)}"
+        raise AnomalyError(
+            f"{of} is {what}{place}, and that comes from the data: {source}. It came in at {source.line}"
+        )
     array = record.arrays[k]
     held = f", which is {array[~np.isfinite(part)][0]:.6g} there" if np.shape(part) == array.shape else ""
     where = at_step(record.step)
@@ -80,6 +97,44 @@ def check_backward(record: Record, gs: Iterable[Any], x: Any, part: Any) -> None
         f"the derivative rule of op {record.op.name}{where} made {what}{place} of the gradient of its input {k}{held}. "
         f"The op was applied in {line}"
     )
+
+
+class _Source(NamedTuple):
+    """Where nan or inf came in that no op made: an input of a record that is a leaf, a constant or a plain array."""
+
+    record: Record
+    input: int
+    step: Step | None
+
+    @property
+    def line(self) -> Any:
+        return self.record.line or "a line outside tg.anomaly(), so not noted"
+
+    def __str__(self) -> str:
+        x, (place, what) = self.record.inputs[self.input], _first(self.record.arrays[self.input])
+        of = "a plain array" if x is None else "a weight" if x.requires_grad else "a constant"
+        name = "" if x is None or not x.name else f" named {x.name}"
+        return f"input {self.input} of op {self.record.op.name}{at_step(self.step)}, {of}{name}, holds {what}{place}"
+
+
+def _source(record: Record) -> _Source | None:
+    """The data behind what is not finite in the inputs of a record; None where an op made it."""
+    step = None
+    while not record.freed:
+        if record.step is not None and (step is None or record.step.t is not None):
+            step = record.step
+        bad = [k for k, a in enumerate(record.arrays) if not _finite(a)]
+        for k in bad:
+            if record.inputs[k] is None or record.inputs[k].record is None:
+                return _Source(record, k, step)
+        if not bad:
+            return None
+        record = min((record.inputs[k].record for k in bad), key=lambda maker: maker.seq)
+    return None
+
+
+def _finite(a: Any) -> bool:
+    return not isinstance(a, np.ndarray | float | np.generic) or bool(np.all(np.isfinite(a)))
 
 
 def check_start(caller: str, y: Any, g: Any) -> None:

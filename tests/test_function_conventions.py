@@ -123,7 +123,31 @@ CONVENTIONS: list[tuple[str, list[tuple[Any, list[Any], list[Any]]]]] = [
             (lambda x: np.linalg.svd(x)[1], [EYE], [EYE]),
         ],
     ),
-    ("`np.linalg.det` | a matrix without an inverse", [(np.linalg.det, [ONES], [np.linalg.LinAlgError])]),
+    (
+        "`np.linalg.norm` with nuc | two equal singular values",
+        [(lambda x: np.linalg.norm(x, "nuc"), [EYE], [EYE])],
+    ),
+    (
+        "`np.linalg.det` | a matrix without an inverse",
+        [(np.linalg.det, [ONES], [[[1.0, -1.0], [-1.0, 1.0]]]), (np.linalg.det, [[[0.0]]], [[[1.0]]])],
+    ),
+    (
+        "`np.linalg.inv`, `np.linalg.solve`, `np.linalg.slogdet` | a matrix without an inverse",
+        [
+            (np.linalg.inv, [ONES], [np.linalg.LinAlgError]),
+            (lambda x: np.linalg.solve(x, [1.0, 2.0]), [ONES], [np.linalg.LinAlgError]),
+            (lambda x: np.linalg.slogdet(x)[1], [ONES], [np.linalg.LinAlgError]),
+        ],
+    ),
+    (
+        "`np.linalg.pinv`, `np.linalg.lstsq` | a matrix without full rank",
+        [
+            (np.linalg.pinv, [[[2.0, 0.0], [0.0, 0.0]]], [[[-0.25, 0.25], [0.25, 0.0]]]),
+            (lambda x: np.linalg.lstsq(x, [2.0, 0.0])[0], [[[2.0, 0.0], [0.0, 0.0]]], [[[-0.5, 0.5], [0.0, 0.0]]]),
+        ],
+    ),
+    ("`np.interp` | at a point xp", [(lambda x: np.interp(x, [0, 1, 2], [0, 3, 4]), [[1.0]], [[1.0]])]),
+    ("`np.heaviside` | at 0", [(np.heaviside, [[0.0, 1.0], [0.5, 0.5]], [[0.0, 0.0], [1.0, 0.0]])]),
 ]
 
 
@@ -133,12 +157,11 @@ def test_a_convention_holds(words: str, cases: list[tuple[Any, list[Any], list[A
         for dtype in (np.float64, np.float32):
             xs = [tg.tensor(a, dtype, requires_grad=True) for a in arrays]
             with np.errstate(divide="ignore"):
-                y = f(*xs)
                 if expected == [np.linalg.LinAlgError]:
-                    with pytest.raises(np.linalg.LinAlgError):
-                        y.backward()
+                    with pytest.raises(np.linalg.LinAlgError, match="Singular matrix"):
+                        f(*xs).sum().backward()
                     continue
-                y.sum().backward()
+                f(*xs).sum().backward()
             for x, g in zip(xs, expected, strict=True):
                 np.testing.assert_allclose(x.grad, g, rtol=1e-6, atol=1e-7)
 

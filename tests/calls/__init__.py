@@ -1,6 +1,6 @@
 """The table of calls: each row draws one call of a function, its operands and options (see test_functions.py)."""
 
-from . import matrices, moving, products, reductions, scalars
+from . import grids, matrices, moving, products, reductions, scalars
 from .draw import TABLE, Call, Draw
 
-__all__ = ["TABLE", "Call", "Draw", "matrices", "moving", "products", "reductions", "scalars"]
+__all__ = ["TABLE", "Call", "Draw", "grids", "matrices", "moving", "products", "reductions", "scalars"]

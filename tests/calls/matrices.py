@@ -3,6 +3,10 @@
 from typing import Any
 
 import numpy as np
+from hypothesis import assume
+
+from tinygrad_rnn.ops.inverses import Cofactors
+from tinygrad_rnn.ops.norms import Nuclear, Polar
 
 from .draw import Call, Draw, row, rows
 
@@ -97,3 +101,76 @@ def matrix_norms(draw: Draw) -> Call:
         Call(lambda x: np.linalg.norm(x, p, axes, keepdims), [x], theirs),
         Call(lambda x: np.linalg.matrix_norm(x, keepdims=keepdims, ord=p or "fro"), [x]),
     )
+
+
+@rows("qr", "qr r", "lstsq", "lstsq vector")
+def equations(draw: Draw, kind: Any) -> Call:
+    m, n = draw.int(1, 3), draw.int(1, 3)
+    x = stacked(draw, m, n)
+    if kind == "qr":
+        return Call(lambda x: [y**2 for y in np.linalg.qr(x)], [x], _their_qr if m >= n else None)
+    if kind == "qr r":
+        return Call(lambda x: np.linalg.qr(x, "r"), [x], (lambda t, x: _their_qr(t, x, 1)[1]) if m >= n else None)
+    assume(x.ndim == 2)
+    b = draw.values((m,) if kind.endswith("vector") else (m, 2))
+
+    def solved(x: Any, b: Any) -> Any:
+        solution, residuals, _, s = np.linalg.lstsq(x, b)
+        return solution, residuals, s
+
+    return Call(solved, [x, b], (lambda t, x, b: _their_solution(t, x, b)) if kind == "lstsq" else None)
+
+
+def _their_qr(t: Any, x: Any, power: int = 2) -> Any:
+    return [y**power for y in t.linalg.qr(x)]
+
+
+def _their_solution(t: Any, x: Any, b: Any) -> Any:
+    y = t.linalg.pinv(x) @ b
+    r = ((b - x @ y) ** 2).sum(0) if x.shape[0] > x.shape[1] else t.zeros(0, dtype=x.dtype)
+    return y, r, t.linalg.svdvals(x)
+
+
+@rows("eig", "eigvals")
+def real_spectra(draw: Draw, kind: Any) -> Call:
+    """V diag(1, 2, 3) V⁻¹."""
+    n = draw.int(1, 3)
+    v = stacked(draw, n, n)
+    x = v * np.arange(1.0, n + 1) @ np.linalg.inv(v)
+    if kind == "eigvals":
+        return Call(lambda x: np.linalg.eigvals(x), [x])
+    return Call(lambda x: [y**2 for y in np.linalg.eig(x)], [x], lambda t, x: [y.real**2 for y in t.linalg.eig(x)])
+
+
+@rows("cofactors", "cofactors of low rank", "nuclear", "polar")
+def singular_or_not(draw: Draw, kind: Any) -> Call:
+    """Ops that np.linalg.det of matrices without an inverse, and np.linalg.norm with nuc, are made of."""
+    if kind.startswith("cofactors"):
+        n = draw.int(1, 4)
+        x = stacked(draw, n, n)
+        if kind.endswith("rank") and n:
+            x = np.concatenate([x[..., :1, :]] * n, -2)
+        return Call(lambda x: Cofactors()(x), [x], None, cofactors)
+    x = stacked(draw, draw.int(1, 3), draw.int(1, 3))
+    if kind == "nuclear":
+        return Call(
+            lambda x: Nuclear()(x),
+            [x],
+            lambda t, x: t.linalg.matrix_norm(x, "nuc"),
+            lambda x: np.linalg.svdvals(x).sum(-1),
+        )
+    return Call(lambda x: Polar()(x), [x], None, polar)
+
+
+def cofactors(x: np.ndarray) -> np.ndarray:
+    """± the determinants of x without a row and a column."""
+    y = np.empty_like(x)
+    for i, j in np.ndindex(x.shape[-2:]):
+        rest = np.delete(np.delete(x, i, -2), j, -1)
+        y[..., i, j] = (-1) ** (i + j) * np.linalg.det(rest)
+    return y
+
+
+def polar(x: np.ndarray) -> np.ndarray:
+    u, _, vh = np.linalg.svd(x, full_matrices=False)
+    return u @ vh

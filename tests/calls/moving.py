@@ -205,6 +205,8 @@ def joined(draw: Draw, kind: Any) -> Call:
     if name == "block":
         return Call(lambda a, b: np.block([[a, b], [b * 2, 3 * a]]), [a, b])
     f = getattr(np, name)
+    if name in ("vstack", "hstack") and draw.flag():
+        return Call(lambda a, b: f([a, b], dtype=a.dtype, casting="same_kind"), [a, b])
     return Call(
         lambda a, b: f([a, b * 2, np.ones_like(a)]),
         [a, b],

@@ -99,7 +99,7 @@ def convolve(draw: Draw) -> Call:
     return Call(lambda a, b: np.convolve(a, b, mode), [a, b])
 
 
-@rows("multi_dot", "matmul", "tensordot", "outer", "vecdot", "einsum")
+@rows("multi_dot", "matmul", "tensordot", "outer", "vecdot", "einsum", "einsum by numbers")
 def more_products(draw: Draw, kind: Any) -> Call:
     a, b, c = draw.values((2, 3)), draw.values((3, 2)), draw.values((2, 2))
     v = draw.values((2, 3))
@@ -112,6 +112,11 @@ def more_products(draw: Draw, kind: Any) -> Call:
         "outer": Call(lambda a, b: np.linalg.outer(a[0], b[0]), [a, b], lambda t, a, b: t.outer(a[0], b[0])),
         "vecdot": Call(
             lambda a, v: np.linalg.vecdot(a, v, axis=0), [a, v], lambda t, a, v: t.linalg.vecdot(a, v, dim=0)
+        ),
+        "einsum by numbers": Call(
+            lambda a, b, c: np.einsum(a, [0, 40], b, [40, 7], c[0], [..., 7], [7, 0]),
+            [a, b, c],
+            lambda t, a, b, c: t.einsum("ij,jk,k->ki", a, b, c[0]),
         ),
         "einsum": Call(lambda a, b: np.einsum("ij,jk->ki", a, b), [a, b], lambda t, a, b: t.einsum("ij,jk->ki", a, b)),
     }[kind]

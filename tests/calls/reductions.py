@@ -65,6 +65,14 @@ def average(draw: Draw) -> Call:
     return Call(lambda x, w: np.average(x, axis=axis, weights=w, returned=True), [x, w])
 
 
+@rows("nancumsum", "nancumprod")
+def running_without_nans(draw: Draw, kind: Any) -> Call:
+    x = draw.array(1, 3)
+    axis = draw.one(None, draw.axis(x.ndim))
+    hole = draw.rng.random(x.shape) < 0.3
+    return Call(lambda x: getattr(np, kind)(np.where(hole, np.nan, x), axis), [x])
+
+
 for name_ in ("cumsum", "cumprod"):
 
     def running(draw: Draw, name: str = name_) -> Call:

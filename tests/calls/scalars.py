@@ -24,7 +24,12 @@ UNARY = [
     *same("arccosh", 1.02, 4),
     *[("absolute", "abs", (-2, 2)), ("fabs", "abs", (-2, 2)), ("cbrt", None, (0.1, 2)), ("rint", "round", (-2, 2))],
     *[("degrees", "rad2deg", (-2, 2)), ("radians", "deg2rad", (-2, 2)), ("conjugate", "conj_physical", (-2, 2))],
-    *[("real", "positive", (-2, 2)), ("copy", "clone", (-2, 2))],
+    *[
+        ("real", "positive", (-2, 2)),
+        ("real_if_close", "clone", (-2, 2)),
+        ("angle", "angle", (-2, 2)),
+        ("copy", "clone", (-2, 2)),
+    ],
 ]
 for name_, torchs, span_ in UNARY:
 
@@ -90,7 +95,13 @@ def round_(draw: Draw) -> Call:
 
 BINARY = [
     *same("add subtract multiply logaddexp logaddexp2 hypot maximum minimum fmax fmin arctan2 copysign"),
-    *[("divide", "divide", (0.3, 2)), ("power", "pow", (0.3, 2)), ("floor_divide", None, (0.3, 2))],
+    *[
+        ("heaviside", None, (-2, 2)),
+        ("divide", "divide", (0.3, 2)),
+        ("power", "pow", (0.3, 2)),
+        ("float_power", None, (0.3, 2)),
+        ("floor_divide", None, (0.3, 2)),
+    ],
 ]
 for name_, torchs, span_ in BINARY:
 

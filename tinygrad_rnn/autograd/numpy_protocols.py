@@ -17,7 +17,7 @@ from .. import ops
 from ..engine.backward import flat
 from ..engine.tape import Op
 from ..errors import DtypeError, NotDifferentiableError
-from ..ops import elementwise, functions, indexing, linalg, products, rearrange, reduction, shape, statistics
+from ..ops import elementwise, functions, indexing, linalg, order, products, rearrange, reduction, shape, statistics
 from .conversion import Conversion, numpys_words
 from .in_place import INTO_THE_FIRST, InPlace, into, into_first, needs_gradient, plain
 
@@ -220,7 +220,7 @@ class ArrayLike(InPlace, Conversion):
     @numpys_words
     def sort(self, axis: int = -1) -> Tensor:
         """The entries in ascending order, as a new Tensor, since a Tensor is not changed in place."""
-        return rearrange.sort(self, axis)
+        return order.sort(self, axis)
 
     def clip(self, min: Any = None, max: Any = None) -> Tensor:
         return elementwise.clip(self, min, max)

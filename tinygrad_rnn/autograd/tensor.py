@@ -408,7 +408,14 @@ def _explained(error: Exception, op: Op, arrays: list[Any]) -> Exception:
     shapes = ", ".join(map(_described, arrays))
     where = at_step(mode().step)
     message = f"{op.name} of {shapes}{where}: {error}"
-    for kind in (np.exceptions.AxisError, IndexError, TypeError, OverflowError):
+    for kind in (
+        NotDifferentiableError,
+        np.linalg.LinAlgError,
+        np.exceptions.AxisError,
+        IndexError,
+        TypeError,
+        OverflowError,
+    ):
         if isinstance(error, kind):
             return kind(message)
     return ShapeError(message)

@@ -2,51 +2,31 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from . import (
     decompositions,
     elementwise,
     functions,
+    grids,
     indexing,
+    inverses,
     linalg,
+    norms,
+    order,
     products,
     rearrange,
     reduction,
     shape,
     statistics,
 )
-from .registry import FUNCTIONS, PLAIN, UFUNCS, implements
+from .registry import FUNCTIONS, PLAIN, UFUNCS
 
-UFUNCS |= {
-    op.forward: op
-    for op in (
-        elementwise.add,
-        elementwise.subtract,
-        elementwise.multiply,
-        elementwise.divide,
-        elementwise.power,
-        elementwise.negative,
-        elementwise.square,
-        elementwise.absolute,
-        elementwise.sign,
-        elementwise.exp,
-        elementwise.log,
-        elementwise.sqrt,
-        elementwise.sin,
-        elementwise.cos,
-        elementwise.tanh,
-        elementwise.maximum,
-        elementwise.minimum,
-        *functions.UFUNCS,
-    )
-}
-
-implements("where")(elementwise.where)
-implements("clip")(elementwise.clip)
-implements("sinc")(functions.sinc)
-implements("round", "around")(functions.round)
-implements("fix")(functions.fix)
-implements("real")(functions.real)
-implements("copy")(functions.copy)
+UFUNCS.update(
+    (op.forward, op)
+    for op in (*vars(elementwise).values(), *functions.UFUNCS)
+    if isinstance(op, elementwise.Elementwise) and isinstance(op.forward, np.ufunc)
+)
 
 __all__ = [
     "FUNCTIONS",
@@ -55,8 +35,12 @@ __all__ = [
     "decompositions",
     "elementwise",
     "functions",
+    "grids",
     "indexing",
+    "inverses",
     "linalg",
+    "norms",
+    "order",
     "products",
     "rearrange",
     "reduction",

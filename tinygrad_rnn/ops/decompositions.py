@@ -1,4 +1,4 @@
-"""np.linalg: norms, inverses, determinants, solutions, decompositions.
+"""np.linalg: a matrix as a product of simpler ones (Cholesky, QR, eigenvalues, singular values).
 
 The rules are the textbook ones (Giles 2008, "Collected matrix derivative results for forward and reverse mode"). All
 work on stacks of matrices (..., n, n); T swaps the last two axes.
@@ -9,15 +9,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.lib.array_utils import normalize_axis_tuple
 
 from ..engine.tape import Op
 from ..errors import NotDifferentiableError
 from .blas import quiet
-from .elementwise import where
-from .reduction import Norm, max, min, sum
 from .registry import implements
-from .shape import sum_to
+from .shape import concatenate
 
 
 def T(x: Any) -> Any:
@@ -27,61 +24,6 @@ def T(x: Any) -> Any:
 def _used(g: Any) -> bool:
     """Whether an output was used: a recorded gradient may be 0 here and still have a derivative."""
     return hasattr(g, "array") or bool(np.any(g != 0))
-
-
-class Inv(Op):
-    """Y = X⁻¹.  dL/dX = -Yᵀ G Yᵀ."""
-
-    def forward(self, x: Any) -> Any:
-        return np.linalg.inv(x)
-
-    @quiet
-    def vjp(self, g: Any, y: Any, x: Any) -> Any:
-        return -T(y) @ g @ T(y)
-
-
-class Det(Op):
-    """y = det X.  dL/dX = g y X⁻ᵀ, for X that has an inverse."""
-
-    def forward(self, x: Any) -> Any:
-        return np.linalg.det(x)
-
-    def vjp(self, g: Any, y: Any, x: Any) -> Any:
-        return np.expand_dims(g * y, (-2, -1)) * T(np.linalg.inv(x))
-
-
-class Slogdet(Op):
-    """s, l = the sign of det X and log |det X|.  dL/dX = g_l X⁻ᵀ."""
-
-    outputs = 2
-
-    def forward(self, x: Any) -> Any:
-        return tuple(np.asarray(part) for part in np.linalg.slogdet(x))
-
-    def vjp(self, g: Any, y: Any, x: Any) -> Any:
-        return np.expand_dims(g[1], (-2, -1)) * T(np.linalg.inv(x))
-
-
-class Solve(Op):
-    """Y = A⁻¹ B.  dL/dB = A⁻ᵀ G,  dL/dA = -(dL/dB) Yᵀ. B is a vector where it has one axis."""
-
-    def forward(self, a: Any, b: Any) -> Any:
-        return np.linalg.solve(a, b)
-
-    @quiet
-    def vjp_a(self, g: Any, y: Any, a: Any, b: Any) -> Any:
-        d = np.linalg.solve(T(a), g) if b.ndim > 1 else _solve_vectors(T(a), g)
-        return -d @ T(y) if b.ndim > 1 else -np.expand_dims(d, -1) * np.expand_dims(y, -2)
-
-    def vjp_b(self, g: Any, y: Any, a: Any, b: Any) -> Any:
-        return np.linalg.solve(T(a), g) if b.ndim > 1 else _solve_vectors(T(a), g)
-
-    def fit(self, g: Any, x: Any) -> Any:
-        return sum_to(g, x.shape)
-
-
-def _solve_vectors(a: Any, b: Any) -> Any:
-    return np.squeeze(np.linalg.solve(a, np.expand_dims(b, -1)), -1)
 
 
 class Cholesky(Op):
@@ -170,30 +112,67 @@ class SingularValues(Op):
         return (u * np.expand_dims(g, -2)) @ vh
 
 
-class Pinv(Op):
-    """P = X⁺, X of full rank.  dL/dX = -Pᵀ G Pᵀ + (I - X P) Gᵀ P Pᵀ + Pᵀ P Gᵀ (I - P X) (Golub and Pereyra 1973)."""
+class Qr(Op):
+    """X = Q R, X with at least as many rows as columns and of full rank.
 
-    def __init__(self, options: dict[str, Any]) -> None:
-        self.options = options
+    dL/dX = (G_Q + Q (tril M + (tril M below its diagonal)ᵀ)) R⁻ᵀ with M = R G_Rᵀ - G_Qᵀ Q (Walter and Lehmann 2013).
+    """
+
+    outputs = 2
 
     def forward(self, x: Any) -> Any:
-        return np.linalg.pinv(x, **self.options)
+        return tuple(np.linalg.qr(x))
 
     @quiet
     def vjp(self, g: Any, y: Any, x: Any) -> Any:
-        outside_rows = np.eye(x.shape[-2], dtype=x.dtype) - x @ y
-        outside_columns = np.eye(x.shape[-1], dtype=x.dtype) - y @ x
-        return -T(y) @ g @ T(y) + outside_rows @ T(g) @ y @ T(y) + T(y) @ y @ T(g) @ outside_columns
+        (gq, gr), (q, r) = g, y
+        m = np.tril(r @ T(gr) - T(gq) @ q)
+        return T(np.linalg.solve(r, T(gq + q @ (m + T(np.tril(m, -1))))))
+
+
+class Eig(Op):
+    """X V = V diag(w), the columns of V of length 1, for X whose eigenvalues are real and apart.
+
+    dL/dX = V⁻ᵀ (diag(g_w) + F * (Vᵀ G_V - Vᵀ V diag(Vᵀ G_V))) Vᵀ with F_ij = 1 / (w_j - w_i).
+    """
+
+    outputs = 2
+
+    def forward(self, x: Any) -> Any:
+        w, v = np.linalg.eig(x)
+        if w.dtype.kind == "c":
+            raise NotDifferentiableError(
+                "np.linalg.eig of a Tensor with complex eigenvalues is not supported: a Tensor is real. Of a symmetric "
+                "matrix use np.linalg.eigh; for plain numbers use t.detach().data"
+            )
+        return w, v
+
+    @quiet
+    def vjp(self, g: Any, y: Any, x: Any) -> Any:
+        (gw, gv), (w, v) = g, y
+        eye = np.eye(x.shape[-1], dtype=x.dtype)
+        inner = np.expand_dims(gw, -2) * eye
+        if _used(gv):
+            gap = np.expand_dims(w, -2) - np.expand_dims(w, -1)
+            k = T(v) @ gv
+            along = np.sum(v * gv, -2, keepdims=True)  # changes of length, which V does not show
+            inner = inner + (k - T(v) @ v * along) * (1 - eye) / (gap + eye)
+        return np.linalg.solve(T(v), inner @ T(v))
+
+
+class EigResult(NamedTuple):
+    eigenvalues: Any
+    eigenvectors: Any
+
+
+class QRResult(NamedTuple):
+    Q: Any
+    R: Any
 
 
 class EighResult(NamedTuple):
     eigenvalues: Any
     eigenvectors: Any
-
-
-class SlogdetResult(NamedTuple):
-    sign: Any
-    logabsdet: Any
 
 
 class SVDResult(NamedTuple):
@@ -202,34 +181,10 @@ class SVDResult(NamedTuple):
     Vh: Any
 
 
-@implements("linalg.inv")
-def inv(a: Any) -> Any:
-    """As `np.linalg.inv`."""
-    return Inv()(a)
-
-
-@implements("linalg.det")
-def det(a: Any) -> Any:
-    """As `np.linalg.det`."""
-    return Det()(a)
-
-
-@implements("linalg.solve")
-def solve(a: Any, b: Any) -> Any:
-    """As `np.linalg.solve`."""
-    return Solve()(a, b)
-
-
 @implements("linalg.cholesky")
 def cholesky(a: Any, /, *, upper: bool = False) -> Any:
     """As `np.linalg.cholesky`: the gradient is that of a symmetric matrix."""
     return T(Cholesky()(T(a))) if upper else Cholesky()(a)
-
-
-@implements("linalg.slogdet")
-def slogdet(a: Any) -> SlogdetResult:
-    """As `np.linalg.slogdet`."""
-    return SlogdetResult(*Slogdet()(a))
 
 
 @implements("linalg.eigh")
@@ -242,6 +197,33 @@ def eigh(a: Any, UPLO: str = "L") -> EighResult:
 def eigvalsh(a: Any, UPLO: str = "L") -> Any:
     """As `np.linalg.eigvalsh`."""
     return Eigh(UPLO)(a)[0]
+
+
+@implements("linalg.eig")
+def eig(a: Any) -> EigResult:
+    """As `np.linalg.eig`, where all eigenvalues are real."""
+    return EigResult(*Eig()(a))
+
+
+@implements("linalg.eigvals")
+def eigvals(a: Any) -> Any:
+    """As `np.linalg.eigvals`, where all eigenvalues are real."""
+    return Eig()(a)[0]
+
+
+@implements("linalg.qr")
+def qr(a: Any, mode: str = "reduced") -> Any:
+    """As `np.linalg.qr`, reduced or R alone; the first columns, as many as there are rows, must be independent."""
+    rows, columns = a.shape[-2:]
+    if mode not in ("reduced", "r") and not (mode == "complete" and rows <= columns):
+        raise NotDifferentiableError(
+            f"np.linalg.qr of a Tensor with mode={mode!r} is not supported: use 'reduced' or 'r'"
+            + " (the other columns of Q are arbitrary)" * (mode == "complete")
+        )
+    q, r = Qr()(a if rows >= columns else a[..., :rows])
+    if rows < columns:
+        r = concatenate([r, T(q) @ a[..., rows:]], -1)
+    return r if mode == "r" else QRResult(q, r)
 
 
 @implements("linalg.svd")
@@ -260,109 +242,3 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: 
 def svdvals(x: Any, /) -> Any:
     """As `np.linalg.svdvals`."""
     return SingularValues()(x)
-
-
-@implements("linalg.pinv")
-def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = None) -> Any:
-    """As `np.linalg.pinv`; the derivative holds where the rank does not change, and only zeros are cut off."""
-    options = {"rcond": rcond, "rtol": rtol}
-    return Pinv({key: value for key, value in options.items() if value is not None} | {"hermitian": hermitian})(a)
-
-
-@implements("linalg.matrix_power")
-def matrix_power(a: Any, n: int) -> Any:
-    """As `np.linalg.matrix_power`, by repeated squaring."""
-    if n < 0:
-        a, n = inv(a), -n
-    result: Any = None
-    while n:
-        if n % 2:
-            result = a if result is None else result @ a
-        n //= 2
-        if n:
-            a = a @ a
-    return result if result is not None else a * 0 + np.eye(a.shape[-1], dtype=a.dtype)
-
-
-@implements("linalg.cond")
-def cond(x: Any, p: Any = None) -> Any:
-    """As `np.linalg.cond`: ‖X‖ ‖X⁻¹‖, for p = None, 2 and -2 the quotient of singular values."""
-    if p in (None, 2, -2):
-        s = SingularValues()(x)
-        return s[..., -1] / s[..., 0] if p == -2 else s[..., 0] / s[..., -1]
-    return norm(x, p, (-2, -1)) * norm(inv(x), p, (-2, -1))
-
-
-@implements("linalg.norm")
-def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
-    """As `np.linalg.norm`, for vectors and matrices; at 0 the derivative of every norm is taken to be 0."""
-    x = x if x.dtype.kind == "f" else x.astype(float)
-    if axis is None and ord is None:
-        return Norm(None, keepdims)(x)
-    axes = normalize_axis_tuple(range(x.ndim) if axis is None else axis, x.ndim)
-    if len(axes) == 1:
-        return _vector_norm(x, 2 if ord is None else ord, axes[0], keepdims)
-    if len(axes) == 2:
-        return _matrix_norm(x, "fro" if ord is None else ord, axes, keepdims)
-    raise ValueError(f"np.linalg.norm over {len(axes)} axes: name one axis for vectors, or two for matrices")
-
-
-@implements("linalg.vector_norm")
-def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:
-    """As `np.linalg.vector_norm`: of all entries, or along one axis or several."""
-    x = x if x.dtype.kind == "f" else x.astype(float)
-    axes = normalize_axis_tuple(range(x.ndim) if axis is None else axis, x.ndim)
-    return _vector_norm(x, ord, axes, keepdims)
-
-
-@implements("linalg.matrix_norm")
-def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Any:
-    """As `np.linalg.matrix_norm`: of the last two axes."""
-    return norm(x, ord, (-2, -1), keepdims)
-
-
-def _vector_norm(x: Any, ord: Any, axis: Any, keepdims: bool) -> Any:
-    """(Σ |x|^ord)^(1/ord), and its limits."""
-    if ord == 2:
-        return Norm(axis, keepdims)(x)
-    if ord == np.inf:
-        return max(abs(x), axis, keepdims=keepdims, initial=0)
-    if ord == -np.inf:
-        return min(abs(x), axis, keepdims=keepdims)
-    if ord == 1:
-        return sum(abs(x), axis, keepdims=keepdims)
-    if ord == 0:
-        return sum(abs(np.sign(x)), axis, keepdims=keepdims)  # how many are not 0
-    if isinstance(ord, str):
-        raise ValueError(f"np.linalg.norm of vectors: ord must be a number, not {ord!r}")
-    size = max(abs(x.array if hasattr(x, "array") else x), axis, keepdims=True, initial=0)
-    size = np.where((size > 0) & np.isfinite(size), size, 1)  # powers of large entries would overflow
-    entries = abs(x / size)
-    if 0 < ord < 1:  # the slope at 0 is infinite, and taken to be 0: so no entry is 0 when its power is formed
-        unused = entries == 0
-        total = sum(where(unused, 0.0, where(unused, 1.0, entries) ** ord), axis, keepdims=True)
-    else:
-        total = sum(entries**ord, axis, keepdims=True)
-    zero = total == 0
-    y = where(zero, 0.0, where(zero, 1.0, total) ** (1 / ord)) * size
-    return y if keepdims else np.squeeze(y, axis)
-
-
-def _matrix_norm(x: Any, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
-    """The Frobenius and nuclear norms, the largest or smallest singular value, column sum or row sum."""
-    if ord == "fro":
-        return Norm(axes, keepdims)(x)
-    if ord in (1, -1, np.inf, -np.inf):
-        rows, columns = axes
-        along, across = (rows, columns) if ord in (1, -1) else (columns, rows)
-        sums = sum(abs(x), along, keepdims=True)
-        y = (max if ord > 0 else min)(sums, across, keepdims=True)
-    elif ord in ("nuc", 2, -2):
-        s = SingularValues()(np.moveaxis(x, axes, (-2, -1)))
-        y = sum(s, -1) if ord == "nuc" else max(s, -1) if ord == 2 else min(s, -1)
-        return np.expand_dims(y, tuple(sorted(axes))) if keepdims else y
-    else:
-        raise ValueError(
-            f"np.linalg.norm of matrices: ord must be 'fro', 'nuc', 1, -1, 2, -2, inf or -inf, not {ord!r}"
-        )
-    return y if keepdims else np.squeeze(y, axes)

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..engine.tape import Op
+from .registry import implements
 from .shape import sum_to
 
 Function = Callable[..., Any]
@@ -163,6 +164,7 @@ class Where(Elementwise):
 _where = Where()
 
 
+@implements("where")
 def where(condition: Any, x: Any = None, y: Any = None) -> Any:
     """As `np.where` with three arguments; the condition has no gradient."""
     if x is None or y is None:
@@ -170,6 +172,7 @@ def where(condition: Any, x: Any = None, y: Any = None) -> Any:
     return _where(getattr(condition, "array", condition), x, y)
 
 
+@implements("clip")
 def clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
     """y = min(max(x, a_min), a_max), as `np.clip`; either bound may be None. At a bound half the gradient passes."""
     a_min, a_max = min if a_min is None else a_min, max if a_max is None else a_max

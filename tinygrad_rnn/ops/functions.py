@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from .elementwise import Elementwise, Over, Shared, sigmoid
+from .elementwise import Elementwise, Over, Shared, Taken, power, sigmoid
+from .registry import implements
 
 LN2, LN10 = math.log(2), math.log(10)
 DEGREE = math.pi / 180
@@ -60,6 +61,7 @@ _sinc        = Elementwise(lambda x: np.sinc(x), _sinc_slope, name="sinc")
 UFUNCS = (
     # ------------------------------------------------------------------ powers, exponentials, logarithms
     Elementwise(np.reciprocal, lambda y, x: -y * y),
+    Elementwise(np.float_power, *power.derivatives),
     Elementwise(np.cbrt, Over(lambda y, x: 3 * (y * y))),
     Elementwise(np.exp2, lambda y, x: y * LN2),
     Elementwise(np.expm1, lambda y, x: np.exp(x)),  # y + 1 would be 0 for x < -37, and the gradient lost
@@ -95,6 +97,7 @@ UFUNCS = (
                          Shared(lambda y, a, b: (b <= a) | np.isnan(a) & ~np.isnan(b))),
     # ------------------------------------------------------------------ constant between jumps; the identity
     *(Elementwise(f, 0) for f in (np.floor, np.ceil, np.trunc, np.rint)),
+    Elementwise(np.heaviside, 0, Taken(lambda y, a, b: a == 0)),
     Elementwise(np.conjugate, 1),  # a Tensor is real
     positive, remainder, floor_divide,
 )
@@ -102,26 +105,44 @@ UFUNCS = (
 # fmt: on
 
 
+@implements("sinc")
 def sinc(x: Any) -> Any:
     """As `np.sinc`."""
     return _sinc(x)
 
 
+@implements("round", "around")
 def round(a: Any, decimals: int = 0) -> Any:
     """As `np.round`; its derivative is 0."""
     return Elementwise(lambda x: np.round(x, decimals), 0, name="round", decimals=decimals)(a)
 
 
+@implements("fix")
 def fix(x: Any) -> Any:
     """As `np.fix`; its derivative is 0."""
     return np.trunc(x)
 
 
+@implements("real")
 def real(val: Any) -> Any:
     """As `np.real`: a Tensor is real."""
     return positive(val)
 
 
+@implements("real_if_close")
+def real_if_close(a: Any, tol: float = 100) -> Any:
+    """As `np.real_if_close`: a Tensor is real."""
+    return positive(a)
+
+
+@implements("angle")
+def angle(z: Any, deg: bool = False) -> Any:
+    """As `np.angle`: of a real number 0, or π where it is negative; its derivative is 0."""
+    y = np.arctan2(0.0, z)
+    return y / DEGREE if deg else y
+
+
+@implements("copy")
 def copy(a: Any, order: str = "K") -> Any:
     """As `np.copy`: a Tensor's values never change, but the copy has a place of its own on the tape."""
     return positive(a)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 import string
 from typing import Any
 
@@ -134,13 +135,32 @@ matmul = implements("matmul")(MatMul())
 
 
 @implements("einsum")
-def einsum(subscripts: str, *operands: Any, optimize: Any = False) -> Any:
-    """As `np.einsum` with subscripts as a string, an ellipsis included; `optimize` is accepted and ignored."""
-    if not isinstance(subscripts, str):
-        raise TypeError("np.einsum of Tensors needs its subscripts as a string, such as 'ij,jk->ik'")
-    operands = tuple(x if hasattr(x, "shape") else np.asarray(x) for x in operands)
-    terms, output = _subscripts(subscripts.replace(" ", ""), operands)
-    return EinSum(terms, output)(*operands)
+def einsum(*operands: Any, optimize: Any = False) -> Any:
+    """As `np.einsum`, of ``"ij,jk->ik", a, b`` or ``a, [0, 1], b, [1, 2], [0, 2]``; `optimize` is ignored."""
+    subscripts, *arrays = operands if isinstance(operands[0], str) else _spelled(operands)
+    arrays = [x if hasattr(x, "shape") else np.asarray(x) for x in arrays]
+    terms, output = _subscripts(subscripts.replace(" ", ""), tuple(arrays))
+    return EinSum(terms, output)(*arrays)
+
+
+def _spelled(operands: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The subscripts as a string, and the arrays, of operands that are each followed by a list of numbers."""
+    letters = sorted(string.ascii_letters)
+
+    def term(labels: Any) -> str:
+        try:
+            return "".join("..." if label is Ellipsis else letters[operator.index(label)] for label in labels)
+        except (TypeError, IndexError):
+            raise TypeError(
+                "np.einsum needs its subscripts as a string, such as 'ij,jk->ik', or behind each operand as a list of "
+                f"numbers from 0 to {len(letters) - 1} (and an Ellipsis), not {labels!r}"
+            ) from None
+
+    pairs = len(operands) // 2
+    subscripts = ",".join(term(operands[2 * k + 1]) for k in range(pairs))
+    if len(operands) % 2:
+        subscripts += "->" + term(operands[-1])
+    return (subscripts, *operands[: 2 * pairs : 2])
 
 
 def _subscripts(subscripts: str, operands: tuple[Any, ...]) -> tuple[tuple[str, ...], str]:

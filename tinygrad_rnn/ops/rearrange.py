@@ -129,7 +129,7 @@ def take(a: Any, indices: Any, axis: int | None = None, out: None = None, mode: 
     """As `np.take`."""
     a = included(a if hasattr(a, "shape") else np.asarray(a), True, 0, out=out)
     indices = np.asarray(plain_index(indices)).astype(np.intp)
-    a, axis = _along(a, axis)
+    a, axis = along(a, axis)
     if mode != "raise":
         n = a.shape[axis]
         indices = indices % n if mode == "wrap" else np.clip(indices, 0, n - 1)
@@ -140,7 +140,7 @@ def take(a: Any, indices: Any, axis: int | None = None, out: None = None, mode: 
 def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
     """As `np.take_along_axis`."""
     indices = np.asarray(plain_index(indices))
-    arr, axis = _along(arr, axis)
+    arr, axis = along(arr, axis)
     if indices.ndim != arr.ndim:
         raise ValueError(f"np.take_along_axis: indices must have {arr.ndim} axes as the array has, not {indices.ndim}")
     grid = list(np.ogrid[tuple(slice(n) for n in arr.shape)])
@@ -160,21 +160,7 @@ def extract(condition: Any, arr: Any) -> Any:
     return compress(np.ravel(getattr(condition, "array", condition)), arr)
 
 
-@implements("sort")
-def sort(a: Any, axis: int | None = -1, kind: Any = None, order: None = None, *, stable: bool | None = None) -> Any:
-    """As `np.sort`; the gradient of an entry goes where the entry came from (equal entries in their old order)."""
-    a, axis = _along(a, axis)
-    return take_along_axis(a, np.argsort(getattr(a, "array", a), axis, kind="stable"), axis)
-
-
-@implements("partition")
-def partition(a: Any, kth: Any, axis: int | None = -1, kind: Any = "introselect", order: None = None) -> Any:
-    """As `np.partition`."""
-    a, axis = _along(a, axis)
-    return take_along_axis(a, np.argpartition(getattr(a, "array", a), kth, axis, kind), axis)
-
-
-def _along(a: Any, axis: int | None) -> tuple[Any, int]:
+def along(a: Any, axis: int | None) -> tuple[Any, int]:
     """The array and the axis to work along: where that is None, all entries in a row."""
     return (ravel(a), 0) if axis is None else (a, normalize_axis_index(axis, a.ndim))
 
@@ -211,16 +197,16 @@ def _listed(result: Any) -> list[Any]:
 
 
 @implements("vstack")
-def vstack(tup: Sequence[Any]) -> Any:
+def vstack(tup: Sequence[Any], *, dtype: Any = None, casting: Any = "same_kind") -> Any:
     """As `np.vstack`."""
-    return concatenate(_listed(atleast_2d(*tup)), 0)
+    return concatenate(_listed(atleast_2d(*tup)), 0, dtype=dtype, casting=casting)
 
 
 @implements("hstack")
-def hstack(tup: Sequence[Any]) -> Any:
+def hstack(tup: Sequence[Any], *, dtype: Any = None, casting: Any = "same_kind") -> Any:
     """As `np.hstack`."""
     arrays = _listed(atleast_1d(*tup))
-    return concatenate(arrays, 0 if arrays[0].ndim == 1 else 1)
+    return concatenate(arrays, 0 if arrays[0].ndim == 1 else 1, dtype=dtype, casting=casting)
 
 
 @implements("dstack")

@@ -229,23 +229,38 @@ def broadcast_to(array: Any, shape: Any) -> Any:
 
 
 @implements("concatenate")
-def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Any:
+def concatenate(
+    arrays: Sequence[Any], /, axis: int | None = 0, out: None = None, *, dtype: Any = None, casting: Any = "same_kind"
+) -> Any:
     """As `np.concatenate`; ``axis=None`` flattens first."""
-    arrays = list(arrays)
-    if not arrays:
-        raise ValueError("np.concatenate needs at least one array")
+    arrays = as_dtype("np.concatenate", arrays, dtype, casting, out)
     if axis is None:
         return Concatenate(0)(*[np.ravel(x) for x in arrays])
     return Concatenate(axis)(*arrays)
 
 
 @implements("stack")
-def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
+def stack(
+    arrays: Sequence[Any], axis: int = 0, out: None = None, *, dtype: Any = None, casting: Any = "same_kind"
+) -> Any:
     """As `np.stack`."""
+    return Stack(axis)(*as_dtype("np.stack", arrays, dtype, casting, out))
+
+
+def as_dtype(name: str, arrays: Sequence[Any], dtype: Any, casting: Any, out: None = None) -> list[Any]:
+    """The arrays to put together, in the dtype that was asked for."""
+    if out is not None:
+        raise NotDifferentiableError("out= would lose the gradient: write the result to a new name")
     arrays = list(arrays)
     if not arrays:
-        raise ValueError("np.stack needs at least one array")
-    return Stack(axis)(*arrays)
+        raise ValueError(f"{name} needs at least one array")
+    if dtype is None:
+        return arrays
+    arrays = [x if hasattr(x, "dtype") else np.asarray(x) for x in arrays]
+    for x in arrays:
+        if not np.can_cast(x.dtype, dtype, casting):
+            raise TypeError(f"{name} cannot cast {x.dtype} to {np.dtype(dtype)} with casting={casting!r}")
+    return [x.astype(dtype) for x in arrays]
 
 
 @implements("array_split")

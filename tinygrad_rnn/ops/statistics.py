@@ -10,10 +10,10 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from ..engine.tape import Op
 from .elementwise import where as choose
-from .rearrange import sort
+from .rearrange import along
 from .reduction import Axis, Norm, count, included, max, mean, min, sum
 from .registry import implements
-from .shape import concatenate, ravel
+from .shape import concatenate
 
 
 class CumSum(Op):
@@ -34,7 +34,7 @@ class CumSum(Op):
 @implements("cumsum")
 def cumsum(a: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Any:
     """As `np.cumsum`."""
-    a, axis = _along(included(a, True, 0, dtype, out), axis)
+    a, axis = along(included(a, True, 0, dtype, out), axis)
     return CumSum(axis)(a)
 
 
@@ -44,7 +44,7 @@ def cumprod(a: Any, axis: int | None = None, dtype: Any = None, out: None = None
 
     Only products are formed, no quotients, so the derivative is right where entries are 0.
     """
-    a, axis = _along(included(a, True, 1, dtype, out), axis)
+    a, axis = along(included(a, True, 1, dtype, out), axis)
     before = (slice(None),) * axis
     shift = 1
     while shift < a.shape[axis]:
@@ -54,12 +54,7 @@ def cumprod(a: Any, axis: int | None = None, dtype: Any = None, out: None = None
     return a
 
 
-def _along(a: Any, axis: int | None) -> tuple[Any, int]:
-    """The array and the axis to run along: all entries in a row where that is None, or where there is no axis."""
-    return (ravel(a), 0) if axis is None else (a, normalize_axis_index(axis, a.ndim))
-
-
-def _rows(a: Any, axis: Axis) -> tuple[Any, tuple[int, ...]]:
+def rows(a: Any, axis: Axis) -> tuple[Any, tuple[int, ...]]:
     """The entries to reduce as one last axis, and the shape that the result has with keepdims."""
     axes = normalize_axis_tuple(range(a.ndim) if axis is None else axis, a.ndim)
     rest = [k for k in range(a.ndim) if k not in axes]
@@ -79,7 +74,7 @@ def prod(
     where: Any = True,
 ) -> Any:
     """As `np.prod`, by halving: products of pairs, of pairs of pairs, and so on, right where entries are 0."""
-    x, kept = _rows(included(a, where, 1, dtype, out), axis)
+    x, kept = rows(included(a, where, 1, dtype, out), axis)
     while x.shape[-1] > 1:
         half = x.shape[-1] // 2
         x = concatenate([x[..., :half] * x[..., half : 2 * half], x[..., 2 * half :]], -1)
@@ -135,19 +130,6 @@ def ptp(a: Any, axis: Axis = None, out: None = None, keepdims: bool = False) -> 
     return max(a, axis, out, keepdims) - min(a, axis, out, keepdims)
 
 
-@implements("median")
-def median(a: Any, axis: Axis = None, out: None = None, overwrite_input: bool = False, keepdims: bool = False) -> Any:
-    """As `np.median`: the middle of the sorted entries, or the mean of the two middle ones; nan where one is nan."""
-    x, kept = _rows(included(a, True, 0, out=out), axis)
-    n = x.shape[-1]
-    if n == 0:
-        return mean(a, axis, keepdims=keepdims)
-    x = sort(x, -1)
-    middle = mean(x[..., (n - 1) // 2 : n // 2 + 1], -1)
-    middle = choose(np.isnan(x[..., -1]), math.nan, middle)
-    return np.reshape(middle, kept) if keepdims else middle
-
-
 @implements("average")
 def average(a: Any, axis: Axis = None, weights: Any = None, returned: bool = False, *, keepdims: bool = False) -> Any:
     """As `np.average`: Σ w x / Σ w."""
@@ -191,16 +173,12 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
     return a
 
 
-@implements("trapezoid")
-def trapezoid(y: Any, x: Any = None, dx: float = 1.0, axis: int = -1) -> Any:
-    """As `np.trapezoid`: Σ (x_(k+1) - x_k) (y_k + y_(k+1)) / 2."""
-    y = np.moveaxis(y if hasattr(y, "shape") else np.asarray(y), axis, -1)
-    if x is not None:
-        dx = diff(x) if np.ndim(x) == 1 else np.moveaxis(diff(x, axis=axis), axis, -1)
-    return np.sum(dx * (y[..., 1:] + y[..., :-1]) / 2, axis=-1)
-
-
 # ------------------------------------------------------------------ without the nans: they have no derivative
+
+
+def _present(a: Any, where: Any = True) -> Any:
+    """Which entries take part: those asked for that are not nan."""
+    return getattr(where, "array", where) & ~np.isnan(a)
 
 
 @implements("nansum")
@@ -214,7 +192,7 @@ def nansum(
     where: Any = True,
 ) -> Any:
     """As `np.nansum`: the sum of what is not nan."""
-    return sum(a, axis, dtype, out, keepdims, initial, where & ~np.isnan(a))
+    return sum(a, axis, dtype, out, keepdims, initial, _present(a, where))
 
 
 @implements("nanprod")
@@ -228,7 +206,7 @@ def nanprod(
     where: Any = True,
 ) -> Any:
     """As `np.nanprod`: the product of what is not nan."""
-    return prod(a, axis, dtype, out, keepdims, initial, where & ~np.isnan(a))
+    return prod(a, axis, dtype, out, keepdims, initial, _present(a, where))
 
 
 @implements("nanmean")
@@ -236,7 +214,7 @@ def nanmean(
     a: Any, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: bool = False, *, where: Any = True
 ) -> Any:
     """As `np.nanmean`: the mean of what is not nan."""
-    return mean(a, axis, dtype, out, keepdims, where=where & ~np.isnan(a))
+    return mean(a, axis, dtype, out, keepdims, where=_present(a, where))
 
 
 @implements("nanvar")
@@ -251,7 +229,7 @@ def nanvar(
     where: Any = True,
 ) -> Any:
     """As `np.nanvar`: the variance of what is not nan."""
-    return var(a, axis, dtype, out, ddof, keepdims, where=where & ~np.isnan(a))
+    return var(a, axis, dtype, out, ddof, keepdims, where=_present(a, where))
 
 
 @implements("nanstd")
@@ -266,7 +244,19 @@ def nanstd(
     where: Any = True,
 ) -> Any:
     """As `np.nanstd`: the standard deviation of what is not nan."""
-    return std(a, axis, dtype, out, ddof, keepdims, where=where & ~np.isnan(a))
+    return std(a, axis, dtype, out, ddof, keepdims, where=_present(a, where))
+
+
+@implements("nancumsum")
+def nancumsum(a: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Any:
+    """As `np.nancumsum`: nan counts as 0."""
+    return cumsum(_instead(a, 0), axis, dtype, out)
+
+
+@implements("nancumprod")
+def nancumprod(a: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Any:
+    """As `np.nancumprod`: nan counts as 1."""
+    return cumprod(_instead(a, 1), axis, dtype, out)
 
 
 @implements("nanmax")

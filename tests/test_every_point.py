@@ -157,6 +157,7 @@ BINARY: dict[str, Row] = {
     "multiply": Row(lambda a, b: a * b),
     "divide": Row(lambda a, b: a / b, lambda a, b: b == 0),
     "power": Row(lambda a, b: a**b, lambda a, b: a <= 0),
+    "float_power": Row(lambda a, b: a**b, lambda a, b: a <= 0),
     "maximum": Row(max, lambda a, b: a == b),
     "minimum": Row(min, lambda a, b: a == b),
     "fmax": Row(max, lambda a, b: a == b),
@@ -169,6 +170,7 @@ BINARY: dict[str, Row] = {
     "fmod": Row(lambda a, b: a - b * mp.sign(a / b) * mp.floor(abs(a / b)), lambda a, b: b == 0 or whole(a / b)),
     "floor_divide": Row(lambda a, b: mp.floor(a / b), lambda a, b: b == 0 or whole(a / b)),
     "copysign": Row(lambda a, b: abs(a) * (-1 if b < 0 else 1), lambda a, b: a == 0 or b == 0),
+    "heaviside": Row(lambda a, b: b if a == 0 else mp.mpf(a > 0), lambda a, b: a == 0),
 }
 
 

@@ -19,7 +19,7 @@ from ..engine.anomaly import check_forward, check_start, users_line
 from ..engine.backward import filled, hooked_leaves, own, sweep
 from ..engine.modes import Step, at_step, mode
 from ..engine.tape import Op, Record
-from ..errors import DtypeError, GraphError, NonScalarError, OverwrittenError, ShapeError
+from ..errors import DtypeError, GraphError, NonScalarError, NotDifferentiableError, OverwrittenError, ShapeError
 from .in_place import plain
 from .numpy_protocols import ArrayLike
 

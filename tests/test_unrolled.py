@@ -34,6 +34,12 @@ def curves(loss: tg.Tensor) -> dict[str, list[dict[int, float]]]:
     }
 
 
+def drawn_curves(loss: tg.Tensor) -> dict[str, dict[int, float]]:
+    """What a picture says of the first state of each layer."""
+    found = tg.draw(loss, level="cell", grads=True).gradients
+    return {layer: {t: a.norm for t, a in amounts.items()} for layer, amounts in found.items()}
+
+
 def same(curve: dict[int, float], true: dict[int, float]) -> bool:
     return all(np.isclose(curve.get(t, 0.0), norm, rtol=1e-6, atol=1e-10) for t, norm in true.items())
 
@@ -44,7 +50,7 @@ def norms(loss: tg.Tensor, states: list[tg.Tensor]) -> dict[int, float]:
     return {t: float(np.linalg.norm(g.data)) for t, g in enumerate(found, 1)}
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(48))
 def test_a_random_network_is_read_as_its_cell_returned_its_states(seed: int) -> None:
     network = draw_network(seed)
     losses = (
@@ -54,6 +60,9 @@ def test_a_random_network_is_read_as_its_cell_returned_its_states(seed: int) -> 
     for loss in losses:
         found = curves(loss)
         assert set(found) == set(truth), network.words
+        drawn = drawn_curves(loss)
+        for layer in found:
+            assert same(found[layer][0], drawn[layer]), network.words
         for layer, true in truth.items():
             rest = list(found[layer])
             for curve in true:

@@ -58,6 +58,7 @@ class Op:
 
     name: str = "op"
     outputs: int = 1
+    states: ClassVar[tuple[str, ...]] = ()  # what its outputs are called, where they are the state after a time step
     open_steps: ClassVar[Callable[..., None] | None] = None  # of an op that computes many steps at once: see `opened`
     flat: bool = False  # whether the derivative is 0 everywhere, as that of floor: nothing is lost where it ends
     ours: ClassVar[bool] = True  # whether it is of this package; of others it is made sure that they write into nothing

@@ -7,7 +7,6 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, overload
 
 from ..autograd.tensor import Tensor
-from ..engine.tape import Record
 from ..errors import DrawError, FreedGraphError, GraphError
 from ..unrolled.listing import Tape, figure
 from .output import Output
@@ -84,25 +83,26 @@ class Drawing(Output):
             return {}
         found: dict[str, tuple[str, ...]] = {}
         for cell in self.picture.cells.values():
-            for k, (record, output) in enumerate(self._results(cell)):
-                value, lines = None if output is None else record.values[output], []
-                if self._values:
-                    lines.append(figure(value))
+            for k, (value, g) in enumerate(self._results(cell)):
+                lines = [figure(value)] if self._values else []
                 if self._flow is not None:
-                    g = None if output is None else self._flow.of(record, output)
-                    lines.append("" if output is None else "∇ none" if g is None else "∇ " + figure(g))
+                    lines.append("" if value is None else "∇ none" if g is None else "∇ " + figure(g))
                 found[cell.id_of(k)] = tuple(lines)
             found.update(self._source_figures(cell))
             if cell.column.hidden is not None and cell.row is not None and self.overlay is not None:
                 found[cell.id_of(0)] = self.overlay.range_of(cell)
         return found
 
-    def _results(self, cell: Cell) -> list[tuple[Record, int | None]]:
-        """What the first boxes of a cell show the figures of, as records and outputs; None where there are several."""
-        reading = self.picture.reading
+    def _results(self, cell: Cell) -> Iterator[tuple[Any, Any]]:
+        """Value and gradient for the first boxes of a cell; None where a box has several results, or no gradient."""
+        reading, flow = self.picture.reading, self._flow
         if cell.template.folded and cell.step is not None:  # one box for all records
-            return [reading.drawn(*reading.results[cell.step])]
-        return [(record, 0 if record.op.outputs == 1 else None) for record in cell.records]
+            record, output = (reading.state(cell.step) or ((cell.records[-1], 0),))[-1]
+            yield record.values[output], None if flow is None else flow.at_state(cell.step)
+            return
+        for record in cell.records:
+            one = len(record.values) == 1
+            yield record.values[0] if one else None, flow.of(record) if one and flow is not None else None
 
     def _source_figures(self, cell: Cell) -> Iterator[tuple[str, tuple[str, ...]]]:
         """The figures of the leaves of a cell, and of the entries that its step takes out of sequences."""

@@ -17,9 +17,11 @@ import numpy as np
 from ..autograd.tensor import Tensor
 from ..engine.backward import noting, pull, sweep
 from ..engine.cotangent import Waiting, written
+from ..engine.modes import Step
 from ..engine.tape import Record
 from ..unrolled.listing import norm
-from .reading import entry_of, fused
+from ..unrolled.network import fused, gradient
+from .reading import entry_of
 
 if TYPE_CHECKING:
     from .parts import Use
@@ -106,14 +108,15 @@ class Flow:
 
     def whole(self, record: Record) -> tuple[Any, ...] | None:
         """The gradients of a record, one an output; inside a fused step by a pass through its ops."""
-        step = self.reading.inside.get(record)
+        network = self.reading.network
+        step = network.inside.get(record)
         if step is None:
             return self.gradients.get(record)
         if step not in self._inside:
             found = self._inside[step] = {}
             gs = self.gradients.get(step)
             if gs is not None:
-                outputs, since = [self.reading.composed[step, k] for k in range(len(gs))], self.reading.started[step]
+                outputs, since = [network.shown[step, k] for k in range(len(gs))], network.parts[step][0].seq - 1
                 sweep(outputs, gs, since=since, retain_graph=True, visit=noting(found))
         return self._inside[step].get(record)
 
@@ -134,9 +137,14 @@ class Flow:
     def states(self) -> dict[str, dict[int, Amount]]:
         """||dL/dh_t|| for every layer and every time step, drawn or not."""
         found: dict[str, dict[int, Amount]] = {layer: {} for layer in self.reading.layers}
-        for step, (record, output) in self.reading.results.items():
-            found[step.layer][step.t or 0] = amount(self.of(record, output))
+        for step in self.reading.steps:
+            found[step.layer][step.t or 0] = amount(self.at_state(step))
         return found
+
+    def at_state(self, step: Step) -> Any:
+        """dL/dh for the first state of a layer after a step."""
+        places = self.reading.state(step)
+        return gradient(places, lambda place: self.of(*place)) if places else None
 
     @cached_property
     def largest(self) -> tuple[str, int, Amount] | None:
@@ -185,9 +193,11 @@ class Flow:
 
 def _handed_on(record: Record, gs: tuple[Any, ...]) -> dict[int, Any]:
     found: dict[int, Any] = {}
+    places: dict[Tensor, list[int]] = {}  # the inputs that a Tensor is, the last one first
+    for i in reversed(range(len(record.inputs))):
+        places.setdefault(record.inputs[i], []).append(i)
     for x, part in pull(record, gs):
-        i = next(i for i, y in enumerate(record.inputs) if y is x and i not in found)
-        found[i] = written(part)
+        found[places[x].pop()] = written(part)
     for i, x in enumerate(record.inputs):  # where a rule says None, that means zero
         if x is not None and x.requires_grad:
             found.setdefault(i, np.zeros(x.shape))

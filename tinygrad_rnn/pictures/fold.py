@@ -59,13 +59,13 @@ def hidden_notes(cuts: list[tuple[int, ...]], losses: list[tuple[int, ...]], sho
 def cut_places(reading: Reading) -> list[tuple[int, ...]]:
     """The steps on both sides of each cut, in order."""
     times = set(reading.times)
-    return sorted({tuple(sorted({before, t} & times)) for before, t in reading.cuts})
+    return sorted({tuple(sorted({before, t} & times)) for before, t in reading.network.cuts})
 
 
 def loss_places(reading: Reading) -> list[tuple[int, ...]]:
     """The steps where a loss is taken, in order."""
     found = set()
-    for record in reading.losses():
+    for record in reading.network.losses:
         t = reading.where[record][0].t if record in reading.where else reading.after[record]
         if t is not None:
             found.add((t,))

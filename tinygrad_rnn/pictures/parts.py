@@ -71,7 +71,6 @@ class Cell:
     prefix: str
     step: Step | None = None
     layer: str | None = None
-    form: tuple[str, bool] = ("", False)  # how the steps of its layer are made up
     back: bool = False  # time runs to the left
     records: list[Record] = field(default_factory=list)
     members: list[Record] = field(default_factory=list)

@@ -13,9 +13,10 @@ from ..autograd.tensor import Tensor
 from ..engine.modes import Step
 from ..engine.tape import Record
 from ..errors import DrawError
+from ..unrolled.network import fused
 from .fold import LIMIT, choose
 from .parts import Cell, Column, Edge, Join, Node, Use
-from .reading import Form, Reading, whole
+from .reading import Reading, whole
 from .sources import Origin, Sources
 from .template import Box, Rows, Template, cell_template, group_template, identifier, labels, op_template, shape_text
 
@@ -56,7 +57,7 @@ class Picture:
         self._grads = flow is not None
         self._extra = values + self._grads  # lines of a box
         self._templates: dict[Any, Template] = {}
-        self._losses = reading.losses()
+        self._losses = reading.network.losses
         self._details: dict[Any, str] = {}
         self._constants: dict[tuple[Any, ...], list[str]] = {}
         self._folds = self.sources.folds = self._find_folds()
@@ -159,7 +160,7 @@ class Picture:
         cell = Cell(
             template, Column("step", step.t or 0), self._row(step.layer), self._prefix(f"t{step.t}", step.layer)
         )
-        cell.step, cell.layer, cell.form = step, step.layer, self.reading.form(step)
+        cell.step, cell.layer = step, step.layer
         cell.back = self.reading.reverse[step.layer]
         cell.records = cell.members = records
         self.cells["step", step] = cell
@@ -173,7 +174,7 @@ class Picture:
         times = self.reading.times
         column = Column("layer", times[0], (times[0], times[-1]))
         cell = Cell(template, column, self._row(step.layer), self._prefix("all", step.layer), mark="t")
-        cell.layer, cell.form, cell.back = step.layer, self.reading.form(step), self.reading.reverse[step.layer]
+        cell.layer, cell.back = step.layer, self.reading.reverse[step.layer]
         self.cells["step", step.layer] = cell
         return [(cell, *rest) for rest in outside]
 
@@ -182,7 +183,7 @@ class Picture:
         before = self._beside(cell, "init")
         box = len(before.template.boxes)
         names = dict.fromkeys(self.reading.output_name(x.record, x.output) or "s" for _, (_, x, _), _ in states)
-        cuts = [str(t) for _, t in sorted(self.reading.cuts)]
+        cuts = [str(t) for _, t in sorted(self.reading.network.cuts)]
         places = f"✂ detach before t = {', '.join(cuts)}" if len(cuts) < 4 else f"✂ {len(cuts)} times detached"
         lines = (f"× {times}", f"{' '.join(names)} of t {'+' if cell.back else '−'} 1", *([places] if cuts else []))
         before.template.add("loop", "loop", lines, f"{', '.join(names)}, handed on {times} times")
@@ -202,16 +203,16 @@ class Picture:
         count, ops = self.reading.count(step.layer, first, last)
         span = f"t = {first} … {last}" if first != last else f"t = {first}"
         template = Template(folded=True)
-        cuts = sum(first <= t <= last for _, t in self.reading.cuts)
+        cuts = sum(first <= t <= last for _, t in self.reading.network.cuts)
         inside = [f"{cuts} cut{'s' * (cuts != 1)} inside"] if cuts else []
         lines = (f"{count} step{'s' * (count != 1)}", "not shown", span, f"{ops} ops", *inside)
         words = f"{count} steps of {step.layer} are not shown: {span}"
         template.add("fold", "fold", lines, words, 2 * self._grads)
         column = Column("fold", first, (first, last))
         cell = Cell(template, column, self._row(step.layer), self._prefix(f"t{first}to{last}", step.layer))
-        cell.layer, cell.form, cell.back = step.layer, self.reading.form(step), self.reading.reverse[step.layer]
+        cell.layer, cell.back = step.layer, self.reading.reverse[step.layer]
         self.cells["fold", step.layer, first] = cell
-        if cell.form[1]:  # in the order of the ops: first what the entry of the sequence is made of
+        if fused(records[0]):  # in the order of the ops: first what the entry of the sequence is made of
             outside.sort(key=lambda item: item[2][1] < len(self.reading.inputs(records[0])))
         return [(cell, *rest) for rest in outside if rest[1].kind in ("state", "forward")]
 
@@ -252,15 +253,15 @@ class Picture:
     def _add_loose(self, waiting: list[Any]) -> list[Any]:
         """The records outside the steps: before the first step that needs them, or after the last they depend on."""
         groups: dict[Column, list[Record]] = {}
-        hidden: list[Record] = []
+        hidden: list[tuple[Record, int]] = []
         for record, column in sorted(self._loose_columns(waiting).items(), key=lambda item: item[0].seq):
             if column.t not in self._folds or (self.level == "layer" and column.kind == "setup"):
                 groups.setdefault(column, []).append(record)
             else:
-                hidden.append(record)
-        inside = [(r, i, x) for r in hidden for i, x in enumerate(self.reading.inputs(r)) if x is not None]
-        loose = [(r, i, x) for r, i, x in inside if x.record in self.reading.after]
-        outside = [(self._fold_of(r), (-4, 0), Origin("forward", x), (r, i)) for r, i, x in loose]
+                hidden.append((record, column.t))
+        inside = [(r, t, i, x) for r, t in hidden for i, x in enumerate(self.reading.inputs(r)) if x is not None]
+        loose = [(r, t, i, x) for r, t, i, x in inside if x.record in self.reading.after]
+        outside = [(self._fold_at(t), (-4, 0), Origin("forward", x), (r, i)) for r, t, i, x in loose]
         early = any(column.kind == "head" and column.t < self.reading.times[-1] for column in groups)
         if early:  # losses of windows or of steps stand above their step, so that they are not in the way of the states
             self.rows.append("loss")
@@ -288,11 +289,11 @@ class Picture:
             outside += [(cell, *rest) for rest in entering]
         return outside
 
-    def _fold_of(self, record: Record) -> Cell:
-        """The folded steps in which a loose record is hidden."""
+    def _fold_at(self, t: int) -> Cell:
+        """The folded steps in which the loose records of this step are hidden."""
         if self.level == "layer":
             return self.cells["step", self.reading.layers[-1]]
-        first = self._folds[self.reading.after[record] or 0][0]
+        first = self._folds[t][0]
         return next(self.cells["fold", layer, first] for layer in self.rows if ("fold", layer, first) in self.cells)
 
     def _loose_columns(self, waiting: list[Any]) -> dict[Record, Column]:
@@ -356,36 +357,41 @@ class Picture:
         if start is None or start[0] is cell:
             return
         if cell.template.folded and cell.layer is not None:
-            feed = self.reading.feeds[cell.form].get(entry)  # two uses of h in one box are one edge
-            sign = -1 if self.level == "op" else 1  # h above c where it comes from, so that fewer lines cross
-            entry = (-2, sign * self._port(cell.form, *feed)) if feed else entry
+            if name in self._state_names(cell.layer):  # two uses of h in one box are one edge
+                sign = -1 if self.level == "op" else 1  # h above c where it comes from, so that fewer lines cross
+                entry = (-2, sign * self._port(cell.layer, name))
             cell.template.entries.setdefault(entry, 0)
         source, box, port = start
         key = (source, box, port, cell, entry)
         self.joins.setdefault(key, Join(*key, kind, name, [])).uses.append(use)
 
-    def _port(self, form: Form, k: int, output: int) -> int:
-        """Where an output leaves a box for a whole step. A fused step gives h before c, its ops come to h last."""
-        return k * MANY + (MANY - output if form[1] else output)
+    def _state_names(self, layer: str) -> list[str]:
+        return list(next(run for run in self.reading.network.runs if run.layer == layer).places)
+
+    def _port(self, layer: str, state: str) -> int:
+        """Where a state leaves a box for a whole step: the first on top, as the ops of a cell come to h last."""
+        return MANY * MANY - self._state_names(layer).index(state)
 
     def _made_by(self, record: Record | None, output: int) -> tuple[Cell, int, int] | None:
         """The cell, box and port where an output is drawn; None where it is not."""
         if record is None:
             return None
-        record, output = self.reading.drawn(record, output)
+        record, output = self.reading.standing(record, output)
         if record in self.reading.where:
             step, k = self.reading.where[record]
             if self.level == "layer":
                 return self.cells["step", step.layer], 0, k * MANY + output
             if step.t in self._folds:
-                port = self._port(self.reading.form(step), k, output)
+                state = self.reading.network.named.get((record, output))
+                port = k * MANY + output if state is None else self._port(step.layer, state[1])
                 return self.cells["fold", step.layer, self._folds[step.t][0]], 0, port
             cell = self.cells["step", step]
             return (cell, 0, k * MANY + output) if self.level == "cell" else (cell, k, output)
         if record in self._places:
             return *self._places[record], output
-        if self.reading.after.get(record) in self._folds:
-            return self._fold_of(record), 0, -1
+        t = self.reading.after.get(record)
+        if t in self._folds:
+            return self._fold_at(t), 0, -1
         return None
 
     def _constant(
@@ -457,15 +463,15 @@ class Picture:
         assert x.cut is not None
         record = x.cut.record()
         if record is not None:
-            record, _ = self.reading.drawn(record, x.cut.output)
+            record, _ = self.reading.standing(record, x.cut.output)
         if record is not None and (record in self.reading.where or record in self._places):
             return self._made_by(record, x.cut.output)
         layer = cell.layer or self.reading.layers[0]
         step = Step(layer, x.cut.step.t if x.cut.step is not None else None)
         records = self.reading.steps.get(step, [])
-        k, output = self.reading.feeds[cell.form or (layer, False)].get(entry, (-1, 0))
-        if 0 <= k < len(records):
-            return self._made_by(records[k], output)
+        place = self.reading.states(step).get(role) if records else None
+        if place is not None:
+            return self._made_by(*place)
         for made in records:
             for output in range(made.op.outputs):
                 if self.reading.output_name(made, output) == role:

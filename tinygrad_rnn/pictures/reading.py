@@ -18,14 +18,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..autograd.tensor import Tensor
-from ..engine.backward import reachable
-from ..engine.modes import Setting, Step, at_record
-from ..engine.tape import Record, clock
+from ..engine.modes import Step
+from ..engine.tape import Record
 from ..nn.module import Module, Parameter
 from ..ops.elementwise import Elementwise
 from ..unrolled.listing import Tape
-
-Form = tuple[str, bool]
+from ..unrolled.network import Place, Run, Unrolled, fused
 
 MARK = "\ue000"
 """Stands for the number of the time step in a text that many steps share (a character that nobody uses)."""
@@ -54,128 +52,54 @@ class Reading:
 
     def __init__(self, tape: Tape, names: Mapping[str, Any] | Module | None = None) -> None:
         self.tape = tape
+        self.network = network = Unrolled(tape)
+        self.inputs, self.standing = network.inputs, network.standing
         self.given, paths = _given_names(names)
         self.told_apart = _told_apart(tape, self.given, paths)
+        self.names = dict(tape.names)
         self.rows: dict[Any, Tensor] = {}  # sequences that are read entry by entry, and are no output of a layer
+        self.root, self.loose = tape.root, network.loose
+        self.runs: dict[Step, Run] = {}
         self.steps: dict[Step, list[Record]] = {}
-        self.loose: list[Record] = []
+        self.where: dict[Record, tuple[Step, int]] = {}
+        for run, t in dict.fromkeys(network.where.values()):  # in the order of recording
+            step = Step(run.layer, t)
+            self.runs[step] = run
+            self._put(step, run.records[t])
+        self.layers = [run.layer for run in network.runs]
+        self.times = sorted({t for run in network.runs for t in run.records})
+        self.reverse = {run.layer: run.backwards for run in network.runs}
         self._all_series: dict[Any, Series] = {}
-        for record in tape.records:
-            if record.step is None or record.step.t is None:
-                self.loose.append(record)
-            else:
-                self.steps.setdefault(record.step, []).append(record)
-        self._set_final_states_free()
-        self.where = {r: (step, k) for step, records in self.steps.items() for k, r in enumerate(records)}
-        self.layers = list(dict.fromkeys(step.layer for step in self.steps))
-        self.times = sorted({step.t for step in self.steps if step.t is not None})
-        self.reverse = {layer: self._runs_backwards(layer) for layer in self.layers}
-        self.root = tape.root
-        self.composed: dict[tuple[Record, int], Tensor] = {}  # what stands for an output of a fused step
-        self.inside: dict[Record, Record] = {}  # for an op of a composed form, the fused step that it is a part of
-        self.started: dict[Record, int] = {}  # the sequence number before those ops
-        self._inputs: dict[Record, tuple[Any, ...]] = {}
         self._stacks: dict[Record, bool] = {}
         self._sizes: dict[str, int] = {}
         self._walk_steps()
 
-    def _set_final_states_free(self) -> None:
-        """A layer stacks its final states under the tag of its last step; that is no part of the step."""
-        for step, records in list(self.steps.items()):
-            last = records[-1]
-            others = [x.record for x in last.inputs if x is not None and x.record is not None]
-            if last.op.name == "stack" and all(r.step is not None and r.op.name != "stack" for r in others):
-                self.loose.append(records.pop())
-                if not records:
-                    del self.steps[step]
-        self.loose.sort(key=lambda record: record.seq)
-
-    def _runs_backwards(self, layer: str) -> bool:
-        order = [step.t for step in self.steps if step.layer == layer]  # in the order of recording
-        return len(order) > 1 and order[0] > order[-1]  # type: ignore[operator]
+    def _put(self, step: Step, records: list[Record]) -> None:
+        self.steps[step] = records
+        self.where.update((record, (step, k)) for k, record in enumerate(records))
 
     def _walk_steps(self) -> None:
         """One pass over every input of every step, for what the picture needs to know of all steps, shown or not.
 
-        feeds  for each layer, which input of which record is fed by which output of the step before. What stands in
-               such a place at the first step is an initial state, and at the first step after a cut the severed one:
-               both are constants, and only their place says that they are h or c
-        uses   in how many steps a tensor from outside the steps is used
-        cuts   the steps before and after each cut of a state
+        uses         in how many steps a tensor from outside the steps is used
         taken_apart  the sequences of which steps take their entries
-        names  the names given to outputs, found at the ops that use them
         """
-        self.names: dict[tuple[Record, int], str] = {}
-        for x in (self.root, *(x for record in self.loose for x in record.inputs if x is not None)):
-            if x.name and x.record is not None:
-                self.names[x.record, x.output] = x.name
-        self.feeds: dict[Form, dict[tuple[int, int], tuple[int, int]]] = {}
-        self.states: dict[Form, set[tuple[int, int]]] = {}
         self.uses: dict[Any, int] = {}
-        self.cuts: set[tuple[int, int]] = set()
         self.taken_apart: dict[Any, Tensor] = {}
         used_last: dict[Any, Step] = {}
-        where = self.where
         for step, records in self.steps.items():
-            self._note_states(step, records)
             for record in records:
                 for i, x in enumerate(record.inputs):
-                    if x is None:
+                    if x is None or x.record in self.where:
                         continue
-                    made = x.record
-                    if made is not None and x.name:
-                        self.names[made, x.output] = x.name
-                    if made in where:
-                        continue
-                    key = x if made is None else (made, x.output)
+                    key = key_of(x)
                     if used_last.get(key) is not step:
                         used_last[key] = step
                         self.uses[key] = self.uses.get(key, 0) + 1
                         if self.entry(record) is not None or (i == 0 and fused(record)):
                             self.taken_apart[key] = x
-                    if x.cut is not None and x.cut.step is not None and x.cut.step.t is not None:
-                        self.cuts.add((x.cut.step.t, step.t))  # type: ignore[arg-type]
 
-    def _note_states(self, step: Step, records: list[Record]) -> None:
-        """Which input of which record of a step is fed by the step before."""
-        form = self.form(step)
-        slots, where = self.feeds.setdefault(form, {}), self.where
-        if form[1] and slots:  # fused steps are all alike
-            return
-        for k, record in enumerate(records):
-            for i, x in enumerate(self.inputs(record)):
-                made = None if x is None or x.record is None else where.get(x.record)
-                if x is not None and made is not None:
-                    other, position = made
-                    if (
-                        other is not step
-                        and other.layer == step.layer
-                        and other.t != step.t
-                        and self.form(other) == form
-                    ):
-                        slots.setdefault((k, i), (position, x.output))
-        self.states[form] = set(slots.values())
-
-    # ---------------------------------------------------------------- fused steps
-
-    def form(self, step: Step) -> Form:
-        """A layer, and whether its step is one fused record: steps of one form are made up alike."""
-        return step.layer, fused(self.steps[step][0])
-
-    def inputs(self, record: Record | None) -> tuple[Any, ...]:
-        """The inputs of a record, as they are drawn: for an output of a fused step, that of its composed form."""
-        if record is None or not self.composed:
-            return () if record is None else record.inputs
-        if record not in self._inputs:
-            known = self.composed
-            found = (x if x is None else known.get((x.record, x.output), x) for x in record.inputs)
-            self._inputs[record] = tuple(found)
-        return self._inputs[record]
-
-    def drawn(self, record: Record, output: int) -> tuple[Record, int]:
-        """The record and output that stand for an output of a fused step; of any other, itself."""
-        y = self.composed.get((record, output))
-        return (record, output) if y is None or y.record is None else (y.record, y.output)
+    # ---------------------------------------------------------------- steps and states
 
     def count(self, layer: str, first: int, last: int) -> tuple[int, int]:
         """How many steps of a layer lie in a range, and how many ops they have, in their composed form."""
@@ -185,60 +109,38 @@ class Reading:
         return len(sizes), sum(composed if size == 1 else size for size in sizes)
 
     def expand(self, times: Iterable[int]) -> None:
-        """Put the composed form in the place of every fused record of these steps."""
-        shown, found = set(times), []
-        with Setting("recording", True), Setting("anomaly", False):
-            for step, records in self.steps.items():
-                if step.t in shown and any(map(fused, records)):
-                    self.steps[step] = [part for record in records for part in self._expanded(record)]
-                    found.append(step)
-        self._inputs.clear()
-        for step in found:
-            self.where.update({record: (step, k) for k, record in enumerate(self.steps[step])})
-            self._sizes[step.layer] = len(self.steps[step])
-        for step in found:
-            self._note_states(step, self.steps[step])
-        if self.root.record is not None:
-            self.root = self.composed.get((self.root.record, self.root.output), self.root)
-
-    def _expanded(self, record: Record) -> list[Record]:
-        """A fused record as the records of its composed form."""
-        if not fused(record):
-            return [record]
-        start, inputs = next(clock), self.inputs(record)
-        with at_record(record):
-            pairs = zip(inputs, record.arrays, strict=True)
-            made = record.op.composed(*[a if x is None else x for x, a in pairs])  # type: ignore[attr-defined]
-        outputs = made if isinstance(made, tuple) else (made,)
-        records = reachable(outputs, since=start)[::-1]
-        for x in (*outputs, *(x for part in records for x in part.inputs if x is not None)):
-            if x.name and x.record is not None:
-                self.names[x.record, x.output] = x.name
-        for k, y in enumerate(outputs):
-            self.composed[record, k] = y
+        """Put the ops of the cell in the place of every fused record of these steps."""
+        for run, t in self.network.expand(times):
+            step = Step(run.layer, t)
+            gone, records = self.steps[step], run.records[t]
+            for record in gone:
+                self.where.pop(record, None)
+            self._put(step, records)
+            self._sizes[step.layer] = len(records)
+            for x in (x for part in records for x in part.inputs):
+                if x is not None and x.name and x.record is not None:
+                    self.names[x.record, x.output] = x.name
+        for (record, k), y in self.network.shown.items():
             for names in (self.names, self.given):
                 if (record, k) in names:
-                    names[y.record, y.output] = names.pop((record, k))
-        del self.where[record]
-        self.inside.update(dict.fromkeys(records, record))
-        self.started[record] = start
-        return records
+                    names[key_of(y)] = names[record, k]
+        if self.root.record is not None:
+            self.root = self.network.shown.get((self.root.record, self.root.output), self.root)
 
-    @cached_property
-    def results(self) -> dict[Step, tuple[Record, int]]:
-        """What each step is for, a record and its output: the last one called h, else its last state, else its end."""
-        named: dict[Step, tuple[Record, int]] = {}
-        for (record, output), name in self.names.items():
-            if name == "h" and record in self.where:
-                step = self.where[record][0]
-                if step not in named or named[step][0].seq < record.seq:
-                    named[step] = record, output
-        for step, records in self.steps.items():
-            if step not in named:
-                last = (len(records) - 1, 0)
-                k, output = max((slot for slot in self.states[self.form(step)] if slot[0] < len(records)), default=last)
-                named[step] = records[k], output
-        return named
+    def state(self, step: Step) -> tuple[Place, ...]:
+        """Where the first state of a layer stands after this step; for a layer without any, the end of the step."""
+        run, records = self.runs[step], self.steps[step]
+        places = next(iter(run.places.values()), {})
+        return places.get(step.t or 0, ()) if places else ((records[-1], 0),)
+
+    def states(self, step: Step) -> dict[str, Place]:
+        """Where each state stands after this step, as it is drawn."""
+        found = {name: places.get(step.t or 0) for name, places in self.runs[step].places.items()}
+        return {name: self.standing(*places[-1]) for name, places in found.items() if places}
+
+    def entering(self, step: Step) -> dict[tuple[Record, int], str]:
+        """Which inputs of a step stand where the state of the step before does, with its name."""
+        return self.network.entering(self.runs[step], step.t or 0)
 
     # ---------------------------------------------------------------- names
 
@@ -263,15 +165,6 @@ class Reading:
             return _clean(role or given)
         return _clean(given or role or (self.row_name if (record, output) in self.rows else None))
 
-    def state_name(self, to: Step, slot: tuple[int, int], x: Tensor) -> str:
-        """The role of a state that enters a step at this place."""
-        form = self.form(to)
-        k, output = self.feeds[form].get(slot, (-1, 0))
-        for step, records in self.steps.items():
-            if self.form(step) == form and 0 <= k < len(records):
-                return self.output_name(records[k], output) or "s"
-        return self.name(x) or "s"
-
     # ---------------------------------------------------------------- sequences
 
     def entry(self, record: Record) -> tuple[Tensor, int] | None:
@@ -295,21 +188,6 @@ class Reading:
                     times.append(self.where[made][0].t if made in self.where else found.get(made))
             found[record] = max((t for t in times if t is not None), default=None)
         return found
-
-    def losses(self) -> set[Record]:
-        """The root, and the numbers that were added up to make it: the losses of windows, of steps, of parts."""
-        root = self.root.record
-        if root is None:
-            return set()
-        found, stack = {root}, [root]
-        while stack:
-            record = stack.pop()
-            if record.op.name == "add" and record.values[0].size == 1:
-                parts = [x.record for x in self.inputs(record) if x is not None and x.size == 1]
-                new = [part for part in parts if part is not None and part not in found]
-                found.update(new)
-                stack += new
-        return {record for record in found if record is root or record.op.name != "add"}
 
     def stacked(self, record: Record | None) -> bool:
         """Whether the record is the output sequence of a layer: results of time steps, stacked along the first axis."""
@@ -372,7 +250,7 @@ class Reading:
         return Series(formula(record, parts), tuple(dict.fromkeys(sources)), tuple(dict.fromkeys(shared)))
 
     def _source(self, x: Tensor) -> Series:
-        if self.stacked(x.record):
+        if x.record is not None and self.stacked(x.record):
             first = next(y for y in self.inputs(x.record) if y is not None and y.record is not None)
             made = self.where.get(first.record)
             mark = " reverse" if made is not None and self.reverse[made[0].layer] else ""
@@ -383,11 +261,6 @@ class Reading:
 
 def _clean(name: str | None) -> str | None:
     return name if name is None or MARK not in name else name.replace(MARK, "")
-
-
-def fused(record: Record) -> bool:
-    """Whether a record is a whole time step, with a composed form to be drawn."""
-    return hasattr(record.op, "composed")
 
 
 def entry_of(record: Record) -> int:

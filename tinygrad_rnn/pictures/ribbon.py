@@ -64,7 +64,7 @@ class Ribbon:
             self.rows.append(Row(layer, base, self._bars(overlay.states[layer])))
         self.foot = len(self.rows) * (ROOM + tall)
         self.height = self.foot + TICKS
-        self.cuts = sorted({self.x(t) for _, t in reading.cuts if t in self.place})
+        self.cuts = sorted({self.x(t) for _, t in reading.network.cuts if t in self.place})
         self.shown = [(self.x(t), float(self.px)) for t in shown] if len(shown) < len(self.times) else []
         self.tops = self._tops(overlay)
         words = [line_width(self.words(row, layer_title(row.layer)), 10) for row in self.rows]

@@ -10,7 +10,8 @@ from ..autograd.tensor import Tensor
 from ..engine.modes import Step
 from ..engine.tape import Record
 from ..nn.module import Parameter
-from .reading import MARK, Reading, entry_of, formula, fused, key_of
+from ..unrolled.network import fused
+from .reading import MARK, Reading, entry_of, formula, key_of
 from .template import Source, entry_kind
 
 
@@ -126,9 +127,10 @@ class Sources:
             if made[0] == step:
                 return Source("inside", "", made[1], x.output), None
             return Source("outside"), Origin("state" if made[0].layer == step.layer else "forward", x)
-        if slot in reading.feeds[reading.form(step)]:
+        name = reading.entering(step).get((reading.steps[step][slot[0]], slot[1]))
+        if name is not None:
             kind = "forward" if x.record is not None else "cut" if x.cut is not None else "init"
-            return Source("outside"), Origin(kind, x, reading.state_name(step, slot, x))
+            return Source("outside"), Origin(kind, x, name)
         if x.cut is not None:
             t = x.cut.step.t if x.cut.step is not None else None
             if t is not None and t != step.t:
@@ -207,7 +209,7 @@ class Sources:
         assert x.cut is not None
         record = x.cut.record()
         if record is not None:
-            record, _ = self.reading.drawn(record, x.cut.output)
+            record, _ = self.reading.standing(record, x.cut.output)
         made = self.reading.where.get(record) if record is not None else None
         past: tuple[int, int] | None = None
         if made is not None and made[0] == step:

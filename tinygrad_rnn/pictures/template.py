@@ -211,19 +211,10 @@ def _link(t: Template, source: int, target: int, uses: list[tuple[int, int]]) ->
 
 
 def _state_outputs(reading: Reading, step: Step, records: list[Record]) -> list[tuple[str, Any]]:
-    """The states of a step as (name, value): what the next step uses, or what is called h or c, or the last result."""
-    known = {
-        (k, o) for k, o in reading.states.get(reading.form(step), ()) if k < len(records)
-    }  # a step may be a shorter one
-    places = known or {
-        (k, o) for k, r in enumerate(records) for o in range(r.op.outputs) if reading.output_name(r, o) in ("h", "c")
-    }
-    found = []
-    for k, output in sorted(places, reverse=True) or [(len(records) - 1, 0)]:
-        if k < len(records):
-            r = records[k]
-            found.append((reading.output_name(r, output) or "s", r.values[output]))
-    return found
+    """The states of a step as (name, value); the last result, where it hands on none."""
+    found = [(name, record.values[output]) for name, (record, output) in reading.states(step).items()]
+    last = records[-1]
+    return found or [(reading.output_name(last) or "s", last.values[0])]
 
 
 def labels(reading: Reading, record: Record, lost: bool) -> tuple[str, str, tuple[str, ...], str]:
@@ -238,9 +229,10 @@ def labels(reading: Reading, record: Record, lost: bool) -> tuple[str, str, tupl
     kind, name = "op", ", ".join(filter(None, names))
     key = name or record.op.name
     if made is not None:
-        states = reading.states[reading.form(made[0])]
-        if any((made[1], k) in states or n in ("h", "c") for k, n in enumerate(names)):
-            kind, name = "state", ", ".join(f"{n or 's'}_{MARK}" for n in names)
+        states = [reading.network.named.get((record, k)) for k in range(len(names))]
+        if any(states):
+            called = [n if state is None else state[1] for n, state in zip(names, states, strict=True)]
+            kind, name = "state", ", ".join(f"{n or 's'}_{MARK}" for n in called)
     said = symbol if symbol.startswith(record.op.name) else f"{record.op.name} {symbol}"
     title = f"{name} = {symbol} {shape}".rstrip() if name else f"{said} {shape}".rstrip()
     if lost:

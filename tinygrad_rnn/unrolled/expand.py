@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from ..autograd.tensor import Tensor, results
@@ -11,6 +9,17 @@ from ..engine.anomaly import Lines
 from ..engine.backward import opened, reachable
 from ..engine.modes import Setting, at_record
 from ..engine.tape import Record, clock
+
+
+def composed(record: Record, inputs: tuple[Tensor | None, ...]) -> tuple[Tensor, ...]:
+    """What the composed form of an op makes of these inputs, at the place of its record."""
+    with at_record(record):
+        made = record.op.composed(*[a if x is None else x for x, a in zip(inputs, record.arrays, strict=True)])  # type: ignore[attr-defined]
+    outputs = made if isinstance(made, tuple) else (made,)
+    for step, name, k in record.states:
+        if (y := outputs[k].record) is not None:
+            y.states += ((step, name, outputs[k].output),)
+    return outputs
 
 
 class Expanded:
@@ -41,30 +50,26 @@ class Expanded:
 
     def _replace(self, record: Record) -> None:
         new = tuple(x if x is None else self(x) for x in record.inputs)
-        with at_record(record):
-            if hasattr(record.op, "composed"):
-                made = self._composed(record, [a if x is None else x for x, a in zip(new, record.arrays, strict=True)])
-            elif self.results:  # also where its inputs are the same: a record is newer than those before it
+        if hasattr(record.op, "composed"):
+            made = self._noted(record, new) if self.lines else composed(record, new)
+        elif self.results:  # also where its inputs are the same: a record is newer than those before it
+            with at_record(record):
                 copy = Record(record.op, new, record.arrays, record.values)
-                copy.line, copy.states = record.line, record.states
-                made = results(record.values, copy)
-            else:
-                return
+            copy.line, copy.states = record.line, record.states
+            made = results(record.values, copy)
+        else:
+            return
         for k, y in enumerate(made):
             self.results[record, k] = y
 
-    def _composed(self, record: Record, inputs: list[Any]) -> tuple[Tensor, ...]:
-        noting = self.lines and all(np.all(np.isfinite(value)) for value in record.values)  # else noting would raise
+    def _noted(self, record: Record, inputs: tuple[Tensor | None, ...]) -> tuple[Tensor, ...]:
+        if not all(np.all(np.isfinite(value)) for value in record.values):  # noting would raise
+            return composed(record, inputs)
         start = next(clock)
-        with Setting("anomaly", noting):
-            result = record.op.composed(*inputs)  # type: ignore[attr-defined]
-        made = result if isinstance(result, tuple) else (result,)
-        if noting:
-            for new in reachable(made, since=start):
-                new.line = Lines(record.line and record.line.users, new.line.layers)
-        for step, name, k in record.states:
-            if (y := made[k].record) is not None:
-                y.states += ((step, name, made[k].output),)
+        with Setting("anomaly", True):
+            made = composed(record, inputs)
+        for new in reachable(made, since=start):
+            new.line = Lines(record.line and record.line.users, new.line.layers)
         return made
 
     def __call__(self, x: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ one's own, marked by `tg.scope`, it is what a later step uses of an earlier one;
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from typing import Any
 
@@ -16,9 +16,11 @@ import numpy as np
 
 from ..autograd.checkpoint import Recompute
 from ..autograd.tensor import Tensor, results, start_gradient
-from ..engine.modes import After, Step
-from ..engine.tape import Record
+from ..engine.backward import reachable
+from ..engine.modes import After, Setting, Step
+from ..engine.tape import Record, clock
 from ..errors import GraphError
+from .expand import composed
 from .listing import Tape
 
 NAMES = ("h", "c")
@@ -94,8 +96,12 @@ class Unrolled:
         self.where: dict[Record, tuple[Run, int]] = {}
         self.loose: list[Record] = []
         self._tags: dict[int, Run] = {}  # by the identity of a tag, which stands for one pass through a loop
-        self._sort()
-        self._take_declared()
+        self.shown: dict[Place, Tensor] = {}  # what stands for an output of a fused step: see `expand`
+        self.parts: dict[Record, list[Record]] = {}  # the ops that stand for such a step
+        self.inside: dict[Record, Record] = {}  # for each of these ops the step
+        self._inputs: dict[Record, tuple[Tensor | None, ...]] = {}
+        self._entering: dict[tuple[Run, int], dict[Use, str]] = {}
+        self._take_declared(self._sort())
         for run in self.runs:
             if not run.places:
                 run.places = _guessed(self, run)
@@ -109,13 +115,16 @@ class Unrolled:
         for run in self.runs:
             self._find_initial(run)
 
-    def _sort(self) -> None:
+    def _sort(self) -> list[tuple[Place, Step, str]]:
+        """Sort the records into steps; gives what results of theirs were declared to be: a state, after which step."""
         current: dict[str, tuple[Run, int]] = {}  # and the step that is being added to
         count: Counter[str] = Counter()
         ended: dict[str, Step] = {}  # the step that is being added to, where it has handed on its state
+        marks: list[tuple[Place, Step, str]] = []
         for record in self.tape.records:
             step = record.step
-            if step is None or step.t is None or isinstance(step, After):
+            marks += [((record, k), tag, role) for tag, role, k in record.states]
+            if step is None or step.t is None or type(step) is After:
                 self.loose.append(record)
                 continue
             run, last = current.get(step.layer, (None, 0))
@@ -126,24 +135,26 @@ class Unrolled:
                 count[step.layer] += 1
                 run = Run(step.layer if count[step.layer] == 1 else f"{step.layer} #{count[step.layer]}")
                 self.runs.append(run)
-            current[step.layer] = run, step.t
+            current[step.layer] = at = run, step.t
             if not again:
+                run.records[step.t] = []
                 ended.pop(step.layer, None)
-            run.records.setdefault(step.t, []).append(record)
-            self.where[record] = run, step.t
+            run.records[step.t].append(record)
+            self.where[record] = at
             self._tags[id(step)] = run
-            for tag, _, _ in declared(record):
-                if tag is step:
-                    ended[step.layer] = step
+            for k, state in enumerate(record.op.states):  # a fused step is an op whose outputs are the states
+                run.places.setdefault(state, {})[step.t] = ((record, k),)
+            if record.op.states or any(tag is step for tag, _, _ in record.states):
+                ended[step.layer] = step
+        return marks
 
-    def _take_declared(self) -> None:
-        """The states that layers and `unroll` have declared, by the name that all their tensors have, or the role."""
+    def _take_declared(self, marks: list[tuple[Place, Step, str]]) -> None:
+        """The states that `unroll` has declared, by the name that all their tensors have, or the role."""
         found: dict[Run, dict[str, dict[int, list[Place]]]] = defaultdict(dict)
-        for record in self.tape.records:
-            for tag, role, output in declared(record):
-                run = self._tags.get(id(tag))
-                if run is not None and tag.t is not None:
-                    found[run].setdefault(role, {}).setdefault(tag.t, []).append((record, output))
+        for place, tag, role in marks:
+            run = self._tags.get(id(tag))
+            if run is not None and tag.t is not None:
+                found[run].setdefault(role, {}).setdefault(tag.t, []).append(place)
         for run, roles in found.items():
             start = next(iter(run.records.values()))[0].seq
             # what no step has computed, but each handed on as it came, is no state
@@ -152,7 +163,7 @@ class Unrolled:
             alike = Counter(names.values())
             names = {role: name if alike[name] == 1 else role for role, name in names.items()}
             for role in sorted(made, key=lambda role: _rank(names[role])):
-                run.places[names[role]] = {t: tuple(places) for t, places in sorted(made[role].items())}
+                run.places[names[role]] = {t: tuple(places) for t, places in made[role].items()}
 
     def _common_name(self, role: str, places: list[Place]) -> str:
         """What all of the results that are named at all are called; else the role."""
@@ -173,9 +184,14 @@ class Unrolled:
         Most are states. Before the first step and behind a cut it may be anything: what stands at the same place of the
         equations as a state does in another step.
         """
+        if (run, t) not in self._entering:
+            self._entering[run, t] = self._find_entering(run, t)
+        return self._entering[run, t]
+
+    def _find_entering(self, run: Run, t: int) -> dict[Use, str]:
         found = self._fed(run, t)
         model, slots = self._model(run)
-        if t == model or (found.keys() and len(found) >= len(slots)):
+        if t == model or len(found) >= len(slots):
             return found
         for places in run.places.values():
             if t in places and model in places:
@@ -191,8 +207,7 @@ class Unrolled:
         for record in run.records[t]:
             for i, x in enumerate(record.inputs):
                 if x is not None:
-                    cut = x.cut
-                    place = (x.record, x.output) if cut is None else (cut.record(), cut.output)
+                    place = (x.record, x.output) if x.cut is None else (x.cut.record(), x.cut.output)
                     state = self.named.get(place)
                     if state is not None and state[0] is run and self.where.get(place[0]) != (run, t):
                         found[record, i] = state[1]
@@ -220,6 +235,66 @@ class Unrolled:
             x = record.inputs[i]
             if x is not None and x.requires_grad and self.where.get(x.record, (None, 0))[0] is not run:
                 run.initial.setdefault(name, x)
+
+    # ---------------------------------------------------------------- fused steps as the ops of their cell
+
+    def inputs(self, record: Record) -> tuple[Any, ...]:
+        """The inputs of a record; for an output of a fused step that was expanded, what stands for it."""
+        if not self.shown:
+            return record.inputs
+        if record not in self._inputs:
+            known = self.shown
+            found = (x if x is None else known.get((x.record, x.output), x) for x in record.inputs)
+            self._inputs[record] = tuple(found)
+        return self._inputs[record]
+
+    def standing(self, record: Record, output: int) -> Place:
+        """Where an output stands: in a fused step that was expanded, among the ops of the cell."""
+        y = self.shown.get((record, output))
+        return (record, output) if y is None or y.record is None else (y.record, y.output)
+
+    def expand(self, times: Iterable[int]) -> list[tuple[Run, int]]:
+        """Put the ops of the cell in the place of the fused record of each of these time steps; gives what changed.
+
+        The tape stays as it is, and so do the places of the states.
+        """
+        shown, changed = set(times), []
+        self._inputs.clear()
+        for run in self.runs:
+            for t in shown.intersection(run.records):
+                if any(map(fused, run.records[t])):
+                    entering = self.entering(run, t).copy()
+                    run.records[t] = [part for record in run.records[t] for part in self._parts(record, entering)]
+                    self.where.update(dict.fromkeys(run.records[t], (run, t)))
+                    self._entering[run, t] = entering
+                    changed.append((run, t))
+        self._inputs.clear()
+        return changed
+
+    def _parts(self, record: Record, entering: dict[Use, str]) -> list[Record]:
+        """A record as the ops of its composed form, if it has one."""
+        if not fused(record):
+            return [record]
+        start, inputs = next(clock), self.inputs(record)
+        with Setting("recording", True), Setting("anomaly", False):
+            made = composed(record, inputs)
+        parts = reachable(made, since=start)[::-1]
+        names = {id(x): entering.pop((record, i)) for i, x in enumerate(inputs) if (record, i) in entering}
+        for part in parts:
+            for i, x in enumerate(part.inputs):
+                if id(x) in names:
+                    entering[part, i] = names[id(x)]
+        named = {x.name: (x.record, x.output) for part in parts for x in part.inputs if x is not None and x.record}
+        for k, y in enumerate(made):
+            self.shown[record, k] = y
+            if (record, k) in self.named and y.record is not None:
+                run, name = self.named[record, k]
+                self.named[y.record, y.output] = run, name
+                self.named.setdefault(named.get(name, (y.record, y.output)), (run, name))
+        del self.where[record]
+        self.parts[record] = parts
+        self.inside.update(dict.fromkeys(parts, record))
+        return parts
 
     @cached_property
     def cuts(self) -> set[tuple[int, int]]:
@@ -259,11 +334,17 @@ class Unrolled:
             found.append(place)
             for x in record.inputs:
                 if x is not None and x.requires_grad and x.record is not None:
-                    if record.op.name in _ADDING and x.size == 1 and not self._adds(x.record):
+                    if record.op.name in _ADDING and x.size == 1 and not self._passes_on(x.record):
                         parts.add(x.record)
                     if self._used_once(x):
                         stack.append((x.record, x.output))
         return found, parts
+
+    def _passes_on(self, record: Record) -> bool:
+        """Whether a number is a sum itself, or a part of one, rather than a loss of its own."""
+        if record.op.name in _SCALING:
+            return any(x is not None and x.record is not None and self._passes_on(x.record) for x in record.inputs)
+        return record.op.name in _ADDING and self._adds(record)
 
     def _adds(self, record: Record) -> bool:
         y, inside = record.values[0], record in self.where
@@ -289,12 +370,9 @@ class Unrolled:
 _ADDING, _SCALING, _REDUCING = ("add", "subtract"), ("multiply", "divide", "negative"), ("sum", "mean")
 
 
-def declared(record: Record) -> tuple[tuple[Step, str, int], ...]:
-    """The states that outputs of a record were declared to be: (the tag of the step, the role, the output)."""
-    roles = getattr(record.op, "states", ())  # a fused step is an op whose outputs are the states
-    if not roles or record.step is None:
-        return record.states
-    return record.states + tuple((record.step, role, k) for k, role in enumerate(roles))
+def fused(record: Record) -> bool:
+    """Whether a record is a whole time step, which has the ops of its cell as another form."""
+    return hasattr(record.op, "composed")
 
 
 def gradient(places: tuple[Place, ...], at: Callable[[Place], Any]) -> Any:

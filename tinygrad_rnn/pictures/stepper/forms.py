@@ -90,9 +90,9 @@ class Forms:
         """What a detached tensor is called: by its role, where it stands in the place of a state."""
         reading = self.reading
         if record in reading.where:
-            step, place = reading.where[record]
-            if (place, i) in reading.feeds[reading.form(step)]:
-                return reading.state_name(step, (place, i), x)
+            name = reading.entering(reading.where[record][0]).get((record, i))
+            if name is not None:
+                return name
         return reading.name(x) or "state"
 
     def runs(self, forms: list[int]) -> dict[str, Any]:
@@ -112,13 +112,10 @@ class Forms:
         found = []
         for k, layer in enumerate(self.reading.layers):
             step = max((s for s in self.reading.steps if s.layer == layer), key=lambda s: len(self.reading.steps[s]))
-            records, states = self.reading.steps[step], self.reading.states[self.reading.form(step)]
-            outputs = [(p, o) for p, record in enumerate(records) for o in range(record.op.outputs)]
-            fed = [place for place in outputs if place in states]
-            named = [(p, o) for p, o in outputs if self.reading.output_name(records[p], o) == "h"]  # of a single step
-            for place, output in reversed(fed or named):
-                name = self.reading.output_name(records[place], output) or "s"
-                found.append({"layer": k, "name": name, "place": place, "output": output})
+            for name, (record, output) in self.reading.states(step).items():
+                if record in self.reading.where:
+                    place = self.reading.where[record][1]
+                    found.append({"layer": k, "name": name, "place": place, "output": output})
         return found
 
 

@@ -1,6 +1,8 @@
 """Linear, Embedding, Dropout, LayerNorm and Sequential: their equations, and their answers to bad inputs."""
 
-from typing import Any
+import operator
+import re
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -293,3 +295,90 @@ def test_a_module_prints_as_the_call_that_makes_it(layer: Any, text: str) -> Non
     assert repr(layer) == text
     if "\n" not in text:
         assert repr(eval(text, vars(nn))) == text
+
+
+# -- what is given in place of one array ------------------------------------------------------------------
+
+
+class PackedSequence(NamedTuple):
+    """As PyTorch's: four things in a tuple."""
+
+    data: Any
+    batch_sizes: Any
+    sorted_indices: Any = None
+    unsorted_indices: Any = None
+
+
+def step(x_t: Any, state: Any) -> Any:
+    return x_t, state
+
+
+READERS: dict[str, Any] = {
+    "GRU": nn.GRU(2, 2, rng=0),
+    "GRUCell": nn.GRUCell(2, 2, rng=0),
+    "Linear": nn.Linear(2, 2, rng=0),
+    "LayerNorm": nn.LayerNorm(2),
+    "Embedding": nn.Embedding(9, 2, rng=0),
+    "Dropout": nn.Dropout(0.5),
+    "unroll": lambda x: nn.unroll(step, x),
+    "cross_entropy": lambda x: nn.cross_entropy(x, [0]),
+    "mse_loss": lambda x: nn.mse_loss(x, [0.0]),
+    "run": lambda x: list(tg.bptt.Truncated(2).run(READERS["GRU"], x)),
+    "run ": lambda x: list(tg.bptt.Randomized(0.5).run(READERS["GRU"], x)),
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_packed_sequence_is_answered_with_lengths(name: str) -> None:
+    packed = PackedSequence(np.ones((5, 2)), np.array([2, 2, 1]))
+    with pytest.raises(TypeError, match=rf"{name.strip()}.* got a PackedSequence\..*layer\(x, lengths=lengths\)"):
+        READERS[name](packed)
+
+
+@pytest.mark.oracle
+def test_so_is_that_of_torch(torch: Any) -> None:
+    packed = torch.nn.utils.rnn.pack_padded_sequence(torch.ones(3, 2, 2), [3, 2])
+    with pytest.raises(TypeError, match="LSTM got a PackedSequence"):
+        nn.LSTM(2, 2)(packed)
+    x, lengths = torch.nn.utils.rnn.pad_packed_sequence(packed)  # what the message says
+    assert nn.LSTM(2, 2)(x, lengths=lengths)[0].shape == (3, 2, 2)
+    with pytest.raises(DtypeError, match=r"LSTM: a torch\.Tensor cannot be made an array: .*detach"):
+        nn.LSTM(2, 2)(torch.ones(3, 2, 2, requires_grad=True))
+
+
+@pytest.mark.parametrize("lengths", [[3, 2], (3, 2), np.array([3, 2]), tg.tensor([3, 2])])
+def test_a_pair_of_x_and_lengths_is_answered_with_lengths(lengths: Any) -> None:
+    for name in ("GRU", "Linear", "Dropout"):
+        with pytest.raises(TypeError, match=rf"{name} got a pair, .*layer\(x, lengths=lengths\)"):
+            READERS[name]((np.ones((3, 2, 2)), lengths))
+
+
+def test_sequences_of_several_lengths_are_answered_with_padding() -> None:
+    for name in ("GRU", "Linear", "Embedding"):
+        for kind in (list, tuple):
+            with pytest.raises(TypeError, match=r"got sequences of lengths \[3, 2, 5\]: .*padded to 5 steps"):
+                READERS[name](kind([np.ones((n, 2)) for n in (3, 2, 5)]))
+    assert (
+        READERS["Linear"]([np.ones(2), np.ones(2)]).shape == READERS["Linear"](((1.0, 2.0), (3.0, 4.0))).shape == (2, 2)
+    )
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "cure"),
+    [
+        (nn, "CrossEntropyLoss", r"tg\.nn\.cross_entropy\(scores, target\)"),
+        (nn, "ModuleList", "a list, as an attribute"),
+        (nn, "Tanh", r"np\.tanh\(x\) in forward"),
+        (tg.optim, "lr_scheduler", r"tg\.optim\.StepLR"),
+    ],
+)
+def test_names_of_pytorch_are_answered_with_ours(where: Any, name: str, cure: str) -> None:
+    with pytest.raises(AttributeError, match=rf"has no attribute '{name}': .*{cure}"):
+        getattr(where, name)
+    assert not hasattr(where, "NoSuchThing")
+
+
+def test_every_name_that_is_advised_exists() -> None:
+    for advice in nn._INSTEAD.values():
+        for name in re.findall(r"tg\.([\w.]+)\(", advice):
+            assert callable(operator.attrgetter(name)(tg)), name

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -416,3 +416,9 @@ class CosineAnnealingLR(LambdaLR):
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:
         self.eta_min, T_max = eta_min, positive("T_max", T_max)
         super().__init__(optimizer, lambda epoch: (1 + math.cos(math.pi * epoch / T_max)) / 2)
+
+
+def __getattr__(name: str) -> NoReturn:
+    """PyTorch's places for what is here itself."""
+    here = ": the schedules are here, as tg.optim.StepLR" if name == "lr_scheduler" else ""
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{here}")

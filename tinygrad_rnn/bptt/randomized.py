@@ -59,7 +59,7 @@ class Randomized:
         ...     print(steps.start, steps.stop)
         0 5
         """
-        reads_forwards(layer)
+        reads_forwards(layer, x)
         T = len(x)
         xi = self.draw(max(T - 1, 0)) if xi is None else np.asarray(xi, float)
         if xi.shape != (max(T - 1, 0),):

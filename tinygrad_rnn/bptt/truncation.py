@@ -11,7 +11,7 @@ from typing import Any
 
 from ..autograd.tensor import Tensor
 from ..engine.trees import is_plain, mapped
-from ..nn.basic import positive
+from ..nn.basic import positive, refuse_packed
 from ..ops.shape import concatenate
 
 
@@ -59,8 +59,9 @@ def windows(sequence: Any, size: int) -> Iterator[Any]:
         yield window if isinstance(sequence, tuple) else window[0]
 
 
-def reads_forwards(layer: Any) -> None:
-    """Raise ValueError for a layer that cannot be run window by window."""
+def reads_forwards(layer: Any, x: Any) -> None:
+    """Raise ValueError for a layer that cannot be run window by window, TypeError for an x that has no windows."""
+    refuse_packed(x, "run")
     if getattr(layer, "batch_first", False):
         raise ValueError("windows are cut along the first axis: with batch_first=True that is the batch, not time")
     if getattr(layer, "bidirectional", False):
@@ -105,7 +106,7 @@ class Truncated:
         >>> steps
         slice(4, 5, None)
         """
-        reads_forwards(layer)
+        reads_forwards(layer, x)
         spans = list(self.spans(len(x)))
         for span, following in zip(spans, [*spans[1:], None], strict=True):
             start_of_next = following.start if following is not None else span.stop

@@ -1,5 +1,7 @@
 """Layers, losses and initial values."""
 
+from typing import NoReturn
+
 from . import init
 from .basic import Dropout, Embedding, LayerNorm, Linear, Sequential
 from .cells import GRUCell, LSTMCell, RNNCell
@@ -29,3 +31,28 @@ __all__ = [
     "mse_loss",
     "unroll",
 ]
+
+_INSTEAD = {
+    "CrossEntropyLoss": "tg.nn.cross_entropy(scores, target)",
+    "NLLLoss": "tg.nn.cross_entropy(scores, target), of scores before any softmax",
+    "MSELoss": "tg.nn.mse_loss(input, target)",
+    "BCEWithLogitsLoss": "tg.nn.binary_cross_entropy_with_logits(scores, target)",
+    "BCELoss": "tg.nn.binary_cross_entropy_with_logits(scores, target), of scores before any sigmoid",
+    "functional": "tg.nn itself: tg.nn.cross_entropy(scores, target)",
+    "Tanh": "np.tanh(x) in forward",
+    "Sigmoid": "tg.sigmoid(x) in forward",
+    "ReLU": "tg.relu(x) in forward",
+    "Softmax": "tg.softmax(x, axis=-1) in forward",
+    "ModuleList": "a list, as an attribute of a module",
+    "ModuleDict": "a dict, as an attribute of a module",
+    "ParameterList": "attributes of a module, one a parameter",
+    "ParameterDict": "attributes of a module, one a parameter",
+    "Flatten": "x.reshape(len(x), -1) in forward",
+    "utils": "tg.optim.clip_grad_norm_(model.parameters(), 1.0), and layer(x, lengths=lengths) for packed sequences",
+}
+"""PyTorch's names for what has another name here."""
+
+
+def __getattr__(name: str) -> NoReturn:
+    here = f": write {_INSTEAD[name]}" if name in _INSTEAD else ""
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{here}")

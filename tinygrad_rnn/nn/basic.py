@@ -14,17 +14,53 @@ from .init import Rng
 from .module import Module, Parameter
 
 
-def as_input(x: Any, dtype: np.dtype[Any], layer: str) -> Tensor:
-    """What enters a layer, as a Tensor of the layer's dtype; numbers that stand for classes are refused."""
+def as_tensor(x: Any, caller: str) -> Tensor:
+    """What is given in place of one array, as a Tensor; TypeError that says what to do with what is several."""
+    if isinstance(x, Tensor):
+        return x
+    refuse_several(x, caller)
+    try:
+        return Tensor(x)
+    except DtypeError as error:
+        raise DtypeError(f"{caller}: {error}") from None
+    except (RuntimeError, TypeError, ValueError) as error:  # another library's tensor, which needs a gradient, say
+        kind = f"{type(x).__module__}.{type(x).__qualname__}"
+        raise DtypeError(f"{caller}: a {kind} cannot be made an array: {error}") from None
+
+
+def refuse_packed(x: Any, caller: str) -> None:
+    """Raise TypeError for PyTorch's PackedSequence, a tuple of other things."""
+    if hasattr(x, "batch_sizes"):
+        raise TypeError(
+            f"{caller} got a PackedSequence. Here sequences stay padded: x, lengths = pad_packed_sequence(packed), and "
+            "then layer(x, lengths=lengths)"
+        )
+
+
+def refuse_several(x: Any, caller: str) -> None:
+    """Raise TypeError for a packed sequence, (output, state), (x, lengths), or sequences of several lengths."""
+    refuse_packed(x, caller)
     if isinstance(x, tuple) and x and isinstance(x[0], Tensor):
         raise TypeError(
-            f"{layer} got a tuple of {len(x)}, not one tensor: a recurrent layer gives (output, state), so take its "
+            f"{caller} got a tuple of {len(x)}, not one tensor: a recurrent layer gives (output, state), so take its "
             "output with output, state = layer(x)"
         )
-    try:
-        t = x if isinstance(x, Tensor) else Tensor(x)
-    except DtypeError as error:
-        raise DtypeError(f"{layer}: {error}") from None
+    if isinstance(x, tuple) and len(x) == 2 and len(getattr(x[0], "shape", ())) > 1 and np.ndim(x[1]) == 1:
+        raise TypeError(f"{caller} got a pair, not one array: if it is x and its lengths, layer(x, lengths=lengths)")
+    if not isinstance(x, tuple | list) or not all(hasattr(part, "shape") for part in x):
+        return
+    shapes = [tuple(part.shape) for part in x]
+    if len({shape[:1] for shape in shapes}) > 1:
+        lengths = [shape[0] if shape else 0 for shape in shapes]
+        raise TypeError(
+            f"{caller} got sequences of lengths {lengths}: put them into one array, padded to {max(lengths)} steps "
+            "with zeros, and give lengths= to the layer that reads them"
+        )
+
+
+def as_input(x: Any, dtype: np.dtype[Any], layer: str) -> Tensor:
+    """What enters a layer, as a Tensor of the layer's dtype; numbers that stand for classes are refused."""
+    t = as_tensor(x, layer)
     if t.dtype == dtype:
         return t
     if t.dtype.kind != "f":
@@ -100,6 +136,7 @@ class Embedding(Module):
 
 def class_numbers(ids: Any, classes: int, name: str) -> np.ndarray:
     """The ids as an integer array, each in 0 .. classes - 1."""
+    refuse_several(ids, name)
     array = np.asarray(ids.array if isinstance(ids, Tensor) else ids)
     if array.dtype.kind not in "iu" and array.size:
         raise DtypeError(f"{name} must be integers, not {array.dtype}")
@@ -124,7 +161,7 @@ class Dropout(Module):
         self.rng = np.random.default_rng(rng)
 
     def forward(self, x: Any) -> Tensor:
-        t = x if isinstance(x, Tensor) else Tensor(x)
+        t = as_tensor(x, "Dropout")
         if t.dtype.kind != "f":
             raise DtypeError(f"Dropout needs real-valued features, not {t.dtype}: what is kept is divided by 1 - p")
         if not self.training or self.p == 0:

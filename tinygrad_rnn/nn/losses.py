@@ -10,7 +10,7 @@ from ..autograd.tensor import Tensor
 from ..errors import DtypeError, ShapeError
 from ..ops.cross_entropy import CrossEntropy
 from ..ops.elementwise import softplus, where
-from .basic import class_numbers
+from .basic import as_tensor, class_numbers
 
 
 def cross_entropy(input: Any, target: Any, *, reduction: str = "mean", ignore_index: int = -100) -> Tensor:
@@ -76,7 +76,7 @@ def binary_cross_entropy_with_logits(input: Any, target: Any, *, reduction: str 
 
 def real(name: str, input: Any) -> Tensor:
     """The input as a Tensor of real numbers: whole numbers are no predictions."""
-    o = input if isinstance(input, Tensor) else Tensor(input)
+    o = as_tensor(input, name)
     if o.dtype.kind != "f":
         raise DtypeError(f"{name}: input must be real numbers, not {o.dtype}: are input and target in this order?")
     return o

@@ -21,7 +21,7 @@ from ..engine.modes import After, Setting, mode, scope
 from ..errors import ShapeError
 from ..ops.elementwise import where
 from ..ops.shape import concatenate, stack
-from .basic import as_input
+from .basic import as_input, refuse_packed
 from .cells import Cell, GRUCell, LSTMCell, RNNCell
 from .fused.steps import run_for, unroll_fused
 from .layer import Layer
@@ -58,6 +58,7 @@ def unroll(
     >>> y.data
     array([1., 3., 6.])
     """
+    refuse_packed(x, "unroll")
     T = len(x)
     if T == 0:
         raise ShapeError(f"unroll needs a sequence of at least one time step, and x has shape {np.shape(x)}")

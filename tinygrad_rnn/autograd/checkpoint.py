@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.backward import hooked, reachable, sweep
+from ..engine.backward import reachable, sweep
 from ..engine.modes import enable_grad, no_grad
 from ..engine.randomness import Drawn
 from ..engine.tape import Op, clock
 from ..engine.trees import leaves, mapped
+from ..engine.visitors import hooked
 from ..errors import GraphError
 from .in_place import plain
 from .tensor import Tensor, apply, as_tensors

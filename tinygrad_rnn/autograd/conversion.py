@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from ..engine.backward import flat
+from ..engine.flat import flat
 from ..engine.modes import mode
 from ..errors import NotDifferentiableError, ShapeError
 from ..ops import FUNCTIONS, UFUNCS, functions

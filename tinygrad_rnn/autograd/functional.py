@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.backward import hooked, hooked_leaves, sweep
+from ..engine.backward import sweep
 from ..engine.modes import enable_grad, no_grad
 from ..engine.tape import Op, Record
+from ..engine.visitors import hooked, hooked_leaves
 from ..errors import GraphError, NonScalarError
-from .tensor import Tensor, as_tensors, start_gradient
+from .checks import start_gradient
+from .tensor import Tensor, as_tensors
 
 
 class Level(Op):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import ops
-from ..engine.backward import flat
+from ..engine.flat import flat
 from ..engine.tape import Op
 from ..errors import DtypeError, NotDifferentiableError
 from ..ops import elementwise, functions, indexing, linalg, order, products, rearrange, reduction, shape, statistics

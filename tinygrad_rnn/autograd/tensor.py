@@ -6,7 +6,6 @@ op to it makes a record (`apply`), and how `backward` starts.
 
 from __future__ import annotations
 
-import copy
 import os
 import threading
 import weakref
@@ -15,11 +14,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..engine.anomaly import check_forward, check_start, users_line
-from ..engine.backward import filled, hooked_leaves, own, sweep
-from ..engine.modes import Step, at_step, mode
+from ..engine.anomaly import check_forward, users_line
+from ..engine.backward import sweep
+from ..engine.lending import seal
+from ..engine.modes import Step, mode
 from ..engine.tape import Op, Record
-from ..errors import DtypeError, GraphError, NonScalarError, NotDifferentiableError, OverwrittenError, ShapeError
+from ..engine.visitors import filled, hooked_leaves
+from ..errors import DtypeError, GraphError, OverwrittenError, ShapeError
+from .checks import as_array, as_outputs, explained, start_gradient
+from .copying import Copied
 from .in_place import plain
 from .numpy_protocols import ArrayLike
 
@@ -52,18 +55,14 @@ def apply(op: Op, *inputs: Any) -> Any:
                 cut = x.cut
         else:
             mixed = True
-            arrays.append(x if isinstance(x, _AS_THEY_ARE) else _as_array(x, None, f"an operand of {op.name}"))
+            arrays.append(x if isinstance(x, _AS_THEY_ARE) else as_array(x, None, f"an operand of {op.name}"))
     if not op.ours:
-        for a in arrays:
-            if isinstance(a, np.ndarray):
-                a.flags.writeable = False
+        seal(arrays)
     try:
         value = op.forward(*arrays)
     except (ValueError, IndexError, TypeError, OverflowError) as error:
-        raise _explained(error, op, arrays) from None
-    values = (value,) if op.outputs == 1 and type(value) is np.ndarray else _as_outputs(value, op)
-    if not op.ours:
-        values = tuple([own(value, f"forward of op {op.name}") for value in values])
+        raise explained(error, op, arrays) from None
+    values = (value,) if op.ours and op.outputs == 1 and type(value) is np.ndarray else as_outputs(value, op)
     record, now = None, mode()
     if needed and now.recording:
         tensors = tuple([x if isinstance(x, Tensor) else None for x in inputs]) if mixed else inputs
@@ -79,7 +78,7 @@ def apply(op: Op, *inputs: Any) -> Any:
     return ys if op.outputs > 1 else ys[0]
 
 
-class Tensor(ArrayLike):
+class Tensor(ArrayLike, Copied):
     """An array that knows what it was computed from.
 
     ``tg.tensor(data, dtype=None, requires_grad=False, name=None)`` makes one and copies the data.
@@ -110,7 +109,7 @@ class Tensor(ArrayLike):
     locked: bool  # whether nobody may write to the array; `data` of a leaf gives one that can be written to
 
     def __init__(self, data: Any, dtype: Any = None, requires_grad: bool = False, name: str | None = None) -> None:
-        array = _as_array(data, dtype)
+        array = as_array(data, dtype)
         if requires_grad and array.dtype.kind != "f":
             raise DtypeError(
                 f"requires_grad=True needs a floating-point dtype, not {array.dtype}: only real numbers have "
@@ -143,7 +142,7 @@ class Tensor(ArrayLike):
     def data(self, new: Any) -> None:
         if self.record is not None:
             raise GraphError(f"{self!r} is the result of an op: only a leaf can be given new data")
-        array = new if new is self._array else _as_array(new, self.dtype, "data")
+        array = new if new is self._array else as_array(new, self.dtype, "data")
         if array.shape != self.shape:
             raise ShapeError(f"data of shape {array.shape} for a tensor of shape {self.shape}: make a new tensor")
         self.array = array
@@ -174,7 +173,7 @@ class Tensor(ArrayLike):
     @grad.setter
     def grad(self, new: Any) -> None:
         if new is not None:
-            new = _as_array(new, self.dtype, "grad")
+            new = as_array(new, self.dtype, "grad")
             if new.shape != self.shape:
                 raise ShapeError(f"a gradient of shape {new.shape} for a tensor of shape {self.shape}")
         self._grad = new
@@ -249,33 +248,7 @@ class Tensor(ArrayLike):
         hooks.append(f)
         return lambda: hooks.remove(f) if f in hooks else None
 
-    # ---------------------------------------------------------------- ops, arrays and copies
-
     apply_op = staticmethod(apply)
-
-    def __reduce__(self) -> Any:
-        if self.record is not None:
-            raise GraphError(
-                "only leaves can be copied or pickled: a copy of a result would need a copy of its graph. For its "
-                "values use t.detach()"
-            )
-        return _rebuilt, (type(self), self._array, self.requires_grad, self.name), self._attributes()
-
-    def _attributes(self) -> tuple[None, dict[str, Any]] | None:
-        """What subclasses add, in the form that `copy` and `pickle` know."""
-        slots = [
-            name for kind in type(self).__mro__[: -len(Tensor.__mro__)] for name in vars(kind).get("__slots__", ())
-        ]
-        added = {name: getattr(self, name) for name in slots if hasattr(self, name)} | getattr(self, "__dict__", {})
-        return (None, added) if added else None
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
-        make, what, added = self.__reduce__()
-        new: Tensor = make(*what)
-        new._grad = None if self._grad is None else self._grad.copy()
-        for name, value in copy.deepcopy(added[1], memo).items() if added else ():
-            setattr(new, name, value)
-        return new
 
     def __repr__(self) -> str:
         values = np.array2string(self.array, separator=", ", prefix="tensor(", threshold=100)
@@ -284,13 +257,6 @@ class Tensor(ArrayLike):
         notes += [f"dtype={self.dtype}"] if self.dtype not in (np.float64, np.int64, np.bool_) else []
         notes += [f"name={self.name!r}"] if self.name else []
         return f"tensor({', '.join([values, *notes])})"
-
-
-def _rebuilt(kind: type[Tensor], array: np.ndarray, requires_grad: bool, name: str | None) -> Tensor:
-    """A leaf from what `Tensor.__reduce__` says of it."""
-    t = kind.__new__(kind)
-    Tensor.__init__(t, array, None, requires_grad, name)
-    return t
 
 
 def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, name: str | None = None) -> Tensor:
@@ -304,15 +270,6 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, name: str 
             [3., 4.]], requires_grad=True)
     """
     return Tensor(data, dtype, requires_grad, name)
-
-
-def _as_outputs(value: Any, op: Op) -> tuple[np.ndarray, ...]:
-    """What forward returned as a tuple of arrays, also where it is a number."""
-    several = op.outputs > 1
-    if isinstance(value, tuple | list) != several or (several and len(value) != op.outputs):
-        given = f"{len(value)} outputs" if isinstance(value, tuple | list) else "one output"
-        raise TypeError(f"forward of op {op.name} returned {given}, and its `outputs` is {op.outputs}")
-    return tuple(map(np.asanyarray, value if several else (value,)))
 
 
 def results(values: tuple[np.ndarray, ...], record: Record | None) -> tuple[Tensor, ...]:
@@ -350,78 +307,3 @@ def _unchanged(x: Tensor, array: np.ndarray, record: Record) -> Tensor:
             f"a tensor of shape {x.shape} used by {record} was given new data since: differentiate before changing it"
         )
     return x
-
-
-def start_gradient(y: Tensor, gradient: Any, caller: str) -> Any:
-    """The gradient to start a sweep from at y, checked."""
-    if not isinstance(y, Tensor):
-        raise TypeError(f"{caller} needs a Tensor, not {type(y).__name__}")
-    if not y.requires_grad:
-        raise GraphError(
-            f"{caller} on a tensor that needs no gradient: no input had requires_grad=True, or it was computed under "
-            "no_grad() or behind detach()"
-        )
-    if gradient is None:
-        if y.size != 1:
-            raise NonScalarError(
-                f"{caller} of a tensor of shape {y.shape} needs to know dL/d(this): reduce it to a loss first, as in "
-                f"y.sum(), or pass a gradient of shape {y.shape}"
-            )
-        return np.ones_like(y.array)
-    if isinstance(gradient, Tensor):
-        g: Any = gradient if gradient.dtype == y.dtype else gradient.astype(y.dtype)
-    else:
-        g = _as_array(gradient, y.dtype, f"the gradient of {caller}")
-    if g.shape != y.shape:
-        raise ShapeError(f"{caller}: the gradient has shape {g.shape}, but the tensor has shape {y.shape}")
-    if mode().anomaly:
-        check_start(caller, y, g)
-    return g
-
-
-def _as_array(data: Any, dtype: Any, what: str = "a tensor") -> np.ndarray:
-    """A copy of the data as an array of real numbers."""
-    if isinstance(data, Tensor):
-        data = data.array
-    if isinstance(data, np.ma.MaskedArray):
-        raise DtypeError(f"{what} cannot be a masked array: fill it first, as in data.filled(0)")
-    if not isinstance(data, np.ndarray | list | tuple | int | float | np.generic):
-        if not hasattr(data, "__array__"):
-            raise DtypeError(f"{what} needs numbers, a list or an array, not {type(data).__name__}")
-        data = np.asarray(data)  # first without a copy: not every library's __array__ knows of copies
-    if isinstance(data, list | tuple) and any(isinstance(x, Tensor) for x in data):
-        raise DtypeError(f"{what} cannot be a list of Tensors: put them together with np.stack")
-    try:
-        array = np.array(data)
-    except (ValueError, TypeError) as error:
-        raise DtypeError(f"{what} needs numbers in equal rows: {error}") from None
-    new = array.dtype if dtype is None else np.dtype(dtype)
-    for given in (array.dtype, new):
-        if given.kind not in "fiub":
-            cure = ": it holds None, integers beyond 64 bits (make them floats), or no numbers" * (given.kind == "O")
-            raise DtypeError(f"{what} needs real numbers, not dtype {given}{cure}")
-    return array.astype(new, copy=False)
-
-
-def _explained(error: Exception, op: Op, arrays: list[Any]) -> Exception:
-    """The same failure, saying which op it was, of what, and in which step."""
-    shapes = ", ".join(map(_described, arrays))
-    where = at_step(mode().step)
-    message = f"{op.name} of {shapes}{where}: {error}"
-    for kind in (
-        NotDifferentiableError,
-        np.linalg.LinAlgError,
-        np.exceptions.AxisError,
-        IndexError,
-        TypeError,
-        OverflowError,
-    ):
-        if isinstance(error, kind):
-            return kind(message)
-    return ShapeError(message)
-
-
-def _described(a: Any) -> str:
-    if isinstance(a, np.ndarray):
-        return f"{a.dtype}{list(a.shape)}"
-    return f"an integer of {a.bit_length()} bits" if isinstance(a, int) and a.bit_length() > 64 else repr(a)

@@ -7,7 +7,7 @@ gradient algorithm of its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..autograd.tensor import Tensor
 from ..engine.trees import is_plain, mapped
@@ -121,8 +121,9 @@ class Truncated:
             yield slice(span.new, span.stop), output[span.new - span.start :], carried
 
 
-class Span:
+class Span(NamedTuple):
     """A window of a sequence: it starts at `start`, its loss counts from `new`, and it ends before `stop`."""
 
-    def __init__(self, start: int, new: int, stop: int) -> None:
-        self.start, self.new, self.stop = start, new, stop
+    start: int
+    new: int
+    stop: int

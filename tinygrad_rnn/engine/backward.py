@@ -18,13 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DtypeError, FreedGraphError, GraphError, ShapeError
+from ..errors import DtypeError, FreedGraphError, GraphError
 from .anomaly import check_backward
 from .cotangent import Waiting
+from .lending import check_real, lent, own
 from .modes import at_step, mode
 from .tape import Op, Record
+from .visitors import Gradients, Visitor
 
-Visitor = Callable[[Record, tuple[Any, ...]], tuple[Any, ...]]
 AsTensors = Callable[[Record], tuple[Any, Any]]
 
 
@@ -80,21 +81,6 @@ def leading_to(records: Sequence[Record], targets: Iterable[Any]) -> set[Record]
     return through
 
 
-def flat(y: Any) -> bool:
-    """Whether the derivative of y is 0 everywhere: every path from it to a leaf leads through an op like floor."""
-    stack, seen = [y], set()
-    while stack:
-        x = stack.pop()
-        if x is None or not x.requires_grad:
-            continue
-        if x.record is None or x.record.freed:
-            return False
-        if not x.record.op.flat and x.record not in seen:
-            seen.add(x.record)
-            stack += x.record.inputs
-    return True
-
-
 def sweep(
     outputs: Sequence[Any],
     gradients: Sequence[Any],
@@ -144,7 +130,7 @@ _HALF_FREED = "; what was recorded after it is freed already, so compute the out
 
 def pull(
     record: Record,
-    gs: tuple[Any, ...],
+    gs: Gradients,
     useful: set[Any] | None = None,
     as_tensors: AsTensors | None = None,
 ) -> list[tuple[Any, Any]]:
@@ -152,7 +138,7 @@ def pull(
     op, arrays = record.op, record.arrays
     ys, xs = (record.values, arrays) if as_tensors is None else as_tensors(record)
     if not op.ours:
-        gs = tuple(map(_lent, gs))
+        gs = tuple(map(lent, gs))
     g, y = (gs, ys) if op.outputs > 1 else (gs[0], ys[0])
     each: Any = op.rules  # a rule an input; or, where there is one for all, what it returned
     if not (ruled := bool(each)):
@@ -175,7 +161,7 @@ def pull(
     return pulled
 
 
-def pull_watched(record: Record, gs: tuple[Any, ...], *options: Any) -> list[tuple[Any, Any]]:
+def pull_watched(record: Record, gs: Gradients, *options: Any) -> list[tuple[Any, Any]]:
     """As `pull`; AnomalyError where the rule makes a nan or inf."""
     pulled = pull(record, gs, *options)
     for x, part in pulled:
@@ -209,84 +195,3 @@ def _freed(record: Record) -> str:
         "from one window to the next, cut it: h = tg.bptt.detach(h). To differentiate the same graph twice, "
         "pass retain_graph=True the first time"
     )
-
-
-# ------------------------------------------------------------------ visitors, and hooks
-
-
-def noting(found: dict[Any, tuple[Any, ...]]) -> Visitor:
-    """A visitor that writes down the gradients of every record, and changes nothing."""
-
-    def note(record: Record, gs: tuple[Any, ...]) -> tuple[Any, ...]:
-        found[record] = gs
-        return gs
-
-    return note
-
-
-def hooked(record: Record, gs: tuple[Any, ...]) -> tuple[Any, ...]:
-    """A visitor: the gradients after the hooks of the outputs."""
-    hooks = record.hooks
-    return gs if hooks is None else tuple([run_hooks(hooks.get(k), g, record) for k, g in enumerate(gs)])
-
-
-def filled(record: Record, gs: tuple[Any, ...]) -> tuple[Any, ...]:
-    """As `hooked`; what then has arrived at the outputs that retain it goes into their `grad`."""
-    if record.hooks is not None:
-        gs = hooked(record, gs)
-    for k, reference in (record.kept or {}).items():
-        tensor = reference()
-        if tensor is not None:
-            tensor.add_grad(gs[k])
-    return gs
-
-
-def hooked_leaves(waiting: Waiting) -> dict[Any, Any]:
-    """The gradients of the leaves after their hooks."""
-    return {x: run_hooks(x.hooks, g, x.name or "a leaf") for x, g in waiting.leaves().items()}
-
-
-def run_hooks(hooks: list[Callable[[Any], Any]] | None, g: Any, owner: Any) -> Any:
-    """Show the gradient to each hook, which may replace it; None leaves it as it is."""
-    for hook in list(hooks or ()):  # a copy, since a hook may remove itself
-        new = hook(_lent(g))
-        if new is None:
-            continue
-        if np.shape(new) != np.shape(g):
-            raise ShapeError(f"a hook of {owner} returned shape {np.shape(new)} for a gradient of shape {np.shape(g)}")
-        if not (hasattr(g, "array") and hasattr(new, "array")):
-            new = np.asanyarray(getattr(new, "array", new))
-            check_real(new, f"a hook of {owner}")
-            new = np.array(new, dtype=g.dtype)  # a copy, since the hook may write to its own again
-            new = type(g)(new) if hasattr(g, "array") else new
-        g = new
-    return g
-
-
-# ------------------------------------------------------------------ what is lent to code of others, and taken from it
-
-
-def _lent(g: Any) -> Any:
-    """A gradient for a hook or a rule to look at: it may be shared with other tensors, so an array is read-only."""
-    if isinstance(g, np.ndarray):
-        g = g.view()
-        g.flags.writeable = False
-    return g
-
-
-def check_real(a: Any, giver: str) -> None:
-    """Raise DtypeError for what is no array of real numbers: casting it would make numbers up, or lose some."""
-    if isinstance(a, np.ma.MaskedArray):
-        raise DtypeError(f"{giver} returned a masked array: fill it first, as in a.filled(0)")
-    if a.dtype.kind not in "fiub":
-        raise DtypeError(f"{giver} returned dtype {a.dtype}: it must be real numbers")
-
-
-def own(a: Any, giver: str) -> Any:
-    """What an op of somebody else's gave, so that it cannot be changed later: writing to it is an error."""
-    check_real(a, giver)
-    if isinstance(a, np.ndarray) and a.flags.writeable:
-        a = np.asarray(a)
-        a = a if a.base is None else a.copy()  # the array that it is a view of may be written to
-        a.flags.writeable = False
-    return a

@@ -19,7 +19,8 @@ import numpy as np
 
 from ..errors import StateDictError
 from ..nn.basic import Embedding, LayerNorm, Linear
-from ..nn.cells import Cell, GRUCell
+from ..nn.cell import Cell
+from ..nn.cells import GRUCell
 from ..nn.module import Module, Parameter
 from ..nn.recurrent import Recurrent
 from ..nn.weights import as_arrays, fill, problems_of, refuse

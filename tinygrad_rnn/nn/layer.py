@@ -1,4 +1,4 @@
-"""A recurrent layer as it looks from outside: its options, its cells, and their parameters under the layer's own names.
+"""A recurrent layer as it looks from outside: its options and cells, layouts of data and states, names of parameters.
 
 What it computes is in `recurrent.py`.
 """
@@ -13,10 +13,14 @@ from typing import Any
 import numpy as np
 
 from ..autograd.tensor import Tensor
-from .basic import Dropout, positive
-from .cells import Cell
+from ..errors import ShapeError
+from ..ops.elementwise import where
+from ..ops.shape import stack
+from .basic import Dropout, as_input, positive
+from .cell import Cell
 from .init import Rng
 from .module import Module
+from .state import check_lengths, check_state, label
 
 
 class Layer(Module):
@@ -85,6 +89,66 @@ class Layer(Module):
     @property
     def directions(self) -> int:
         return 2 if self.bidirectional else 1
+
+    # ---------------------------------------------------------------- what comes in, and what goes out
+
+    def enter(self, x: Any, lengths: Any) -> tuple[Tensor, np.ndarray | None, bool]:
+        """x as (T, B, I), 0 beyond the lengths even where it was a nan; these; and whether x came without a batch."""
+        kind, layout = type(self).__name__, self.layout
+        x = as_input(x, self.cells[0].W_hh.dtype, kind)
+        if x.ndim not in (2, 3) or x.shape[-1] != self.input_size:
+            raise ShapeError(
+                f"{kind}: x must be {layout} or, without a batch, (T, I), with I = input_size = {self.input_size}; "
+                f"got {x.shape}"
+            )
+        unbatched = x.ndim == 2
+        if unbatched:
+            x = x.reshape(x.shape[0], 1, x.shape[1])
+        elif self.batch_first:
+            x = x.swapaxes(0, 1)
+        T, B, _ = x.shape
+        if T == 0:
+            raise ShapeError(f"{kind}: x has no time steps: its shape, read as {layout}, is {x.shape}")
+        if lengths is not None:
+            lengths = check_lengths(lengths, T, () if unbatched else (B,), kind).reshape(B)
+            if (lengths < T).any():
+                x = where((np.arange(T)[:, None] < lengths)[:, :, None], x, 0)
+        return x, lengths, unbatched
+
+    def leave(self, output: Tensor, unbatched: bool) -> Tensor:
+        """The output in the layout of x."""
+        if unbatched:
+            return output.reshape(len(output), output.shape[-1])
+        return output.swapaxes(0, 1) if self.batch_first else output
+
+    def starts(self, state: Any, x: Tensor, unbatched: bool) -> list[Any]:
+        """The state that each cell begins with."""
+        T, B, _ = x.shape
+        if state is None:
+            return [cell.initial_state((B,)) for cell in self.cells]
+        names, rows = self.cell_type.states, len(self.cells)
+        shape = (rows, self.hidden_size) if unbatched else (rows, B, self.hidden_size)
+        x_was = "" if unbatched else f" for an x read as {self.layout}, {T} time steps (T) of a batch of {B} (B)"
+        state = check_state(state, names, shape, x.dtype, self, x_was)
+        parts = state if len(names) > 1 else (state,)
+        if unbatched:
+            parts = tuple(part.reshape(rows, 1, self.hidden_size) for part in parts)
+        return [tuple(part[k] for part in parts) if len(names) > 1 else parts[0][k] for k in range(rows)]
+
+    def stacked(self, ends: list[Any], unbatched: bool) -> Any:
+        """The states after the last step of all cells, as the layer gives them."""
+        names = self.cell_type.states
+        columns = zip(*ends, strict=True) if len(names) > 1 else [ends]
+        parts = tuple(stack(column) for column in columns)
+        if unbatched:
+            parts = tuple(part.reshape(len(ends), self.hidden_size) for part in parts)
+        label(**dict(zip(names, parts, strict=True)))
+        return parts if len(parts) > 1 else parts[0]
+
+    @property
+    def layout(self) -> str:
+        """How x is read."""
+        return "(B, T, I)" if self.batch_first else "(T, B, I)"
 
     # ---------------------------------------------------------------- parameters under the layer's own names
 

@@ -19,13 +19,13 @@ from ..autograd.checkpoint import checkpoint
 from ..autograd.tensor import Tensor
 from ..engine.modes import After, Setting, mode, scope
 from ..errors import ShapeError
-from ..ops.elementwise import where
 from ..ops.shape import concatenate, stack
-from .basic import as_input, refuse_packed
-from .cells import Cell, GRUCell, LSTMCell, RNNCell
+from .basic import refuse_packed
+from .cell import Cell
+from .cells import GRUCell, LSTMCell, RNNCell
 from .fused.steps import run_for, unroll_fused
 from .layer import Layer
-from .state import check_lengths, check_state, declare, label, last_repeated, last_step, select
+from .state import check_lengths, declare, last_repeated, last_step, select
 
 
 def unroll(
@@ -127,11 +127,9 @@ class Recurrent(Layer):
     """
 
     def forward(self, x: Any, state: Any = None, lengths: Any = None) -> tuple[Tensor, Any]:
-        x = as_input(x, self.cells[0].W_hh.dtype, type(self).__name__)
-        first, unbatched = 1 + last_step(state), x.ndim == 2
-        x, lengths = self._enter(x, lengths)
-        starts = self._starts(state, x, unbatched)
-        ends = []
+        first = 1 + last_step(state)
+        x, lengths, unbatched = self.enter(x, lengths)
+        starts, ends = self.starts(state, x, unbatched), []
         for layer in range(self.num_layers):
             x = self.dropout(x) if layer else x
             outputs = []
@@ -141,60 +139,8 @@ class Recurrent(Layer):
                 ends.append(end)
             x = concatenate(outputs, axis=-1) if self.bidirectional else outputs[0]
         with Setting("step", After(type(self).__name__.lower(), first + len(x) - 1)):
-            state = self._ends(ends, unbatched)
-        if unbatched:
-            return x.reshape(len(x), x.shape[-1]), state
-        return (x.swapaxes(0, 1) if self.batch_first else x), state
-
-    def _enter(self, x: Tensor, lengths: Any) -> tuple[Tensor, np.ndarray | None]:
-        """x as (T, B, I), and the lengths; what x holds beyond them is 0 from here on, even where it was a nan."""
-        kind, layout = type(self).__name__, self._layout
-        if x.ndim not in (2, 3) or x.shape[-1] != self.input_size:
-            raise ShapeError(
-                f"{kind}: x must be {layout} or, without a batch, (T, I), with I = input_size = {self.input_size}; "
-                f"got {x.shape}"
-            )
-        unbatched = x.ndim == 2
-        if unbatched:
-            x = x.reshape(x.shape[0], 1, x.shape[1])
-        elif self.batch_first:
-            x = x.swapaxes(0, 1)
-        T, B, _ = x.shape
-        if T == 0:
-            raise ShapeError(f"{kind}: x has no time steps: its shape, read as {layout}, is {x.shape}")
-        if lengths is not None:
-            lengths = check_lengths(lengths, T, () if unbatched else (B,), kind).reshape(B)
-            if (lengths < T).any():
-                x = where((np.arange(T)[:, None] < lengths)[:, :, None], x, 0)
-        return x, lengths
-
-    def _starts(self, state: Any, x: Tensor, unbatched: bool) -> list[Any]:
-        """The state that each cell begins with."""
-        T, B, _ = x.shape
-        if state is None:
-            return [cell.initial_state((B,)) for cell in self.cells]
-        names, rows = self.cell_type.states, len(self.cells)
-        shape = (rows, self.hidden_size) if unbatched else (rows, B, self.hidden_size)
-        x_was = "" if unbatched else f" for an x read as {self._layout}, {T} time steps (T) of a batch of {B} (B)"
-        state = check_state(state, names, shape, x.dtype, self, x_was)
-        parts = state if len(names) > 1 else (state,)
-        if unbatched:
-            parts = tuple(part.reshape(rows, 1, self.hidden_size) for part in parts)
-        return [tuple(part[k] for part in parts) if len(names) > 1 else parts[0][k] for k in range(rows)]
-
-    def _ends(self, ends: list[Any], unbatched: bool) -> Any:
-        """The states after the last step of all cells, as the layer gives them."""
-        names = self.cell_type.states
-        columns = zip(*ends, strict=True) if len(names) > 1 else [ends]
-        parts = tuple(stack(column) for column in columns)
-        if unbatched:
-            parts = tuple(part.reshape(len(ends), self.hidden_size) for part in parts)
-        label(**dict(zip(names, parts, strict=True)))
-        return parts if len(parts) > 1 else parts[0]
-
-    @property
-    def _layout(self) -> str:
-        return "(B, T, I)" if self.batch_first else "(T, B, I)"
+            state = self.stacked(ends, unbatched)
+        return self.leave(x, unbatched), state
 
     def _run(self, k: int, x: Tensor, state: Any, lengths: np.ndarray | None, first: int) -> tuple[Tensor, Any]:
         """One layer in one direction: project the whole sequence at once, then step through it."""

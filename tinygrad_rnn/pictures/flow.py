@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..autograd.tensor import Tensor
-from ..engine.backward import noting, pull, sweep
+from ..engine.backward import pull, sweep
 from ..engine.cotangent import Waiting, written
 from ..engine.modes import Step
 from ..engine.tape import Record
+from ..engine.visitors import noting
 from ..unrolled.listing import norm
 from ..unrolled.network import fused, gradient
 from .reading import entry_of

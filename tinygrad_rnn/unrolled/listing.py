@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.tensor import Tensor, start_gradient
-from ..engine.backward import noting, opened, sweep
+from ..autograd.checks import start_gradient
+from ..autograd.tensor import Tensor
+from ..engine.backward import opened, sweep
 from ..engine.tape import Record
+from ..engine.visitors import noting
 from ..errors import GraphError
 
 _SHOWN = 60  # a longer tape is printed with its middle left out

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from ..autograd.checkpoint import Recompute
-from ..autograd.tensor import Tensor, results, start_gradient
+from ..autograd.checks import start_gradient
+from ..autograd.tensor import Tensor, results
 from ..engine.backward import reachable
 from ..engine.modes import After, Setting, Step
 from ..engine.tape import Record, clock

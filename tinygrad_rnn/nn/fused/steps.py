@@ -26,7 +26,8 @@ from ...engine.modes import enable_grad, mode, scope
 from ...engine.tape import Op, Record, clock
 from ...ops.elementwise import where
 from ...ops.shape import Stack
-from ..cells import Cell, GRUCell, LSTMCell, RNNCell
+from ..cell import Cell
+from ..cells import GRUCell, LSTMCell, RNNCell
 from ..state import declare, label, select
 from .runs import GRURun, LSTMRun, RNNRun, Run
 

@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...autograd.tensor import Tensor, start_gradient
+from ...autograd.checks import start_gradient
+from ...autograd.tensor import Tensor
 from ...errors import DrawError, FreedGraphError, GraphError
 from ...files import replace_file
 from ...unrolled.expand import Expanded

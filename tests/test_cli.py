@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import math
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.app.charlm import Run, Settings
-from tinygrad_rnn.app.cli import main
-from tinygrad_rnn.data import python_docs
+from tinygrad_rnn.app import train as training
+from tinygrad_rnn.app.charlm import Run, Settings, build, read_log, sample
+from tinygrad_rnn.app.cli import main, parser
+from tinygrad_rnn.app.options import COUNT, FRACTION, RATE, REAL, SEED, Number
+from tinygrad_rnn.data import Vocabulary, python_docs
 from tinygrad_rnn.io import load_arrays
 
+CLASSES = {"Stream", "Vocabulary", "Settings", "Adam", "SGD", "LSTM", "CharLM", "Run", "Error", "encode", "split"}
 SMALL = ["--embedding", "4", "--hidden", "8", "--batch", "4", "--window", "16", "--quiet"]
 
 
@@ -147,10 +155,10 @@ def start_training(*options: str) -> subprocess.Popen:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX systems")
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "status"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
 def test_ctrl_c_saves_and_says_how_to_go_on(here, number, status):
     process = start_training("--text", "text.txt", "--steps", "1000000", "--out", "run")
-    process.send_signal(number)
+    process.send_signal(getattr(signal, number))
     _, messages = process.communicate(timeout=60)
     assert process.returncode == status
     assert "--resume run" in messages and "Traceback" not in messages
@@ -219,13 +227,6 @@ def test_draw_makes_a_page_to_step_through(run, capsys):
 # ------------------------------------------------------------------ runs that something happened to
 
 
-def test_a_run_killed_before_its_first_checkpoint_can_be_begun_again(here):
-    Path("run").mkdir()
-    Path("run/log.jsonl").write_text('{"step": 10, "bits": 9.9}\n')
-    assert train("--text", "text.txt", "--steps", "10", "--out", "run") == 0
-    assert len(Path("run/log.jsonl").read_text().splitlines()) == 1
-
-
 @pytest.mark.parametrize("damage", ["cut short", "gone"])
 def test_a_damaged_log_does_not_keep_a_run_from_going_on(run, damage):
     log = Path(run, "log.jsonl")
@@ -263,15 +264,15 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_a_word(here, capsys):
 
 
 def refused(capsys, status: int, *command: str) -> str:
-    """The one line printed for a command that is refused with this status."""
+    """The one line printed for a command that is refused with this status, without the name of any class."""
     capsys.readouterr()
     try:
         assert main(list(command)) == status
     except SystemExit as exit:  # argparse refuses what it can itself
         assert exit.code == status
-    error = capsys.readouterr().err
-    assert "Traceback" not in error
-    return error.strip().splitlines()[-1]
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 and not CLASSES & set(re.findall(r"\w+", lines[0])), lines
+    return lines[0]
 
 
 def test_texts_that_cannot_be_used(here, capsys):
@@ -286,22 +287,126 @@ def test_texts_that_cannot_be_used(here, capsys):
     assert not Path("runs").exists()  # nothing was begun
 
 
+NO_NUMBERS = [
+    "",
+    " ",
+    "x",
+    "²",
+    "١٢",
+    "１",
+    "½",
+    "1_000",
+    " 1",
+    "0x10",
+    "nan",
+    "inf",
+    "-inf",
+    "1e999",
+    "-1",
+    "--",
+    "9" * 5000,
+]
+NOT_WHOLE = ["1e3", "1.0", "1."]
+NUMERIC = {
+    "train": {
+        "whole": "--embedding --hidden --layers --batch --window --steps --seed --save-every",
+        "real": "--dropout --lr --clip --held-out",
+    },
+    "sample nowhere": {"whole": "--length --seed", "real": "--temperature"},
+    "draw nowhere": {"whole": "--steps", "real": ""},
+    "bptt flow": {"whole": "--hidden --layers --seed --steps", "real": ""},
+    "bptt jacobians": {"whole": "--hidden --layers --seed --steps", "real": ""},
+    "bptt decompose": {"whole": "--hidden --layers --seed --steps", "real": ""},
+    "bptt experiment cliff": {"whole": "--seeds", "real": ""},
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "kind"),
+    [(c, option, kind) for c, kinds in NUMERIC.items() for kind in kinds for option in kinds[kind].split()],
+)
+def test_what_is_no_number_of_an_option_is_refused_in_one_line(here, capsys, command, option, kind):
+    for text in NO_NUMBERS + (NOT_WHOLE if kind == "whole" else []):
+        message = refused(capsys, 2, *command.split(), f"{option}={text}")
+        assert f"argument {option}" in message and "expected a" in message and len(message) < 200, message
+        assert (
+            "number" in message and (repr(text) in message or len(text) > 40) and "_" not in message.replace(text, "")
+        )
+    assert not Path("runs").exists()
+
+
+def test_every_option_that_takes_a_number_is_among_them():
+    def numbers(parser, name):
+        for action in parser._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                for command, part in action.choices.items():
+                    yield from numbers(part, f"{name} {command}")
+            elif isinstance(action.type, Number):
+                yield f"{name} {action.option_strings[0]}".strip()
+            else:
+                assert action.type in (None, Path), action
+
+    tested = {
+        f"{command.replace(' nowhere', '').replace(' cliff', '')} {option}"
+        for command, kinds in NUMERIC.items()
+        for kind in kinds
+        for option in kinds[kind].split()
+    }
+    assert tested == {name.strip() for name in numbers(parser(), "")}
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "value"),
+    [
+        ("1", COUNT, 1),
+        ("007", COUNT, 7),
+        ("+3", SEED, 3),
+        ("0", SEED, 0),
+        ("1e-3", RATE, 0.001),
+        (".5", FRACTION, 0.5),
+        ("3.", REAL, 3.0),
+    ],
+)
+def test_numbers_as_they_are_written(text, kind, value):
+    assert kind(text) == value and type(kind(text)) is kind.kind
+
+
 @pytest.mark.parametrize(
     "options",
     [
-        ["--hidden", "0"],
-        ["--steps", "-1"],
-        ["--lr", "nan"],
-        ["--dropout", "1.5"],
+        ["--dropout", "1"],
         ["--cell", "transformer"],
-        ["--seed", "-1"],
         ["--unknown"],
         ["--lr", "0"],
+        ["--layers", "1000000000"],
+        ["--hidden", "99999999999"],
+        ["--resume", ""],
+        ["--resume", "nowhere", "--out", "run"],
+        ["--text", ""],
+        ["--out", ""],
     ],
 )
 def test_options_that_make_no_sense(here, capsys, options):
-    refused(capsys, 2, "train", "--text", "text.txt", *SMALL, *options)
-    assert not Path("runs").exists()
+    command = ["train", "--text", "text.txt", *SMALL, *options]
+    capsys.readouterr()
+    try:
+        assert main(command) == 2
+    except SystemExit as exit:
+        assert exit.code == 2
+    printed = capsys.readouterr()
+    assert not printed.out and len(printed.err.splitlines()) == 1 and "Traceback" not in printed.err
+    assert os.listdir() == ["text.txt"]
+
+
+def test_a_command_without_its_parts_is_one_line_that_points_to_the_help(capsys):
+    for command, help in {
+        "": "tinygrad-rnn --help",
+        "sample": "tinygrad-rnn sample --help",
+        "bptt": "bptt --help",
+    }.items():
+        message = refused(capsys, 2, *command.split())
+        assert "required" in message and message.endswith(f"see {help}" if "bptt" not in help else help)
+        assert len(message.splitlines()) == 1
 
 
 def test_folders_that_are_no_run(here, capsys):
@@ -340,3 +445,177 @@ def test_output_may_be_cut_off_by_its_reader(run):
     command = f"{sys.executable} -m tinygrad_rnn sample {run} --length 100000 | head -c 10"
     done = subprocess.run(command, shell=True, capture_output=True, timeout=60)
     assert len(done.stdout) == 10 and b"Traceback" not in done.stderr
+
+
+# ------------------------------------------------------------------ the figures and words a run is judged by
+
+
+def uniform(characters: str, p=None, **settings):
+    """A model that gives each character a probability of its own, whatever it has read."""
+    model = build(Settings(embedding=2, hidden=2, **settings), len(characters), rng=0)
+    model.head.W.data = np.zeros_like(model.head.W.data)
+    model.head.b.data = np.log(np.full(len(characters), 1.0) if p is None else np.asarray(p))
+    return model.eval()
+
+
+def test_the_held_out_figure_is_in_bits(here):
+    run = Run(Settings(hidden=2, embedding=2, batch=2, window=8, held_out=0.2), "abcd" * 100)
+    run.model = uniform("abcd")
+    assert run.held_out_bits() == pytest.approx(2.0)  # one of four characters
+    run.model = uniform("abcd", [0.5, 0.25, 0.125, 0.125])
+    assert run.held_out_bits() == pytest.approx(7 / 4 + 1 / 2, abs=0.02)  # the mean of 1, 2, 3 and 3
+
+
+def test_the_training_figure_is_in_bits_since_it_was_last_asked_for(here):
+    run = Run(Settings(hidden=2, embedding=2, batch=2, window=8), "abcd" * 100)
+    losses = [run.step(), run.step()]
+    assert run.mean_bits() == pytest.approx(np.mean(losses) / math.log(2))
+    last = run.step()
+    assert run.mean_bits() == pytest.approx(last / math.log(2))
+
+
+def test_nothing_held_out_is_said(here, capsys):
+    assert train("--text", "text.txt", "--steps", "1", "--held-out", "0", "--out", "run") == 0
+    assert "held out nothing" in (printed := capsys.readouterr().out) and "nan" not in printed
+    assert "held_out_bits" not in read_log(Path("run"))[0]
+
+
+@pytest.mark.parametrize("temperature", [0.5, 0.7, 1.0, 2.0])
+def test_characters_are_drawn_by_softmax_of_the_scores_over_the_temperature(temperature):
+    p = np.array([0.6, 0.3, 0.1])
+    written = "".join(sample(uniform("abc", p), Vocabulary("abc"), "a", 3000, temperature, rng=1))
+    expected = p ** (1 / temperature) / (p ** (1 / temperature)).sum()
+    found = np.array([written.count(character) for character in "abc"]) / 3000
+    assert found == pytest.approx(expected, abs=0.03)  # three standard deviations and more
+
+
+def test_temperatures_next_to_nothing_and_very_large():
+    model, vocabulary = uniform("abc", [0.2, 0.5, 0.3]), Vocabulary("abc")
+    for temperature in (0, 5e-324, 1e-300):
+        assert "".join(sample(model, vocabulary, "a", 20, temperature, rng=0)) == "b" * 20
+    assert set(sample(model, vocabulary, "a", 100, 1e300, rng=0)) == set("abc")
+
+
+def test_scores_that_are_no_numbers_are_said():
+    model = uniform("abc")
+    model.head.b.data = np.array([np.nan, 0, 0])
+    with pytest.raises(FloatingPointError, match="not finite"):
+        list(sample(model, Vocabulary("abc"), "a", 3))
+
+
+def test_the_speed_is_in_characters_a_second(here, monkeypatch):
+    clock = iter(range(0, 1000, 5))  # five seconds from one look to the next
+    monkeypatch.setattr(training, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    assert train("--text", "text.txt", "--steps", "30", "--out", "run") == 0
+    assert [line["characters_per_second"] for line in read_log(Path("run"))] == [10 * 4 * 16 / 5] * 3
+
+
+def test_a_terminal_that_cannot_show_a_character_gets_its_code(here):
+    Path("text.txt").write_text("snow ☃ " * 300, "utf-8")
+    assert train("--text", "text.txt", "--steps", "1", "--out", "run") == 0
+    environment = os.environ | {
+        "PYTHONIOENCODING": "ascii:strict",
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+    }
+    command = [sys.executable, "-m", "tinygrad_rnn", "sample", "run", "--prompt", "☃", "--length", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
+    assert done.returncode == 0 and done.stdout.startswith("\\u2603"), done
+    command[-3] = "☀"
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
+    assert done.returncode == 2 and "\\u2600" in done.stderr and "Traceback" not in done.stderr, done
+
+
+@pytest.mark.parametrize(
+    ("where", "words"),
+    [
+        ("tinygrad_rnn.data.text.Vocabulary.encode", "for the text text.txt"),
+        ("tinygrad_rnn.app.charlm.build", r"for a model of [\d,]+ weights"),
+        ("tinygrad_rnn.app.charlm.Run.step", "for 4 rows of 16 steps; try a smaller --batch"),
+        ("tinygrad_rnn.app.train.draw_unrolled", ""),
+    ],
+)
+@pytest.mark.parametrize("error", [MemoryError(), np._core._exceptions._ArrayMemoryError((10**9,), np.dtype(float))])
+def test_what_the_memory_was_for_is_said(here, capsys, monkeypatch, where, words, error):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(where, fail)
+    message = refused_late(capsys, 1, "train", *SMALL, "--text", "text.txt", "--steps", "2", "--out", "run")
+    assert re.fullmatch(f"tinygrad-rnn: not enough memory:? ?{words}.*", message), message
+
+
+def test_what_the_memory_was_for_is_said_of_a_picture(run, capsys, monkeypatch):
+    def fail(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr("tinygrad_rnn.app.use.draw", fail)
+    message = refused(capsys, 1, "draw", run, "--steps", "5")
+    assert message == "tinygrad-rnn: not enough memory to draw 5 steps; try fewer --steps"
+
+
+def refused_late(capsys, status: int, *command: str) -> str:
+    """The last line printed for a command that fails when it has begun."""
+    assert main(list(command)) == status
+    return capsys.readouterr().err.splitlines()[-1]
+
+
+# ------------------------------------------------------------------ commands to copy
+
+
+def commands(text: str) -> list[list[str]]:
+    """The commands of this program that are in some text, as a shell would take them."""
+    found = (line[line.index(name) :] for line in text.splitlines() if (name := training._program()) in line)
+    return [shlex.split(command)[len(shlex.split(name)) :] for command in found]
+
+
+@pytest.mark.parametrize("name", ['a run\'s "folder" & more', "-run", "$HOME", "*", "a;b", "résumé"])
+def test_commands_to_copy_are_right_for_any_name(here, capsys, monkeypatch, name):
+    monkeypatch.setattr(training, "_program", lambda: "tinygrad-rnn")
+    assert train("--text", "text.txt", "--steps", "1", f"--out={name}") == 0
+    (next_one,) = commands(capsys.readouterr().out)
+    assert main(next_one) == 0
+    for refusal in (["train", "--text", "text.txt", *SMALL, f"--out={name}"], ["train", f"--resume={name}x"]):
+        main(refusal)
+        message = capsys.readouterr().err
+        command = message[message.index("--resume " if "--out" in refusal[-1] else "--out ") :]
+        assert Path(shlex.split(command.split(", or")[0])[1]).name == (name if "--out" in refusal[-1] else f"{name}x")
+
+    def stop(run):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return 0.0
+
+    monkeypatch.setattr(Run, "step", stop)
+    capsys.readouterr()
+    assert main(["train", f"--resume={name}", "--steps", "9", "--quiet"]) == 143
+    (go_on,) = commands(capsys.readouterr().err)
+    assert go_on[:2] == ["train", "--resume"] and Path(go_on[2]).name == name
+
+
+def test_the_program_is_called_as_it_can_be_called_from_here(monkeypatch, tmp_path):
+    monkeypatch.setattr(training.shutil, "which", lambda name: f"/usr/bin/{name}")
+    assert training._program() == "tinygrad-rnn"
+    monkeypatch.setattr(training.shutil, "which", lambda name: None)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "a folder" / "python3"))
+    assert training._program() == "python3 -m tinygrad_rnn"
+    (tmp_path / "a folder").mkdir()
+    (tmp_path / "a folder" / "tinygrad-rnn").touch()
+    assert Path(shlex.split(training._program())[0]).resolve() == tmp_path / "a folder" / "tinygrad-rnn"
+
+
+def test_draw_replaces_nothing_but_a_picture(run, capsys):
+    Path("mine.svg").write_text("mine")
+    Path("mine.html").write_text("mine")
+    Path("folder.svg").mkdir()
+    for out, more in {
+        "mine.svg": [],
+        "mine.html": ["--page"],
+        "folder.svg": [],
+        "text.txt": [],
+        "nowhere/a.svg": [],
+    }.items():
+        before = Path("text.txt").read_bytes()
+        refused(capsys, 1, "draw", run, "--out", out, *more)
+        assert Path("mine.svg").read_text() == Path("mine.html").read_text() == "mine"
+        assert Path("text.txt").read_bytes() == before
+    refused(capsys, 1, "draw", run, "--out", f"{run}/model.safetensors")
+    assert main(["sample", run, "--length", "1"]) == 0

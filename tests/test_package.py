@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.app import cli
+from tinygrad_rnn.app import train
 
 ROOT = Path(__file__).parent.parent
 
@@ -65,9 +65,9 @@ def test_the_program_runs_from_a_checkout_that_is_not_installed(monkeypatch, tmp
     assert done.stdout == f"tinygrad-rnn {tg.__version__}\n", done
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python3"))
-    assert cli._program() == "python3 -m tinygrad_rnn"
+    assert train._program() == "python3 -m tinygrad_rnn"
     (tmp_path / "tinygrad-rnn").touch()
-    assert Path(cli._program()).resolve() == tmp_path / "tinygrad-rnn"
+    assert Path(train._program()).resolve() == tmp_path / "tinygrad-rnn"
 
 
 def test_the_version_is_the_one_that_was_installed():

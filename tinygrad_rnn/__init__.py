@@ -7,6 +7,7 @@
 array([0.6397  , 0.136219, 0.019634])
 """
 
+from .app import startup  # noqa: F401  # isort: skip  (before NumPy is loaded)
 from . import bptt, errors, io, nn, optim
 from .autograd.checkpoint import checkpoint
 from .autograd.functional import grad, hessian, hvp, jacobian, jvp, vjp

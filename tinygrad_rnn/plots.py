@@ -44,11 +44,14 @@ def axes_for(path: str | os.PathLike[str]) -> Any:
 def save(ax: Any, path: str | os.PathLike[str]) -> Path:
     """Write the figure of an Axes to a file, whole or not at all; its suffix says how: svg, png, pdf or another.
 
-    Equal figures give equal svg files: no date is in them. Raises ValueError for a suffix that matplotlib does not
+    Equal figures give equal svg files. Raises ValueError for a suffix that matplotlib does not
     know, and OSError that names the file where it cannot be written.
     """
+    from matplotlib import rc_context
+
     suffix, data = Path(path).suffix.lower().removeprefix("."), io.BytesIO()
-    ax.figure.savefig(data, format=suffix, metadata={"Date": None} if suffix == "svg" else None)
+    with rc_context({"svg.hashsalt": "tinygrad_rnn"}):  # else the ids in it are random
+        ax.figure.savefig(data, format=suffix, metadata={"Date": None} if suffix == "svg" else None)
     return replace_file(path, data.getvalue())
 
 

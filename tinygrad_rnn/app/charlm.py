@@ -1,7 +1,7 @@
 """A character language model: predict the next character, by truncated backpropagation through time.
 
     CharLM      embedding -> recurrent layers -> linear head
-    Settings    everything that decides a run
+    Settings    everything that decides a run (in `settings`)
     Run         a training run that can stop after any step and go on, bit for bit, as if it never had
     sample      text from a model, one character at a time
 
@@ -11,12 +11,11 @@ carried, and detached: it remembers, but the gradient stops. That line (`Run.ste
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
+import os
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +27,27 @@ from ..bptt import detach
 from ..data import Stream, Vocabulary, python_docs, read_text, split
 from ..engine.modes import no_grad
 from ..errors import CheckpointError, DataError
-from ..io import load_arrays, save_arrays
-from ..nn import GRU, LSTM, RNN, Dropout, Embedding, Linear, Module, cross_entropy
+from ..io import save_arrays
+from ..nn import Dropout, Embedding, Linear, Module, cross_entropy
+from .folder import CHECKPOINT, MODEL, read_log
+from .saved import loading, read_model, read_run
+from .settings import CELLS, OPTIMIZERS, Settings
+from .source import Fingerprint, find, fingerprint, holds, is_file, places
 
-CELLS: dict[str, Any] = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
-OPTIMIZERS: dict[str, Any] = {
-    "sgd": optim.SGD,
-    "adagrad": optim.Adagrad,
-    "rmsprop": optim.RMSprop,
-    "adam": optim.Adam,
-    "adamw": optim.AdamW,
-}
+__all__ = [
+    "CELLS",
+    "OPTIMIZERS",
+    "CharLM",
+    "Run",
+    "Settings",
+    "beginning",
+    "build",
+    "default_prompt",
+    "load_model",
+    "read_log",
+    "sample",
+]
+
 BITS = 1 / math.log(2)  # a nat is this many bits
 
 
@@ -68,34 +77,6 @@ class CharLM(Module):
         return self.head(self.dropout(output)), state
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What decides a run; the same settings on the same text give the same weights, bit for bit."""
-
-    text: str | None = None
-    """A UTF-8 file; None stands for the documentation that comes with Python."""
-    cell: str = "lstm"
-    embedding: int = 64
-    hidden: int = 128
-    layers: int = 1
-    dropout: float = 0.1
-    batch: int = 32
-    window: int = 64
-    optimizer: str = "adam"
-    lr: float = 0.003
-    clip: float = 1.0
-    steps: int = 2000
-    seed: int = 0
-    held_out: float = 0.05
-
-    @property
-    def source(self) -> str:
-        return Path(self.text).name if self.text else "Python's documentation"
-
-    def read(self) -> str:
-        return python_docs() if self.text is None else read_text(self.text)
-
-
 class Run:
     """A training run: the model, the optimizer, the place in the text, the hidden state, and the generator.
 
@@ -105,17 +86,29 @@ class Run:
     1
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, text: str | None = None) -> None:
+        """A run at its beginning; `text` is that of the settings, where it has been read already.
+
+        Raises DataError for a text that cannot be used, or that is too short.
+        """
         self.settings = settings
-        text = settings.read()
-        self.digest = hashlib.sha256(text.encode()).hexdigest()
-        self.vocabulary = Vocabulary(text)
-        self.ids = self.vocabulary.encode(text)
+        with memory_for(f"for the text {settings.source}"):
+            text = settings.read() if text is None else text
+            self.text: Fingerprint = fingerprint(text)
+            self.vocabulary = Vocabulary(text)
+            self.ids = self.vocabulary.encode(text, self.vocabulary.smallest)
         self.train_ids, self.test_ids = split(self.ids, settings.held_out)
+        needed = settings.batch * settings.window + 1
+        if len(self.train_ids) < needed:
+            raise DataError(
+                f"{settings.source} has {len(self.train_ids):,} characters to train on, and {settings.batch} rows of "
+                f"{settings.window} need {needed:,}: give a longer text, or a smaller batch or window"
+            )
         self.stream = Stream(self.train_ids, settings.batch, settings.window)
         self.rng = np.random.default_rng(settings.seed)
-        self.model = build(settings, len(self.vocabulary), self.rng)
-        self.optimizer = OPTIMIZERS[settings.optimizer](self.model.parameters(), lr=settings.lr)
+        with memory_for(f"for a model of {settings.weights(len(self.vocabulary)):,} weights"):
+            self.model = build(settings, len(self.vocabulary), self.rng)
+            self.optimizer = OPTIMIZERS[settings.optimizer](self.model.parameters(), lr=settings.lr)
         self.state: Any = None
         self.done = 0
         self.recent: list[float] = []  # losses since the last line of the log
@@ -166,48 +159,86 @@ class Run:
     # ---------------------------------------------------------------- stopping and going on
 
     def save(self, folder: Path) -> None:
-        """Write ``checkpoint.safetensors``, all that `resume` needs, and ``model.safetensors``, for everyone else."""
-        about: dict[str, Any] = {"settings": asdict(self.settings), "characters": self.vocabulary.characters}
-        weights = self.model.state_dict()
-        arrays = {f"model.{name}": array for name, array in weights.items()}
+        """Write ``model.safetensors``, for everyone, and then ``checkpoint.safetensors``, all that `resume` needs.
+
+        In this order the model that one samples from is never older than the checkpoint, whenever this is cut short.
+        """
+        self.save_model(folder)
+        self.save_checkpoint(folder)
+
+    def save_model(self, folder: Path) -> None:
+        save_arrays(folder / MODEL, self.model.state_dict(), self._about())
+
+    def save_checkpoint(self, folder: Path) -> None:
+        arrays = {f"model.{name}": array for name, array in self.model.state_dict().items()}
         arrays |= {f"optimizer.{name}": array for name, array in self.optimizer.state_dict().items()}
         arrays |= {f"state.{k}": part.array for k, part in enumerate(_parts(self.state))}
         progress: dict[str, Any] = {
             "done": self.done,
             "position": self.stream.position,
-            "digest": self.digest,
             "recent": self.recent,
             "generator": self.rng.bit_generator.state,
         }
-        save_arrays(folder / "checkpoint.safetensors", arrays, {**about, **progress})
-        save_arrays(folder / "model.safetensors", weights, about)
+        save_arrays(folder / CHECKPOINT, arrays, {**self._about(), **progress})
+
+    def _about(self) -> dict[str, Any]:
+        about = {"settings": asdict(self.settings), "characters": self.vocabulary.characters}
+        return {**about, **self.text._asdict()}
 
     @classmethod
-    def resume(cls, folder: Path, steps: int | None = None) -> Run:
+    def resume(cls, folder: Path, steps: int | None = None, text: str | None = None) -> Run:
         """The run as it was saved in a folder, to go on to its planned number of steps, or to another.
+
+        The text is known by its SHA-256. It is looked for where it was, then by its name in the folder of the run and
+        in the two above it; `text` says where it is now.
 
         Raises CheckpointError where the folder holds no run, or a damaged one, or the text has changed since.
         """
-        arrays, about = load_arrays(run_file(folder, "checkpoint.safetensors"))
-        settings = saved_settings(about, folder / "checkpoint.safetensors")
-        settings = settings if steps is None else replace(settings, steps=steps)
+        saved = read_run(folder, steps)
+        settings, vocabulary, known, weights = saved.model
+        if settings.text is not None:
+            settings = replace(settings, text=_found(folder, settings, known, text))
+        elif text is not None:
+            raise DataError("this run reads Python's documentation, not a file")
         run = cls(settings)
-        if run.digest != about["digest"]:
+        if run.text != known or run.vocabulary.characters != vocabulary.characters:
             raise CheckpointError(
                 f"{folder}: {settings.source} has changed since this run was saved; it cannot be continued"
             )
-        groups: dict[str, dict[str, np.ndarray]] = {"model": {}, "optimizer": {}, "state": {}}
-        for name, array in arrays.items():
-            group, _, rest = name.partition(".")
-            groups[group][rest] = array
-        run.model.load_state_dict(groups["model"])
-        run.optimizer.load_state_dict(groups["optimizer"])
-        parts = [Tensor(groups["state"][k]) for k in sorted(groups["state"])]
+        run.model.load_state_dict(weights)
+        with loading(folder, "a state of the optimizer"):
+            run.optimizer.load_state_dict(saved.optimizer)
+        with loading(folder, "a random generator"):
+            run.rng.bit_generator.state = saved.generator
+        parts = [Tensor(part) for part in saved.state]
         run.state = None if not parts else parts[0] if len(parts) == 1 else tuple(parts)
-        run.done, run.recent = about["done"], about["recent"]
-        run.stream.position = about["position"]
-        run.rng.bit_generator.state = about["generator"]
+        run.done, run.recent = saved.done, saved.recent
+        run.stream.position = saved.done
         return run
+
+
+def _found(folder: Path, settings: Settings, known: Fingerprint, given: str | None) -> str:
+    """The file that holds the text of a run; CheckpointError where none is found."""
+    assert settings.text is not None
+    if given is not None and holds(given, known):
+        return os.path.abspath(given)
+    if given is None and (path := find(settings.text, folder, known)):
+        return path
+    if given is not None or any(is_file(place) for place in places(settings.text, folder)):
+        name = given if given is not None else settings.source
+        raise CheckpointError(f"{folder}: {name} has changed since this run was saved; it cannot be continued")
+    raise CheckpointError(
+        f"{folder}: its text {settings.text} is not there any more, nor beside the run; say where it is: --text FILE"
+    )
+
+
+@contextmanager
+def memory_for(what: str) -> Iterator[None]:
+    """Within, a MemoryError says what the memory was for."""
+    try:
+        yield
+    except MemoryError as error:
+        raise MemoryError(str(error) if type(error) is MemoryError and str(error) else what) from None
 
 
 def _parts(state: Any) -> tuple[Tensor, ...]:
@@ -225,34 +256,27 @@ def load_model(folder: Path) -> tuple[CharLM, Vocabulary, Settings]:
 
     Raises CheckpointError where the folder holds none, or a damaged one.
     """
-    weights, about = load_arrays(run_file(folder, "model.safetensors"))
-    settings = saved_settings(about, folder / "model.safetensors")
-    vocabulary = Vocabulary(about["characters"])
-    model = build(settings, len(vocabulary))
-    model.load_state_dict(weights)
+    settings, vocabulary, _, weights = read_model(folder)
+    with memory_for(f"for a model of {settings.weights(len(vocabulary)):,} weights"):
+        model = build(settings, len(vocabulary))
+        model.load_state_dict(weights)
     model.eval()
     return model, vocabulary, settings
 
 
-def saved_settings(about: dict[str, Any], path: Path) -> Settings:
-    """The settings that a run's file holds; CheckpointError where it holds none, or others than this version knows."""
-    try:
-        return Settings(**about["settings"])
-    except (KeyError, TypeError):
-        raise CheckpointError(f"{path}: it holds no settings of a run that this version knows") from None
+def beginning(settings: Settings, folder: Path, characters: int) -> str:
+    """The first characters of the text of a run, which may have been moved. Raises DataError where it is gone."""
+    if settings.text is None:
+        return python_docs()[:characters]
+    place = next((place for place in places(settings.text, folder) if is_file(place)), None)
+    if place is None:
+        raise DataError(f"{folder}: its text {settings.text} is not there any more: put it into the folder of the run")
+    return read_text(place, characters)
 
 
 def default_prompt(vocabulary: Vocabulary) -> str:
     """How a sample begins where nothing is asked for: in a way that the model can read."""
     return "The " if set("The ") <= set(vocabulary.characters) else vocabulary.characters[-1]
-
-
-def run_file(folder: Path, name: str) -> Path:
-    """The path of a run's file; CheckpointError where the folder is not a run."""
-    if not (folder / name).is_file():
-        reason = "no such folder" if not folder.exists() else f"not the folder of a run: it holds no {name}"
-        raise CheckpointError(f"{folder}: {reason}; make one with: tinygrad-rnn train --out {folder}")
-    return folder / name
 
 
 def sample(
@@ -266,10 +290,16 @@ def sample(
     """Read the prompt, then draw one character after another from softmax(scores / temperature).
 
     Temperature 0 takes the most probable character each time. Raises DataError for a prompt that is empty, or has a
-    character that the model never saw.
+    character that the model never saw; FloatingPointError where the scores are no numbers.
     """
     if not prompt:
         raise DataError("the prompt must have at least one character, for the model to go on from")
+    for at, character in enumerate(prompt):
+        if character not in vocabulary.characters:
+            raise DataError(
+                f"the prompt has {character!r} at position {at}, which is not one of the {len(vocabulary)} characters "
+                "of the text that the model was trained on"
+            )
     return _written(model, vocabulary, vocabulary.encode(prompt), length, temperature, np.random.default_rng(rng))
 
 
@@ -281,20 +311,13 @@ def _written(
     for _ in range(length):
         scores, state = model(ids[:, None], state)
         last = scores.array[-1, 0].astype(np.float64)
+        if not np.isfinite(last).all():
+            raise FloatingPointError("the scores of the model are not finite: its training diverged")
         if temperature > 0:
-            p = np.exp((last - last.max()) / temperature)
+            with np.errstate(over="ignore"):  # next to 0 it leaves the most probable alone
+                p = np.exp((last - last.max()) / temperature)
             chosen = int(rng.choice(len(p), p=p / p.sum()))
         else:
             chosen = int(last.argmax())
         ids = np.array([chosen])
         yield vocabulary.characters[chosen]
-
-
-def read_log(folder: Path) -> list[dict[str, Any]]:
-    """The lines of a run's log; one that a crash cut short is left out, and so is a log that is missing."""
-    lines = []
-    with suppress(FileNotFoundError):
-        for line in (folder / "log.jsonl").read_text("utf-8", "replace").splitlines():
-            with suppress(json.JSONDecodeError):
-                lines.append(json.loads(line))
-    return lines

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from .options import SEED
+
 
 def add_commands(parts: Any, **style: Any) -> None:
     """Add the command `experiment` to those of `bptt`; `style` goes to its parser."""
@@ -16,7 +18,7 @@ def add_commands(parts: Any, **style: Any) -> None:
     parser.set_defaults(command=command)
     parser.add_argument("name", nargs="?", metavar="NAME", help="which; without it they are listed")
     parser.add_argument(
-        "--seeds", "--seed", dest="seeds", type=_seed, nargs="+", metavar="N", help="one run of each case a seed"
+        "--seeds", "--seed", dest="seeds", type=SEED, nargs="+", metavar="N", help="one run of each case a seed"
     )
     parser.add_argument("--only", default="", metavar="TEXT", help="only cases with this text in their name")
     parser.add_argument("--quick", action="store_true", help="a size of a second, to see that it works")
@@ -42,9 +44,3 @@ def command(arguments: argparse.Namespace) -> None:
             raise ValueError(f"--text is for {MinCharRNN.name}: {kind.name} makes its own data")
         options["text"] = arguments.text
     report(kind(**options), arguments.seeds, arguments.only, arguments.out)
-
-
-def _seed(text: str) -> int:
-    if not text.isdigit():
-        raise argparse.ArgumentTypeError(f"expected whole numbers of 0 or more, got {text!r}")
-    return int(text)

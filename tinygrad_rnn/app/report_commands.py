@@ -13,8 +13,8 @@ from ..autograd.tensor import Tensor
 from ..bptt import decompose, flow, jacobians
 from ..files import check_picture
 from ..nn import Linear, cross_entropy, mse_loss
-from ..nn.basic import positive
-from .charlm import CELLS, load_model
+from .charlm import CELLS, beginning, load_model
+from .options import COUNT, LAYERS, SEED, SIZE
 
 
 class Subject(NamedTuple):
@@ -37,10 +37,10 @@ def add_commands(parts: Any, **style: Any) -> None:
         part.set_defaults(command=command)
         part.add_argument("--run", type=Path, metavar="FOLDER", help="a trained run, instead of an untrained model")
         part.add_argument("--cell", choices=CELLS, help="(rnn)")
-        part.add_argument("--hidden", type=int, metavar="N", help="hidden units a layer (32)")
-        part.add_argument("--layers", type=int, metavar="N", help="recurrent layers (1)")
-        part.add_argument("--seed", type=int, metavar="N", help="decides weights and data (0)")
-        part.add_argument("--steps", type=int, default=20, metavar="N", help="time steps to unroll (20)")
+        part.add_argument("--hidden", type=SIZE, metavar="N", help="hidden units a layer (32)")
+        part.add_argument("--layers", type=LAYERS, metavar="N", help="recurrent layers (1)")
+        part.add_argument("--seed", type=SEED, metavar="N", help="decides weights and data (0)")
+        part.add_argument("--steps", type=COUNT, default=20, metavar="N", help="time steps to unroll (20)")
         part.add_argument(
             "--loss", choices=["last", "all"], default=loss, help=f"of the last step, or the mean of all ({loss})"
         )
@@ -55,7 +55,7 @@ def subject(arguments: argparse.Namespace) -> Subject:
     """The model that the options describe, run over a sequence."""
     if arguments.out is not None:
         check_picture(arguments.out, plots.FORMATS)
-    steps, last = positive("--steps", arguments.steps), arguments.loss == "last"
+    steps, last = arguments.steps, arguments.loss == "last"
     counted = slice(-1, None) if last else slice(None)
     whose = "the last step" if last else "every step"
     given = {name: v for name in ("cell", "hidden", "layers", "seed") if (v := getattr(arguments, name)) is not None}
@@ -63,12 +63,12 @@ def subject(arguments: argparse.Namespace) -> Subject:
         if given:
             raise ValueError(f"a --run has its own model: leave out {', '.join(f'--{name}' for name in given)}")
         model, vocabulary, settings = load_model(arguments.run)
-        ids = vocabulary.encode(settings.read()[: steps + 1])
+        ids = vocabulary.encode(beginning(settings, arguments.run, steps + 1))
         scores, _ = model(ids[:-1, None])
         loss = cross_entropy(scores[counted], ids[1:, None][counted])
         about = f"{settings.cell}, {settings.layers} x {settings.hidden} units, trained on {settings.source}"
         return Subject(model.recurrent, loss, f"{about}; {len(ids) - 1} steps; loss: cross-entropy of {whose}")
-    hidden, layers = positive("--hidden", given.get("hidden", 32)), positive("--layers", given.get("layers", 1))
+    hidden, layers = given.get("hidden", 32), given.get("layers", 1)
     cell, rng = given.get("cell", "rnn"), np.random.default_rng(given.get("seed", 0))
     layer = CELLS[cell](hidden, hidden, layers, dtype=np.float64, rng=rng)
     readout = Linear(hidden, 1, dtype=np.float64, rng=rng)

@@ -1,0 +1,242 @@
+"""``tinygrad-rnn train``: begin a run or go on with one, train it, and make what it ends with."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import shlex
+import shutil
+import signal
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Any
+
+from ..data import bigram_entropy, unigram_entropy
+from ..errors import DrawError
+from ..files import replace_file
+from .charlm import Run, default_prompt, memory_for, sample
+from .folder import CHECKPOINT, RESULTS, SETTINGS, Log, check_new, make_new, quoted, read_log, run_file, sweep_all
+from .settings import Settings
+from .source import keep, lasting, read
+from .use import draw_unrolled
+
+
+def train_command(arguments: argparse.Namespace) -> int:
+    given = {f.name: getattr(arguments, f.name) for f in fields(Settings) if getattr(arguments, f.name) is not None}
+    run, folder, log = (_begin if arguments.resume is None else _go_on)(arguments, given)
+    with log:
+        settings = run.settings
+        levels = _entropies(run)
+        if run.done >= settings.steps:
+            return _complete(run, folder, levels)
+        print(f"text     {settings.source}: {len(run.ids):,} characters, {len(run.vocabulary)} distinct")
+        print(f"entropy  unigram {levels['unigram']:.3f}, bigram {levels['bigram']:.3f} bits a character")
+        print(
+            f"model    {settings.cell}, {settings.layers} x {settings.hidden} units, "
+            f"{settings.weights(len(run.vocabulary)):,} weights; batch {settings.batch}, window {settings.window}"
+        )
+        print(f"run      {folder}" + (f", going on from step {run.done}" if run.done else ""), flush=True)
+        with _interruptible() as signals:
+            if not run.done:
+                run.save_checkpoint(folder)  # from now on the run can be gone on with
+            _write_settings(run, folder)
+            _train(run, folder, log, levels, arguments, signals)
+            run.save(folder)
+        go_on = f"{_program()} train --resume {quoted(folder)}"
+        if run.done < settings.steps:
+            print(f"stopped at step {run.done}, saved. To go on: {go_on}", file=sys.stderr)
+            return 128 + signals[0]
+        try:
+            _report(run, folder, levels)
+        except KeyboardInterrupt:
+            print(f"\nstopped, with the model trained and saved. To make the rest: {go_on}", file=sys.stderr)
+            return 130
+    return 0
+
+
+def _begin(arguments: argparse.Namespace, given: dict[str, Any]) -> tuple[Run, Path, Log]:
+    """A new run and its folder, which is looked at first and made last. A text that can be read once only is kept."""
+    if arguments.out is not None:
+        check_new(arguments.out)
+    path = given.pop("text", None)
+    settings = Settings(**given)
+    text = read(path)
+    run = Run(replace(settings, text=path), text)
+    folder, log = make_new(arguments.out)
+    if path is not None:  # found from any folder
+        run.settings = replace(settings, text=lasting(path) or keep(text, folder))
+    return run, folder, log
+
+
+def _go_on(arguments: argparse.Namespace, given: dict[str, Any]) -> tuple[Run, Path, Log]:
+    """A run as it was saved, and its log up to there."""
+    if given.keys() - {"steps", "text"} or arguments.out is not None:
+        raise ValueError(
+            "--resume goes on with the settings the run has: besides it only --steps changes anything, "
+            "and --text says where its text is now"
+        )
+    folder = Path(arguments.resume)
+    run_file(folder, CHECKPOINT)  # before a log is opened there
+    log = Log(folder)
+    try:
+        run = Run.resume(folder, **given)
+        sweep_all(folder)
+        log.cut(run.done)
+    except BaseException:
+        log.close()
+        raise
+    return run, folder, log
+
+
+def _entropies(run: Run) -> dict[str, float]:
+    return {"unigram": unigram_entropy(run.ids), "bigram": bigram_entropy(run.ids)}
+
+
+def _write_settings(run: Run, folder: Path) -> None:
+    replace_file(folder / SETTINGS, json.dumps(asdict(run.settings), indent=2) + "\n")
+
+
+def _train(
+    run: Run, folder: Path, log: Log, levels: dict[str, float], arguments: argparse.Namespace, signals: list[int]
+) -> None:
+    """Train to the planned number of steps, or until a signal arrives."""
+    from tqdm import tqdm
+
+    s = run.settings
+    beaten = ", ".join(f"{name} {level:.2f}" for name, level in levels.items())
+    since, at = time.perf_counter(), run.done
+    layout = "{percentage:3.0f}%|{bar:4}|{n_fmt}/{total_fmt} {elapsed}<{remaining}{postfix}"  # 80 columns
+    hidden = arguments.quiet or None  # None: where standard error is no terminal
+    bar = tqdm(total=s.steps, initial=run.done, bar_format=layout, disable=hidden, dynamic_ncols=True)
+    with bar, memory_for(f"for {s.batch} rows of {s.window} steps; try a smaller --batch, --window or --hidden"):
+        while run.done < s.steps and not signals:
+            run.step()
+            bar.update()
+            last = run.done == s.steps
+            if run.done % 10 == 0 or last:
+                now = time.perf_counter()
+                rate = (run.done - at) * s.batch * s.window / max(now - since, 1e-9)
+                bits = run.mean_bits()
+                line = {"step": run.done, "bits": round(bits, 6), "characters_per_second": round(rate)}
+                if run.done % 250 == 0 or last:
+                    held_out = run.held_out_bits()
+                    line |= {"held_out_bits": round(held_out, 6)} if math.isfinite(held_out) else {}
+                since, at = time.perf_counter(), run.done
+                log.append(line)
+                bar.set_postfix_str(f"{bits:.2f} bits ({beaten}) {rate / 1000:.0f}k c/s")
+            if run.done % arguments.save_every == 0:
+                run.save(folder)
+
+
+# ------------------------------------------------------------------ what a run ends with
+
+
+def _report(run: Run, folder: Path, levels: dict[str, float]) -> None:
+    """The held-out figure, a sample, and the pictures."""
+    held_out = run.held_out_bits()
+    figures = ", ".join(f"{name} {level:.3f}" for name, level in levels.items())
+    print(f"held out {held_out:.3f} bits a character ({figures})" if math.isfinite(held_out) else "held out nothing")
+    makers = _makers(run, folder, levels)
+    for name in RESULTS:
+        makers[name](folder / name)
+        if name == "sample.txt":
+            print(f"\n{(folder / name).read_text('utf-8')}")
+    files = ", ".join(sorted(path.name for path in folder.iterdir()))
+    print(textwrap.fill(f"{folder}: {files}", 80, subsequent_indent="  "))
+    prompt = shlex.quote(default_prompt(run.vocabulary))
+    print(f"next: {_program()} sample {quoted(folder)} --prompt {prompt} --temperature 0.7")
+
+
+def _complete(run: Run, folder: Path, levels: dict[str, float]) -> int:
+    """Make what a finished run lacks, because it was stopped at its very end."""
+    run.save_model(folder)
+    _write_settings(run, folder)
+    made = [name for name in RESULTS if _is_missing(folder, name)]
+    for name in made:
+        _makers(run, folder, levels)[name](folder / name)
+    made = [name for name in made if (folder / name).exists()]
+    also = f" (made now: {', '.join(made)})" if made else ""
+    print(f"{folder} is finished, at step {run.done}{also}; to train further, add --steps {2 * run.done}")
+    return 0
+
+
+def _is_missing(folder: Path, name: str) -> bool:
+    """Whether a result is not there, or is one of an earlier checkpoint."""
+    path = folder / name
+    return not path.exists() or path.stat().st_mtime < (folder / CHECKPOINT).stat().st_mtime
+
+
+def _makers(run: Run, folder: Path, levels: dict[str, float]) -> dict[str, Callable[[Path], None]]:
+    """How each result is made."""
+
+    def loss(path: Path) -> None:
+        try:
+            save_loss_curve(path, read_log(folder), levels)
+        except DrawError as error:  # matplotlib is an extra
+            print(f"no {path.name}: {error}", file=sys.stderr)
+
+    return {
+        "sample.txt": lambda path: save_sample(path, run),
+        "graph.svg": lambda path: draw_unrolled(folder, run.settings.window, path),
+        "loss.svg": loss,
+    }
+
+
+def save_sample(path: Path, run: Run) -> None:
+    """What the model of a run writes."""
+    run.model.eval()
+    prompt = default_prompt(run.vocabulary)
+    text = prompt + "".join(sample(run.model, run.vocabulary, prompt, 400, 0.7, rng=run.settings.seed))
+    run.model.train()
+    replace_file(path, text + "\n")
+
+
+def save_loss_curve(path: Path, log: list[dict[str, Any]], levels: dict[str, float]) -> None:
+    """The losses of a run as a picture."""
+    from ..plots import loss_curve, save
+
+    save(loss_curve(log, levels), path)
+
+
+# ------------------------------------------------------------------ helpers
+
+
+@contextmanager
+def _interruptible() -> Iterator[list[int]]:
+    """Within, Ctrl-C, a request to terminate and the closing of the terminal only put their number on the list: the
+    step in hand is finished."""
+    signals: list[int] = []
+
+    def note(number: int, frame: Any) -> None:
+        signals.append(number)
+
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup makes it
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, note) for number in numbers}
+    try:
+        yield signals
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _program() -> str:
+    """How to call this program from here: by its name, by its path where it is not on the search path, or as a module
+    of Python where it is not installed."""
+    if shutil.which("tinygrad-rnn"):
+        return "tinygrad-rnn"
+    installed = Path(sys.executable).parent / "tinygrad-rnn"
+    if not installed.exists():
+        return f"{quoted(Path(sys.executable).name)} -m tinygrad_rnn"
+    try:
+        return quoted(os.path.relpath(installed))
+    except ValueError:  # on another drive
+        return quoted(installed)

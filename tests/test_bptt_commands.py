@@ -85,8 +85,6 @@ def test_a_trained_run_is_taken_apart(report: str, tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        ("flow --steps 0", 2, "--steps must be 1 or more, not 0"),
-        ("flow --hidden 0", 2, "--hidden must be 1 or more, not 0"),
         ("flow --run nowhere", 1, "no such folder"),
         ("jacobians --steps 1", 2, "needs two steps"),
         ("jacobians --layer gru", 2, "no layer 'gru' hands on a state; there is 'rnn'"),

@@ -321,6 +321,7 @@ NUMERIC = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "option", "kind"),
     [(c, option, kind) for c, kinds in NUMERIC.items() for kind in kinds for option in kinds[kind].split()],
@@ -525,6 +526,7 @@ def test_a_terminal_that_cannot_show_a_character_gets_its_code(here):
     assert done.returncode == 2 and "\\u2600" in done.stderr and "Traceback" not in done.stderr, done
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("where", "words"),
     [
@@ -568,6 +570,7 @@ def commands(text: str) -> list[list[str]]:
     return [shlex.split(command)[len(shlex.split(name)) :] for command in found]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ['a run\'s "folder" & more', "-run", "$HOME", "*", "a;b", "résumé"])
 def test_commands_to_copy_are_right_for_any_name(here, capsys, monkeypatch, name):
     monkeypatch.setattr(training, "_program", lambda: "tinygrad-rnn")

@@ -123,6 +123,7 @@ def test_a_folder_is_looked_at_before_the_text_is_read(here, capsys, monkeypatch
     assert "is no folder" in refusal(capsys, 2, "train", "--out", "text.txt")
 
 
+@pytest.mark.slow
 def test_an_empty_folder_will_do_and_one_of_a_run_that_never_began(here):
     Path("empty").mkdir()
     assert train("--out", "empty") == 0
@@ -153,6 +154,7 @@ def test_a_number_that_another_takes_meanwhile_is_passed_over(here, monkeypatch)
     assert place == Path("runs/2") and not list(Path("runs/1").iterdir())
 
 
+@pytest.mark.slow
 @posix_only
 def test_a_hundred_begun_at_once_get_a_folder_each(here):
     code = "from tinygrad_rnn.app.folder import make_new\nfor _ in range(25): print(make_new(None)[0])"
@@ -231,6 +233,7 @@ def test_the_lock_of_windows_is_asked_for_beyond_the_end_of_the_log(here, monkey
 # ------------------------------------------------------------------ texts that can be read once only
 
 
+@pytest.mark.slow
 @posix_only
 @pytest.mark.parametrize("how", ["cat text.txt | {} --text -", "cat text.txt | {} --text /dev/stdin", "{} --text pipe"])
 def test_a_text_that_is_gone_once_it_is_read_is_kept_with_the_run(here, how):
@@ -371,6 +374,7 @@ def test_ctrl_c_while_the_pictures_are_made(here, capsys, monkeypatch):
     assert "graph.svg" in capsys.readouterr().out and Path("new/graph.svg").exists()
 
 
+@pytest.mark.slow
 def test_a_run_can_be_gone_on_with_before_its_first_step(here, monkeypatch):
     def stop(run):
         raise KeyboardInterrupt
@@ -387,6 +391,7 @@ def test_a_run_can_be_gone_on_with_before_its_first_step(here, monkeypatch):
 # ------------------------------------------------------------------ logs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "line", ["{}", '{"bits": 1}', "[1]", "null", '"a"', '{"step": "x", "bits": 1}', "1e400", "[" * 9999]
 )
@@ -492,6 +497,7 @@ WRONG_PROGRESS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", WRONG)
 def test_a_file_with_contents_that_cannot_be_is_refused_in_one_line(here, capsys, wrong):
     for name, command in {
@@ -567,6 +573,7 @@ def test_the_program_runs_nothing_of_the_folder_it_is_started_in(tmp_path):
     assert done.returncode == 0 and done.stdout.startswith("tinygrad-rnn "), done
 
 
+@pytest.mark.slow
 def test_the_program_has_one_thread_and_keeps_the_options_of_the_interpreter(tmp_path):
     done = program(tmp_path, "-O", "-X", "dev", "-W", "ignore::UserWarning")
     assert done.stderr.split("\n")[0] == "1 1 True ['default', 'ignore::UserWarning']", done
@@ -635,6 +642,7 @@ def test_ctrl_c_is_python_s_again_when_the_command_runs(monkeypatch):
         signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.slow
 @posix_only
 @pytest.mark.parametrize("closed", ["2>&-", ">&- 2>&-", "<&- >&- 2>&-", "2>/dev/full"])
 def test_a_run_needs_no_standard_error(here, closed):

@@ -7,7 +7,6 @@ sequences of different lengths.
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable
 from functools import partial
@@ -144,8 +143,7 @@ class Recurrent(Layer):
 
     def _run(self, k: int, x: Tensor, state: Any, lengths: np.ndarray | None, first: int) -> tuple[Tensor, Any]:
         """One layer in one direction: project the whole sequence at once, then step through it."""
-        # a copy, so that a step which is computed again has the weights that `functional_call` gave
-        cell, T, reverse = copy.copy(self.cells[k]), len(x), k % self.directions == 1
+        cell, T, reverse = self.cells[k], len(x), k % self.directions == 1
         name = type(self).__name__.lower() + self.suffixes[k]
 
         def steps(x: Tensor, state: Any, lengths: np.ndarray | None, first: int) -> tuple[Tensor, Any]:

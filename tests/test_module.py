@@ -586,6 +586,13 @@ def test_what_is_no_state_dict(state: Any) -> None:
         nn.Linear(1, 1).load_state_dict({1: np.ones(1)})
 
 
+def test_a_mask_is_not_lost(tmp_path: Any) -> None:
+    masked = np.ma.array([[1.0]], mask=[[True]])
+    for use in (nn.Linear(1, 1, bias=False).load_state_dict, lambda state: tg.save(state, tmp_path / "m")):
+        with pytest.raises(StateDictError, match=r"W: a masked array .*filled\(0\)"):
+            use({"W": masked})
+
+
 @pytest.mark.oracle
 def test_torchs_tensors_are_values(torch: Any) -> None:
     layer = nn.Linear(1, 1, rng=0)

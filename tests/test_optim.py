@@ -127,6 +127,9 @@ def test_a_state_that_does_not_fit_lists_everything_and_changes_nothing() -> Non
     ):
         assert part in message
     assert all(np.array_equal(adam.state_dict()[name], value) for name, value in before.items())
+    for lr in (np.nan, np.inf, -1.0):
+        with pytest.raises(StateDictError, match="lr: expected 0 or more, got"):
+            adam.load_state_dict(before | {"lr": np.array(lr)})
     with pytest.raises(StateDictError, match=r"m\.0: missing"):
         adam.load_state_dict(optim.SGD([leaf([1.0, 2.0])], lr=1.0).state_dict())
 

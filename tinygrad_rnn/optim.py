@@ -19,7 +19,7 @@ from .engine.at_once import assign
 from .errors import GraphError, StateDictError
 from .nn.basic import positive
 from .nn.module import Module, Parameter
-from .nn.weights import new_array
+from .nn.weights import new_array, refuse
 
 
 def listed(parameters: Iterable[Tensor]) -> list[Tensor]:
@@ -138,10 +138,9 @@ class Optimizer:
                 problems.append(f"{name}: expected shape {expected[name]}, got {np.shape(state[name])}")
             elif np.asarray(state[name]).dtype.kind not in "fiu":
                 problems.append(f"{name}: expected real numbers, got {np.asarray(state[name]).dtype}")
-        if problems:
-            kind = type(self).__name__
-            lines = "\n  ".join(problems)
-            raise StateDictError(f"the state does not fit this {kind}; nothing was changed:\n  {lines}")
+        if not problems and not 0 <= float(state["lr"]) < math.inf:
+            problems.append(f"lr: expected 0 or more, got {float(state['lr'])}")
+        refuse(problems, f"the state does not fit this {type(self).__name__}")
         changes: dict[str, Any] = {"steps": int(state["steps"]), "lr": float(state["lr"])}
         changes["updates"] = [int(count) for count in state["updates"]]
         if "initial_lr" in state:

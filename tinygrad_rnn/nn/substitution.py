@@ -15,7 +15,7 @@ from ..autograd.tensor import Tensor
 from ..engine.at_once import assign
 from ..engine.trees import mapped, parts
 from ..errors import StateDictError
-from .module import Module, Parameter
+from .module import Module
 
 
 def functional_call(module: Module, tensors: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
@@ -38,7 +38,7 @@ def functional_call(module: Module, tensors: Mapping[str, Any], *args: Any, **kw
     if unknown:
         raise StateDictError(f"no parameter named {', '.join(unknown)}; there are {', '.join(places)}")
     given = {name: tensor if isinstance(tensor, Tensor) else Tensor(tensor) for name, tensor in tensors.items()}
-    before: dict[str, Parameter] = {name: getattr(*place) for name, place in places.items()}
+    before = module.names()
     for name, tensor in given.items():
         if tensor.shape != before[name].shape:
             raise StateDictError(f"{name}: expected shape {before[name].shape}, got {tensor.shape}")

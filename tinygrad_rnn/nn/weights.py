@@ -28,6 +28,8 @@ def as_array(name: str, value: Any) -> np.ndarray:
     """
     if isinstance(value, Tensor):
         return value.array
+    if isinstance(value, np.ma.MaskedArray):
+        raise StateDictError(f"{name}: a masked array would lose its mask: fill it first, as in data.filled(0)")
     try:
         if hasattr(value, "detach") and hasattr(value, "cpu"):
             value = value.detach().cpu()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import itertools
 import sys
 import threading
@@ -117,7 +118,10 @@ def test_an_interrupt_at_any_line_leaves_no_tensor_of_others_in_the_module() -> 
 
         def interrupt(frame: FrameType, event: str, _: Any, k: int = k) -> Any:
             nonlocal count
-            if "tinygrad_rnn" not in frame.f_code.co_filename or "nn" not in frame.f_code.co_filename:
+            code = frame.f_code
+            if not code.co_filename.endswith(("substitution.py", "module.py", "at_once.py")):
+                return None
+            if code.co_flags & inspect.CO_GENERATOR:  # while one is closed, Python drops an interrupt
                 return None
             count += 1
             if count == k + 1:

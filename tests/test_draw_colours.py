@@ -5,11 +5,16 @@ blindness  Machado, Oliveira and Fernandes (2009), full severity, in linear RGB
 distance   of two colours in CIE L*a*b* (1976), D65
 """
 
+import re
+import shutil
+import subprocess
 from itertools import combinations
 
 import numpy as np
 import pytest
 
+import tinygrad_rnn as tg
+from tinygrad_rnn import nn
 from tinygrad_rnn.pictures import theme
 
 PALETTES = {"light": theme.LIGHT, "dark": theme.DARK}
@@ -84,3 +89,52 @@ def test_gradients_stand_out_and_the_more_the_larger(name):
     for kind in MACHADO:  # also without some of the colours, and without all
         lightness = [lab(MACHADO[kind] @ linear(colour))[0] for colour in ramp]
         assert lightness == sorted(lightness, reverse=name == "light")
+
+
+# ---------------------------------------------------------------- what programs other than browsers make of it
+
+
+def pictures():
+    output, _ = nn.LSTM(4, 8, rng=0)(np.ones((30, 2, 4)))
+    loss = (output**2).mean()
+    yield "cell", lambda theme: tg.draw(loss, grads=True, theme=theme)
+    yield "op", lambda theme: tg.draw(loss, level="op", steps=[1, 2, "...", 30], values=True, theme=theme)
+    yield "strip", lambda theme: tg.draw(loss, level="strip", theme=theme)
+    yield "comparison", lambda theme: tg.draw({"one": loss, "half": loss * 0.5}, theme=theme)
+
+
+RENDERERS = {
+    "rsvg": lambda svg, png: subprocess.run(["rsvg-convert", svg, "-o", png], check=True),
+    "cairosvg": lambda svg, png: pytest.importorskip("cairosvg").svg2png(url=str(svg), write_to=str(png)),
+}
+
+
+@pytest.mark.parametrize("look", theme.THEMES)
+@pytest.mark.parametrize(("name", "make"), list(pictures()))
+def test_colours_stand_in_a_picture_as_they_are(name, make, look):
+    text = make(look).svg()
+    assert "var(" not in text
+    used = {colour for colour in re.findall(r"(?:fill|stroke):([^;}]+)", text) if not colour.startswith("url(#")}
+    assert all(re.fullmatch("none|#[0-9A-F]{6}", colour) for colour in used), used
+    assert ("prefers-color-scheme" in text) == (look == "auto")
+
+
+@pytest.mark.parametrize("renderer", RENDERERS)
+@pytest.mark.parametrize("look", theme.THEMES)
+@pytest.mark.parametrize(("name", "make"), list(pictures()))
+def test_a_picture_has_its_colours_outside_of_a_browser(name, make, look, renderer, tmp_path):
+    if renderer == "rsvg" and shutil.which("rsvg-convert") is None:
+        pytest.skip("rsvg-convert is not installed")
+    image = pytest.importorskip("matplotlib.image")
+    make(look).save(tmp_path / "picture.svg")
+    RENDERERS[renderer](tmp_path / "picture.svg", tmp_path / "picture.png")
+    pixels = np.round(image.imread(tmp_path / "picture.png")[..., :3] * 255).astype(int)
+    palette = PALETTES["dark" if look == "dark" else "light"]  # "auto" is light where nobody prefers anything
+
+    def share(colour):
+        return (pixels == list(bytes.fromhex(colour[1:]))).all(-1).mean()
+
+    assert share(palette["page"]) + share(palette["panel"]) > 0.5
+    assert share("#000000") < 0.01
+    if name != "strip":
+        assert share(palette["state-fill"]) > 0.001

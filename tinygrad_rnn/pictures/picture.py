@@ -420,7 +420,7 @@ class Picture:
         box, out = (port, 0) if self.level == "op" else (0, port)
         if kind == "cut":
             found.template.entries[0, port] = box
-            past = self._past_of(x, cell, entry, role) or self._gone(found, before, port)
+            past = self._past_of(x, cell, role) or self._gone(found, before, port)
             self._join(past, found, (0, port), "cut", role, use)
         return found, box, out
 
@@ -454,7 +454,7 @@ class Picture:
             self.cells[key] = Cell(template, column, cut.row, prefix, layer=cut.layer, back=cut.back)
         return self.cells[key], 0, port
 
-    def _past_of(self, x: Tensor, cell: Cell, entry: tuple[int, int], role: str) -> tuple[Cell, int, int] | None:
+    def _past_of(self, x: Tensor, cell: Cell, role: str) -> tuple[Cell, int, int] | None:
         """What a severed state was computed by, if that is part of this graph.
 
         The layer stacks its last states and the loop detaches the stack, so the record of the cut itself is often gone;
@@ -468,12 +468,5 @@ class Picture:
             return self._made_by(record, x.cut.output)
         layer = cell.layer or self.reading.layers[0]
         step = Step(layer, x.cut.step.t if x.cut.step is not None else None)
-        records = self.reading.steps.get(step, [])
-        place = self.reading.states(step).get(role) if records else None
-        if place is not None:
-            return self._made_by(*place)
-        for made in records:
-            for output in range(made.op.outputs):
-                if self.reading.output_name(made, output) == role:
-                    return self._made_by(made, output)
-        return None
+        place = self.reading.states(step).get(role) if step in self.reading.steps else None
+        return None if place is None else self._made_by(*place)

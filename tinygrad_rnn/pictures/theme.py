@@ -60,68 +60,73 @@ def width(level: int) -> float:
 
 
 def style(theme: str, p: str, gradients: bool = False) -> str:
-    """The style sheet of a figure whose classes and ids start with `p`."""
-    variables = _variables(p, theme if theme == "dark" else "light", gradients)
+    """The style sheet of a figure whose classes and ids start with `p`.
+
+    Colours stand in it as they are: most programs that read an SVG, unlike browsers, know no variables. "auto" is light
+    where a reader knows no media queries either.
+    """
+    rules = _rules(p, theme if theme == "dark" else "light", gradients)
+    text = "".join(_rule(p, selector, body) for selector, body in rules.items())
     if theme == "auto":
-        variables += "@media (prefers-color-scheme: dark){" + _variables(p, "dark", gradients) + "}"
+        dark = {key: body for key, body in _rules(p, "dark", gradients).items() if body != rules[key]}
+        text += "@media (prefers-color-scheme:dark){" + "".join(_rule(p, *rule) for rule in dark.items()) + "}"
+    return text
+
+
+def _rules(p: str, theme: str, gradients: bool) -> dict[str, str]:
+    """What is said of each selector, in the colours of a theme."""
+    c = DARK if theme == "dark" else LIGHT
     rules = {
-        "text": f"font-family:{FONT};font-size:10px;fill:var(--{p}text);text-anchor:middle",
+        "text": f"font-family:{FONT};font-size:10px;fill:{c['text']};text-anchor:middle",
         ".f": "font-size:12px",
         ".s": "font-size:10px",
         ".h": "font-size:11px;font-weight:600",
         ".l": "text-anchor:start",
         ".r": "text-anchor:end",
-        ".q": f"fill:var(--{p}quiet)",
+        ".q": f"fill:{c['quiet']}",
         ".t": "font-size:14px;font-weight:600;text-anchor:start",
-        ".bg": f"fill:var(--{p}page)",
-        ".panel": f"fill:var(--{p}panel);stroke:var(--{p}line)",
-        ".op": f"fill:var(--{p}op-fill);stroke:var(--{p}op)",
-        ".loss": f"fill:var(--{p}op-fill);stroke:var(--{p}op)",
-        ".state,.{p}cell": f"fill:var(--{p}state-fill);stroke:var(--{p}state);stroke-width:2.5",
-        ".ref": f"fill:var(--{p}ref-fill);stroke:var(--{p}ref);stroke-dasharray:4 2.5",
-        ".input": f"fill:var(--{p}input-fill);stroke:var(--{p}input)",
-        ".leaf": f"fill:var(--{p}input-fill);stroke:var(--{p}op)",
-        ".entry": f"fill:var(--{p}input-fill);stroke:var(--{p}op);stroke-dasharray:4 2.5",
-        ".cut": f"fill:var(--{p}page);stroke:var(--{p}cut);stroke-width:1.6;stroke-dasharray:5 3",
-        ".loop": f"fill:var(--{p}state-fill);stroke:var(--{p}state);stroke-dasharray:2 2",
-        ".past": f"fill:url(#{p}hatch);stroke:var(--{p}quiet);stroke-dasharray:6 3",
-        ".hp": f"stroke:var(--{p}line);stroke-width:3",
-        ".fold": f"fill:var(--{p}page);stroke:var(--{p}quiet);stroke-dasharray:1.5 3;stroke-linecap:round",
+        ".bg": f"fill:{c['page']}",
+        ".panel": f"fill:{c['panel']};stroke:{c['line']}",
+        ".op": f"fill:{c['op-fill']};stroke:{c['op']}",
+        ".loss": f"fill:{c['op-fill']};stroke:{c['op']}",
+        ".state,.{p}cell": f"fill:{c['state-fill']};stroke:{c['state']};stroke-width:2.5",
+        ".ref": f"fill:{c['ref-fill']};stroke:{c['ref']};stroke-dasharray:4 2.5",
+        ".input": f"fill:{c['input-fill']};stroke:{c['input']}",
+        ".leaf": f"fill:{c['input-fill']};stroke:{c['op']}",
+        ".entry": f"fill:{c['input-fill']};stroke:{c['op']};stroke-dasharray:4 2.5",
+        ".cut": f"fill:{c['page']};stroke:{c['cut']};stroke-width:1.6;stroke-dasharray:5 3",
+        ".loop": f"fill:{c['state-fill']};stroke:{c['state']};stroke-dasharray:2 2",
+        ".past": f"fill:url(#{p}hatch);stroke:{c['quiet']};stroke-dasharray:6 3",
+        ".hp": f"stroke:{c['line']};stroke-width:3",
+        ".fold": f"fill:{c['page']};stroke:{c['quiet']};stroke-dasharray:1.5 3;stroke-linecap:round",
         "path": "fill:none",
-        ".e": f"stroke:var(--{p}edge);marker-end:url(#{p}a)",
-        ".es": f"stroke:var(--{p}state);stroke-width:2;marker-end:url(#{p}as)",
-        ".eg": f"stroke:var(--{p}quiet);stroke-width:1.3;marker-end:url(#{p}ag)",
-        ".ec": f"stroke:var(--{p}cut);stroke-width:1.8;stroke-dasharray:5 3;marker-end:url(#{p}ac)",
+        ".e": f"stroke:{c['edge']};marker-end:url(#{p}a)",
+        ".es": f"stroke:{c['state']};stroke-width:2;marker-end:url(#{p}as)",
+        ".eg": f"stroke:{c['quiet']};stroke-width:1.3;marker-end:url(#{p}ag)",
+        ".ec": f"stroke:{c['cut']};stroke-width:1.8;stroke-dasharray:5 3;marker-end:url(#{p}ac)",
         ".no": "marker-end:none",
-        ".rule": f"stroke:var(--{p}cut);stroke-width:1.6;stroke-dasharray:7 4",
-        ".sc": f"stroke:var(--{p}cut);stroke-width:1.6",
-        ".a": f"fill:var(--{p}edge)",
-        ".as": f"fill:var(--{p}state)",
-        ".ag": f"fill:var(--{p}quiet)",
-        ".ac": f"fill:var(--{p}cut)",
-        ".ww": f"stroke:var(--{p}page);stroke-width:3px;paint-order:stroke",
+        ".rule": f"stroke:{c['cut']};stroke-width:1.6;stroke-dasharray:7 4",
+        ".sc": f"stroke:{c['cut']};stroke-width:1.6",
+        ".a": f"fill:{c['edge']}",
+        ".as": f"fill:{c['state']}",
+        ".ag": f"fill:{c['quiet']}",
+        ".ac": f"fill:{c['cut']}",
+        ".ww": f"stroke:{c['page']};stroke-width:3px;paint-order:stroke",
     }
     if gradients:
-        for k in range(DECADES + 1):
-            rules[f".d{k}"] = f"stroke:var(--{p}d{k});stroke-width:{width(k)}" + ";stroke-dasharray:1 2.5" * (k == 0)
-            rules[f".b{k}"] = f"fill:var(--{p}d{k})"
+        for k, colour in enumerate(ramp(theme)):
+            rules[f".d{k}"] = f"stroke:{colour};stroke-width:{width(k)}" + ";stroke-dasharray:1 2.5" * (k == 0)
+            rules[f".b{k}"] = f"fill:{colour}"
         rules |= {
-            ".dz": f"stroke:var(--{p}quiet);stroke-dasharray:1 3",
-            ".dn": f"stroke:var(--{p}quiet);stroke-width:1.6",
-            ".dx": f"stroke:var(--{p}text);stroke-width:2.4;stroke-dasharray:7 2 1.5 2",
-            ".bz": f"fill:var(--{p}page);stroke:var(--{p}quiet)",
-            ".bn": f"fill:url(#{p}hatch);stroke:var(--{p}quiet);stroke-dasharray:1.5 3",
-            ".bx": f"fill:var(--{p}text)",
-            ".hl": f"stroke:var(--{p}quiet);stroke-width:1.2",
+            ".dz": f"stroke:{c['quiet']};stroke-dasharray:1 3",
+            ".dn": f"stroke:{c['quiet']};stroke-width:1.6",
+            ".dx": f"stroke:{c['text']};stroke-width:2.4;stroke-dasharray:7 2 1.5 2",
+            ".bz": f"fill:{c['page']};stroke:{c['quiet']}",
+            ".bn": f"fill:url(#{p}hatch);stroke:{c['quiet']};stroke-dasharray:1.5 3",
+            ".bx": f"fill:{c['text']}",
+            ".hl": f"stroke:{c['quiet']};stroke-width:1.2",
         }
-    return variables + "".join(_rule(p, selector, body) for selector, body in rules.items())
-
-
-def _variables(p: str, theme: str, gradients: bool) -> str:
-    colours = dict(DARK if theme == "dark" else LIGHT)
-    if gradients:
-        colours |= {f"d{k}": colour for k, colour in enumerate(ramp(theme))}
-    return f".{p}fig{{" + ";".join(f"--{p}{name}:{value}" for name, value in colours.items()) + "}"
+    return rules
 
 
 def _rule(p: str, selector: str, body: str) -> str:

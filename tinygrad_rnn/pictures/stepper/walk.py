@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,7 @@ class Numbers:
     def __init__(self, tape: Tape, reading: Reading) -> None:
         self.tape, self.reading = tape, reading
         self.small = next((size for size in SMALL if _count(tape, size) <= BUDGET), 1)
+        self.figure = partial(_figure, self.small)
         inputs = [x for record in tape for x in record.inputs if x is not None and x.record is not None]
         self.uses = Counter((x.record, x.output) for x in inputs)
         self.sums = {x: Sum(x, self.figure) for x in tape.leaves if x.requires_grad}
@@ -49,13 +51,6 @@ class Numbers:
     def data(self) -> dict[str, Any]:
         value = [self.figures(record.values) for record in self.tape]
         return {"value": value, **self.swept(), "leaves": [self.leaf(x) for x in self.sums]}
-
-    def figure(self, array: Any) -> Any:
-        """A number, the entries of a small tensor, or the norm of a larger one."""
-        size = math.prod(array.shape)
-        if size == 1 or size > self.small:
-            return rounded(float(written_out(array).reshape(())) if size == 1 else norm(array))
-        return [rounded(float(x), 8) for x in written_out(array).flat]  # so that norms of them are right to four digits
 
     def figures(self, arrays: tuple[Any, ...]) -> Any:
         """The figure of the only output, or a list of those of several."""
@@ -106,6 +101,14 @@ class Numbers:
         name, sums = self.reading.name(x) or "a leaf", self.sums[x]
         steps = [[t, rounded(size)] for t, size in sums.steps.items()]
         return {"name": name, "shape": x.shape, "value": self.figure(x.array), "totals": sums.totals, "steps": steps}
+
+
+def _figure(small: int, array: Any) -> Any:
+    """A number, the entries of a small tensor, or the norm of a larger one."""
+    size = math.prod(array.shape)
+    if size == 1 or size > small:
+        return rounded(float(written_out(array).reshape(())) if size == 1 else norm(array))
+    return [rounded(float(x), 8) for x in written_out(array).flat]  # so that norms of them are right to four digits
 
 
 class Sum:

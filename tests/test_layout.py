@@ -1,0 +1,154 @@
+"""Where things lie in a picture, and what an edge looks like."""
+
+from __future__ import annotations
+
+import gc
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tg
+from tinygrad_rnn import nn
+from tinygrad_rnn.pictures import layout
+from tinygrad_rnn.pictures.strokes import _head
+from tinygrad_rnn.pictures.svg import curve
+
+
+def loss_of(kind: Any = nn.LSTM, T: int = 30, **options: Any) -> tg.Tensor:
+    output, _ = kind(4, 8, rng=0, **options)(np.ones((T, 2, 4)))
+    return (output**2).mean()
+
+
+@pytest.mark.parametrize("kind", [nn.RNN, nn.LSTM])
+def test_folded_steps_lie_halfway_between_what_leads_in_and_what_leads_out(kind: Any) -> None:
+    picture = tg.draw(loss_of(kind), level="op", steps=[1, 2, "...", 30])
+    states = [line for line in picture.drawn.lines if line.join.kind == "state"]
+    into = [line for line in states if line.join.target.template.folded]
+    out = [line for line in states if line.join.source.template.folded]
+    assert into and len(into) == len(out)
+    fall = [sum(line.points[0][1] - line.points[-1][1] for line in lines) for lines in (into, out)]
+    assert fall[0] == pytest.approx(fall[1], abs=2)
+
+
+def test_the_order_with_the_fewest_crossings_is_kept() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        rows, n = 4, 5
+        edges = [(r * n + a, 0, r * n + n + b) for r in range(rows - 1) for a, b in rng.integers(0, n, (8, 2)).tolist()]
+        graph = layout._Graph(layout.Request([(10.0, 10.0)] * (rows * n), list(dict.fromkeys(edges)), {}, {}, [], []))
+        counts = []
+        count, layout.crossings = layout.crossings, lambda g: counts.append(count(g)) or counts[-1]  # noqa: B023
+        try:
+            layout.order(graph)
+        finally:
+            layout.crossings = count
+        assert count(graph) == min(counts)
+
+
+@pytest.mark.parametrize("way", [(0, 1), (0, -1), (1, 0), (-1, 0)])
+def test_the_head_of_a_stroke_points_where_the_stroke_goes(way: tuple[int, int]) -> None:
+    tip = (50.0, 50.0)
+    before = (tip[0] - 20 * way[0], tip[1] - 20 * way[1])
+    numbers = [float(x) for x in re.findall(r"-?\d+\.?\d*", _head("p", 12, before, tip).split('d="')[1])]
+    left, point, right = zip(numbers[::2], numbers[1::2], strict=True)
+    assert point == tip
+    for corner in (left, right):  # behind the tip, on both sides of it
+        assert sum((a - b) * w for a, b, w in zip(tip, corner, way, strict=True)) > 3
+    assert (left[0] + right[0]) / 2 == pytest.approx(tip[0] - way[0] * (tip[0] - left[0]) * way[0])
+
+
+def test_a_line_is_straight_where_it_is_level_or_upright_and_else_a_curve() -> None:
+    assert curve([(0, 0), (10, 0)]) == "M0 0L10 0"
+    assert curve([(0, 0), (0, 10)]) == "M0 0L0 10"
+    assert curve([(0, 0), (10, 8)]) == "M0 0C0 4 10 4 10 8"
+
+
+def test_a_dot_marks_where_an_edge_joins_a_bus() -> None:
+    picture = tg.draw(loss_of(T=3), level="cell")
+    joined = {
+        (round(line.points[-1][0], 1), round(picture.drawn.height - line.points[-1][1], 1))
+        for line in picture.drawn.lines
+        if not line.whole
+    }
+    dots = re.findall(r'<circle [^>]*cx="([\d.]+)" cy="([\d.]+)" r="2"', picture.svg())
+    assert joined == {(float(x), float(y)) for x, y in dots} != set()
+
+
+@pytest.mark.parametrize("axis", [1, -1])
+def test_what_is_stacked_along_another_axis_is_no_sequence(axis: int) -> None:
+    W = tg.tensor(np.eye(3), requires_grad=True)
+    h: Any = np.ones((3, 3))
+    states = []
+    with tg.scope("mine") as at:
+        for t in (1, 2, 3):
+            at(t)
+            h = np.tanh(h @ W)
+            states.append(h)
+    picture = tg.draw((np.stack(states, axis=axis)[0] ** 2).sum(), level="op")
+    stack = next(node.id for node in picture.nodes if node.id.endswith("stack"))
+    assert {edge.source.split("_")[0] for edge in picture.edges if edge.target == stack} == {"t1", "t2", "t3"}
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_a_cut_is_drawn_from_the_state_although_its_record_is_gone(fused: bool) -> None:
+    layer, state, loss = nn.LSTM(4, 8, fused=fused, rng=0), None, 0.0
+    for _ in range(2):
+        output, state = layer(np.ones((2, 2, 4)), state)
+        loss = loss + (output**2).mean()
+        state = tg.bptt.detach(state)
+    picture = tg.draw(loss, level="op", steps="all")
+    cuts = {edge.source: edge.target for edge in picture.edges if edge.kind == "cut" and edge.source.startswith("t2_")}
+    assert sorted(cuts) == ["t2_c", "t2_h"]
+    assert all(target.startswith("cut3_") for target in cuts.values())
+
+
+# ---------------------------------------------------------------- how long it takes, and what it leaves behind
+
+
+def calls(work: Callable[[], Any]) -> int:
+    """How many times a function or generator of Python is entered."""
+    count = 0
+
+    def note(frame: Any, event: str, argument: Any) -> None:
+        nonlocal count
+        count += event == "call"
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        work()
+    finally:
+        sys.setprofile(before)
+    return count
+
+
+def test_the_work_for_gradients_grows_as_the_number_of_steps() -> None:
+    losses = [loss_of(nn.RNN, T) for T in (200, 400, 800)]
+    counts = [calls(lambda loss=loss: tg.draw(loss, grads=True)) for loss in losses]  # type: ignore[misc]
+    assert counts[2] - counts[1] < 2.5 * (counts[1] - counts[0])
+
+
+@pytest.mark.parametrize("way", ["page", "picture", "flow"])
+def test_nothing_is_left_for_the_cyclic_collector(way: str, tmp_path: Path) -> None:
+    def work() -> None:
+        loss = loss_of(T=4)
+        if way == "page":
+            tg.page(loss, tmp_path / "page.html")
+        elif way == "picture":
+            tg.draw(loss, level="op", grads=True, values=True).svg()
+        else:
+            tg.bptt.flow(loss)
+
+    work()  # what is loaded on first use
+    gc.collect()
+    gc.disable()
+    try:
+        work()
+        assert gc.collect() == 0
+    finally:
+        gc.enable()

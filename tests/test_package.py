@@ -82,6 +82,10 @@ def test_every_exported_name_is_there():
     assert (ROOT / "tinygrad_rnn" / "py.typed").exists()
 
 
+def test_dir_shows_what_is_public_and_nothing_else():
+    assert dir(tg) == sorted(tg.__all__)
+
+
 def test_the_top_level_holds_what_was_agreed():
     agreed = {"pyproject.toml", "tinygrad_rnn", "tests", "examples", "docs", "README.md", "LICENSE"}
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout.splitlines()

@@ -16,7 +16,7 @@ from .autograd.tensor import Tensor, tensor
 from .engine.modes import anomaly, enable_grad, is_grad_enabled, no_grad, scope
 from .engine.tape import Op
 from .io import load, save
-from .nn.fused import memory
+from .nn.fused.memory import keep_freed
 from .ops.elementwise import relu, sigmoid, softplus
 from .ops.functions import elu, gelu, leaky_relu
 from .ops.reduction import log_softmax, logsumexp, softmax
@@ -66,4 +66,9 @@ __all__ = [
     "vjp",
 ]
 
-memory.keep_freed()
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+keep_freed()

@@ -12,10 +12,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import ContextDecorator
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
-
-if TYPE_CHECKING:
-    from .tape import Record
+from typing import Any, NamedTuple, TypeVar, overload
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -201,9 +198,9 @@ def is_grad_enabled() -> bool:
     return mode().recording
 
 
-def at_record(record: Record) -> Setting:
-    """Tag what is recorded inside as belonging where a record does."""
-    return Setting("step", record.step)
+def during(step: Step | None) -> Setting:
+    """Tag what is recorded inside as belonging to a step, as that of a record."""
+    return Setting("step", step)
 
 
 def scope(layer: str, t: int | None = None) -> Scope:

@@ -7,13 +7,13 @@ import numpy as np
 from ..autograd.tensor import Tensor, results
 from ..engine.anomaly import Lines
 from ..engine.backward import opened, reachable
-from ..engine.modes import Setting, at_record
+from ..engine.modes import Setting, during
 from ..engine.tape import Record, clock
 
 
 def composed(record: Record, inputs: tuple[Tensor | None, ...]) -> tuple[Tensor, ...]:
     """What the composed form of an op makes of these inputs, at the place of its record."""
-    with at_record(record):
+    with during(record.step):
         made = record.op.composed(*[a if x is None else x for x, a in zip(inputs, record.arrays, strict=True)])  # type: ignore[attr-defined]
     outputs = made if isinstance(made, tuple) else (made,)
     for step, name, k in record.states:
@@ -53,7 +53,7 @@ class Expanded:
         if hasattr(record.op, "composed"):
             made = self._noted(record, new) if self.lines else composed(record, new)
         elif self.results:  # also where its inputs are the same: a record is newer than those before it
-            with at_record(record):
+            with during(record.step):
                 copy = Record(record.op, new, record.arrays, record.values)
             copy.line, copy.states = record.line, record.states
             made = results(record.values, copy)

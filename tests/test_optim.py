@@ -543,6 +543,18 @@ def test_the_factors_of_two_schedules_multiply() -> None:
     assert found == [4, 3, 2, 1]  # 8 times 1/2 3/4 1 1, times 1 1/2 1/4 1/8
 
 
+def test_a_rate_comes_back_from_zero() -> None:
+    optimizer = optim.SGD([leaf(0.0)], lr=8.0)
+    warm, wave = optim.LinearLR(optimizer, 0.5, total_iters=2), optim.CosineAnnealingLR(optimizer, 2)
+    found = [optimizer.lr]
+    for _ in range(4):
+        warm.step(), wave.step()
+        found.append(optimizer.lr)
+        if found[-1] == 0:
+            optimizer.lr = 1.0  # by hand, where there is nothing to scale: what comes is added
+    assert found == pytest.approx([4, 3, 0, 5, 10])
+
+
 def test_a_schedule_in_place_of_another_goes_on_from_the_rate_it_finds() -> None:
     optimizer = optim.SGD([leaf(0.0)], lr=8.0)
     for _ in range(3):

@@ -146,7 +146,9 @@ def test_the_log_of_a_resumed_run_goes_on_from_the_checkpoint(here):
 
 def start_training(*options: str) -> subprocess.Popen:
     command = [sys.executable, "-m", "tinygrad_rnn", "train", *SMALL, *options]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(command, text=True, env=environment, **pipes)
     log = Path(options[options.index("--out") + 1]) / "log.jsonl"
     deadline = time.monotonic() + 60
     while not (log.exists() and log.read_text()) and process.poll() is None and time.monotonic() < deadline:
@@ -444,7 +446,8 @@ def test_a_finished_run_says_so(run, capsys):
 
 def test_output_may_be_cut_off_by_its_reader(run):
     command = f"{sys.executable} -m tinygrad_rnn sample {run} --length 100000 | head -c 10"
-    done = subprocess.run(command, shell=True, capture_output=True, timeout=60)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(command, shell=True, capture_output=True, timeout=60, env=environment)
     assert len(done.stdout) == 10 and b"Traceback" not in done.stderr
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tinygrad_rnn import plots
+from tinygrad_rnn import files, plots
 from tinygrad_rnn.app.cli import main
 from tinygrad_rnn.errors import DrawError
 from tinygrad_rnn.files import check_picture, replace_file
@@ -54,6 +54,7 @@ def test_a_full_disk_leaves_the_old_file_and_is_told_with_its_name(tmp_path, mon
     monkeypatch.undo()
     WRITERS[name](path)
     assert path.read_bytes() != b"old" and os.listdir(tmp_path) == [name]
+    assert not files._in_progress  # so that what a killed process leaves later is swept
 
 
 @pytest.mark.parametrize("name", WRITERS)
@@ -152,7 +153,8 @@ def test_a_killed_writer_leaves_the_old_picture(tmp_path):
     replace_file(path, "<svg>old</svg>")
     code = "import os, sys; from tinygrad_rnn import files; os.fsync = lambda f: os.kill(os.getpid(), 9)\n"
     code += "files.replace_file(sys.argv[1], '<svg>new')"
-    subprocess.run([sys.executable, "-c", code, str(path)], check=False, timeout=60)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    subprocess.run([sys.executable, "-c", code, str(path)], check=False, timeout=60, env=environment)
     assert path.read_text() == "<svg>old</svg>" and len(os.listdir(tmp_path)) == 2
     replace_file(path, "<svg>newer</svg>")
     assert path.read_text() == "<svg>newer</svg>" and os.listdir(tmp_path) == ["a.svg"]

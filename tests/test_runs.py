@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import shutil
@@ -247,6 +248,18 @@ def test_a_text_that_is_gone_once_it_is_read_is_kept_with_the_run(here, how):
     assert main(["train", "--resume", "moved", "--steps", "3", "--quiet"]) == 0
     assert main(["draw", "moved", "--steps", "2", "--out", "a.svg"]) == 0
     assert load_arrays("moved/checkpoint.safetensors")[1]["done"] == 3
+
+
+@posix_only
+def test_the_experiment_with_a_text_reads_a_pipe_once_for_all_seeds(here, capsys):
+    read, write = os.pipe()
+    os.write(write, python_docs()[:1500].encode())
+    os.close(write)
+    command = ["bptt", "experiment", "min-char-rnn", "--quick", "--seeds", "1", "2", "--text", f"/dev/fd/{read}"]
+    assert main(command) == 0
+    os.close(read)
+    assert "1,500 characters" in capsys.readouterr().out
+    assert "No such file" in refusal(capsys, 2, *command[:4], "--text", "nowhere")
 
 
 @posix_only
@@ -527,6 +540,13 @@ def test_progress_that_does_not_fit(here, capsys, wrong):
     assert Path("run/log.jsonl").read_bytes() == log
 
 
+def test_a_model_by_itself_has_the_defaults_of_the_settings():
+    defaults = vars(Settings())
+    for name, parameter in inspect.signature(charlm.CharLM.__init__).parameters.items():
+        if name in defaults and name != "dropout":  # a run has some, a model none
+            assert parameter.default == defaults[name], name
+
+
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
 @pytest.mark.parametrize("layers", [1, 3])
 def test_the_weights_of_a_model_are_known_before_it_is_built(cell, layers):
@@ -654,6 +674,17 @@ def test_a_run_needs_no_standard_error(here, closed):
     assert [line["step"] for line in folder.read_log(Path("new"))] == [10, 11]
     assert len(Path("new/log.jsonl").read_text().splitlines()) == 2  # nothing else was written into it
     assert load_model(Path("new"))[2].steps == 11
+
+
+@posix_only
+def test_what_is_written_to_a_standard_error_that_is_closed_gets_into_no_file(here):
+    code = "import os, sys\nfrom tinygrad_rnn.app import charlm, cli\nstep = charlm.Run.step\n"
+    code += "charlm.Run.step = lambda run: os.write(2, b'from a library in C') and step(run)\n"
+    code += "os.close(2)\nsys.exit(cli.main(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, "train", *SMALL, "--text", "text.txt", "--steps", "10", "--out", "new"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    assert subprocess.run(command, capture_output=True, env=environment, timeout=120).returncode == 0
+    assert len(Path("new/log.jsonl").read_text().splitlines()) == 1 and len(folder.read_log(Path("new"))) == 1
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a full disk of Linux")

@@ -28,6 +28,7 @@ def add_commands(parts: Any, **style: Any) -> None:
 
 def command(arguments: argparse.Namespace) -> None:
     from ..experiments import EXPERIMENTS, MinCharRNN, report
+    from ..experiments.min_char_rnn import whole
 
     if arguments.name is None:
         width = max(map(len, EXPERIMENTS))
@@ -43,4 +44,5 @@ def command(arguments: argparse.Namespace) -> None:
         if kind is not MinCharRNN:
             raise ValueError(f"--text is for {MinCharRNN.name}: {kind.name} makes its own data")
         options["text"] = arguments.text
+        whole(arguments.text)  # before anything is printed
     report(kind(**options), arguments.seeds, arguments.only, arguments.out)

@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -20,6 +21,12 @@ from .experiment import Experiment, Known, Progress, Results, Row
 from .training import Reader
 
 CHUNK = 25
+
+
+@lru_cache(maxsize=1)
+def whole(path: str | None) -> str:
+    """The text, read once for all seeds: a pipe cannot be read again."""
+    return python_docs() if path is None else read_text(path)
 
 
 class Found(NamedTuple):
@@ -56,10 +63,10 @@ class MinCharRNN(Experiment):
     small: ClassVar[dict[str, Any]] = {"hidden": 10, "iterations": 200}
 
     def cases(self) -> list[str]:
-        return [self.text or "Python's documentation"]
+        return ["Python's documentation" if self.text is None else self.text]
 
     def measure(self, case: str, seed: int, progress: Progress) -> Found:
-        text = read_text(self.text) if self.text else python_docs()
+        text = whole(self.text)
         vocabulary = Vocabulary(text)
         ids, features = vocabulary.encode(text), np.eye(len(vocabulary))
         entropies = {"unigram": unigram_entropy(ids), "bigram": bigram_entropy(ids)}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import pkgutil
 import re
+from typing import Any
 
 import pytest
 from test_examples import load
@@ -50,3 +52,57 @@ def test_the_command_can_be_called_from_python(capsys):
 
     assert main(["draw", "no such run"]) == 1
     assert "no such run" in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------ the core is short enough to be read
+
+CORE = [
+    "engine/tape.py",
+    "ops/elementwise.py",
+    "engine/backward.py",
+    "autograd/tensor.py",
+    "nn/cells.py",
+    "nn/recurrent.py",
+    "bptt/truncation.py",
+]
+"""In the order in which a learner reads them."""
+
+BRANCHES = (
+    ast.If | ast.IfExp | ast.For | ast.While | ast.ExceptHandler | ast.comprehension | ast.BoolOp | ast.match_case
+)
+
+
+def functions(file: str) -> list[Any]:
+    tree = ast.parse((house.PACKAGE / file).read_text("utf-8"))
+    return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+
+
+def length(function: ast.FunctionDef) -> int:
+    """Its lines, without the docstring."""
+    assert function.end_lineno is not None
+    first = function.body[0]
+    doc = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+    return function.end_lineno + 1 - function.lineno - (first.end_lineno + 1 - first.lineno if doc else 0)
+
+
+def paths(function: ast.FunctionDef) -> int:
+    """How many ways it can branch, and one: McCabe's number, counted with conditional expressions and and/or."""
+    return 1 + sum(isinstance(node, BRANCHES) for node in ast.walk(function))
+
+
+def test_the_core_is_at_most_1400_lines():
+    sizes = {file: len((house.PACKAGE / file).read_text("utf-8").splitlines()) for file in CORE}
+    assert sum(sizes.values()) <= 1400, sizes
+
+
+@pytest.mark.parametrize("file", CORE)
+def test_no_function_of_the_core_is_long_or_tangled(file):
+    assert {f.name: length(f) for f in functions(file) if length(f) > 40} == {}
+    assert {f.name: paths(f) for f in functions(file) if paths(f) > 15} == {}
+
+
+def test_the_core_is_what_the_pages_for_learners_quote():
+    pages = house.PACKAGE.parent / "docs"
+    for number, file in enumerate(CORE, 1):
+        (page,) = pages.glob(f"{number}-*.md")
+        assert f"From `tinygrad_rnn/{file}`" in page.read_text("utf-8"), f"{page.name} quotes nothing of {file}"

@@ -72,6 +72,14 @@ def as_array(data: Any, dtype: Any, what: str = "a tensor") -> np.ndarray:
     return array.astype(new, copy=False)
 
 
+def as_operand(x: Any, op: Op) -> Any:
+    """What an op is given that is no Tensor: a number as it is, anything else as an array."""
+    return x if isinstance(x, _NUMBERS) else as_array(x, None, f"an operand of {op.name}")
+
+
+_NUMBERS = (float, int, np.floating, np.integer, np.bool_)  # a bool is an int
+
+
 def as_outputs(value: Any, op: Op) -> tuple[np.ndarray, ...]:
     """What forward returned as a tuple of arrays, also where it is a number."""
     several = op.outputs > 1

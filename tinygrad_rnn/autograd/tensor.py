@@ -14,14 +14,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..engine.anomaly import check_forward, users_line
+from ..engine.anomaly import check_forward
 from ..engine.backward import sweep
 from ..engine.lending import seal
 from ..engine.modes import Step, mode
 from ..engine.tape import Op, Record
 from ..engine.visitors import filled, hooked_leaves
 from ..errors import DtypeError, GraphError, OverwrittenError, ShapeError
-from .checks import as_array, as_outputs, explained, start_gradient
+from .checks import as_array, as_operand, as_outputs, explained, start_gradient
 from .copying import Copied
 from .in_place import plain
 from .numpy_protocols import ArrayLike
@@ -29,7 +29,6 @@ from .numpy_protocols import ArrayLike
 _adding = threading.RLock()
 if hasattr(os, "register_at_fork"):  # in a child process no thread is left that could give it back
     os.register_at_fork(after_in_child=lambda: globals().update(_adding=threading.RLock()))
-_AS_THEY_ARE = (float, int, np.floating, np.integer, np.bool_)  # a bool is an int
 
 
 class Cut(NamedTuple):
@@ -43,7 +42,8 @@ class Cut(NamedTuple):
 def apply(op: Op, *inputs: Any) -> Any:
     """Compute ``op.forward`` and, if recording is on and an input needs a gradient, write a record of it."""
     arrays: list[Any] = []
-    needed, mixed, cut = False, False, None
+    tensors = inputs  # with None for what is no Tensor
+    needed, cut = False, None
     for x in inputs:
         if isinstance(x, Tensor):
             if not x.locked:
@@ -54,8 +54,8 @@ def apply(op: Op, *inputs: Any) -> Any:
             elif x.cut is not None:
                 cut = x.cut
         else:
-            mixed = True
-            arrays.append(x if isinstance(x, _AS_THEY_ARE) else as_array(x, None, f"an operand of {op.name}"))
+            tensors = (*tensors[: len(arrays)], None, *tensors[len(arrays) + 1 :])
+            arrays.append(as_operand(x, op))
     if not op.ours:
         seal(arrays)
     try:
@@ -65,16 +65,11 @@ def apply(op: Op, *inputs: Any) -> Any:
     values = (value,) if op.ours and op.outputs == 1 and type(value) is np.ndarray else as_outputs(value, op)
     record, now = None, mode()
     if needed and now.recording:
-        tensors = tuple([x if isinstance(x, Tensor) else None for x in inputs]) if mixed else inputs
         record = Record(op, tensors, tuple(arrays), values)
     if now.anomaly:
         check_forward(op, arrays, values, record)
-        if record is not None:
-            record.line = users_line()
-    ys = results(values, record)
-    if cut is not None and record is None:  # what is made from a detached state alone still lies behind the cut
-        for y in ys:
-            y.cut = cut
+    # what is made from a detached state alone still lies behind the cut
+    ys = results(values, record, cut if record is None else None)
     return ys if op.outputs > 1 else ys[0]
 
 
@@ -272,14 +267,14 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, name: str 
     return Tensor(data, dtype, requires_grad, name)
 
 
-def results(values: tuple[np.ndarray, ...], record: Record | None) -> tuple[Tensor, ...]:
+def results(values: tuple[np.ndarray, ...], record: Record | None, cut: Cut | None = None) -> tuple[Tensor, ...]:
     """The Tensors that came out of an op."""
     if len(values) == 1:
-        return (_result(values[0], record),)
-    return tuple([_result(value, record, k) for k, value in enumerate(values)])
+        return (_result(values[0], record, 0, cut),)
+    return tuple([_result(value, record, k, cut) for k, value in enumerate(values)])
 
 
-def _result(array: np.ndarray, record: Record | None, output: int = 0) -> Tensor:
+def _result(array: np.ndarray, record: Record | None, output: int = 0, cut: Cut | None = None) -> Tensor:
     """A Tensor around the output of an op."""
     t = _new(Tensor)
     t._array = array
@@ -287,7 +282,8 @@ def _result(array: np.ndarray, record: Record | None, output: int = 0) -> Tensor
     t.record = record
     t.output = output
     t.requires_grad = record is not None
-    t._grad = t.name = t.hooks = t.cut = None
+    t.cut = cut
+    t._grad = t.name = t.hooks = None
     return t
 
 

@@ -122,7 +122,7 @@ def decompose(loss: Tensor, W: Tensor, losses: Sequence[Tensor] | None = None, b
     tape = Tape(loss)
     refuse_checkpoints(tape, "decompose()")
     records = tape.records[::-1]
-    useful = leading_to(records, [W]) | {W.record or W}
+    _, useful = leading_to(records, [W])
     if loss.record not in useful:
         raise GraphError(f"decompose(): the loss does not depend on {name}")
     paths = Paths(tape, W, useful)

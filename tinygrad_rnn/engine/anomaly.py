@@ -55,11 +55,13 @@ def users_line() -> Lines:
 
 
 def check_forward(op: Op, arrays: Iterable[Any], values: Iterable[np.ndarray], record: Record | None = None) -> None:
-    """Raise where the outputs of an op hold the first nan or inf: its inputs held none.
+    """Raise where the outputs of an op hold the first nan or inf: its inputs held none. Its record notes the line.
 
     Where data held it, no op is to blame, and it may still be selected away (inf in a mask, nan in padding). So if it
     becomes a nan in what is recorded, a warning says so; once it reaches a gradient, `check_backward` raises.
     """
+    if record is not None:
+        record.line = users_line()
     if not all(map(_finite, arrays)):
         source = None if record is None or not any(np.any(np.isnan(y)) for y in values) else _source(record)
         if source is not None and source.record is record:

@@ -70,15 +70,15 @@ def opened(outputs: Iterable[Any], since: int = 0) -> list[Record]:
 _seq = attrgetter("seq")
 
 
-def leading_to(records: Sequence[Record], targets: Iterable[Any]) -> set[Record]:
-    """Those records (given newest first) through which a gradient reaches one of the targets."""
+def leading_to(records: Sequence[Record], targets: Iterable[Any]) -> tuple[set[Record], set[Any]]:
+    """Those records (given newest first) through which a gradient reaches a target; and these with the targets."""
     useful = {x.record or x for x in targets}
     through = set()
     for record in reversed(records):
         if any(x is not None and (x.record or x) in useful for x in record.inputs):
             useful.add(record)
             through.add(record)
-    return through
+    return through, useful
 
 
 def sweep(
@@ -101,13 +101,15 @@ def sweep(
     stepwise = mode().anomaly or as_tensors is not None
     records = opened(outputs, since) if stepwise else reachable(outputs, since)
     waiting = Waiting(recorded=as_tensors is not None)
-    through = None if only is None else leading_to(records, only)
-    useful = None if through is None else through | {x.record or x for x in only or ()}
+    through = useful = None
+    if only is not None:
+        through, useful = leading_to(records, only)
+        records = [record for record in records if record in useful]
     rule = pull_watched if mode().anomaly else pull
     for y, g in zip(outputs, gradients, strict=True):
         waiting.add(y, g)
     for record in records:
-        gs = waiting.take(record) if useful is None or record in useful else None
+        gs = waiting.take(record)
         if gs is None:  # no path from the outputs brings a gradient here
             continue
         if visit is not None:
@@ -129,10 +131,7 @@ _HALF_FREED = "; what was recorded after it is freed already, so compute the out
 
 
 def pull(
-    record: Record,
-    gs: Gradients,
-    useful: set[Any] | None = None,
-    as_tensors: AsTensors | None = None,
+    record: Record, gs: Gradients, useful: set[Any] | None = None, as_tensors: AsTensors | None = None
 ) -> list[tuple[Any, Any]]:
     """The rule of one record at work: (x, dL/dx) for each input x that needs a gradient, given dL/dy for each y."""
     op, arrays = record.op, record.arrays
@@ -140,11 +139,8 @@ def pull(
     if not op.ours:
         gs = tuple(map(lent, gs))
     g, y = (gs, ys) if op.outputs > 1 else (gs[0], ys[0])
-    each: Any = op.rules  # a rule an input; or, where there is one for all, what it returned
-    if not (ruled := bool(each)):
-        each = op.vjp(g, y, *xs)
-        if type(each) is not tuple:
-            each = (each,) if each is not None else (None,) * len(arrays)
+    ruled = bool(op.rules)
+    each: Any = op.rules if ruled else _parts(op, g, y, xs)  # a rule an input; or what the rule for all of them gives
     if len(each) != len(arrays):
         raise _miscounted(op, len(each), len(arrays))
     pulled = []
@@ -155,10 +151,18 @@ def pull(
         if part is None:
             continue
         a = arrays[i]
-        if getattr(part, "shape", None) != a.shape or part.dtype != a.dtype:
+        if getattr(part, "shape", None) != a.shape or part.dtype != a.dtype or not op.ours:
             part = _fitted(part, a, op)
-        pulled.append((x, part if op.ours else own(part, f"the rule of op {op.name}")))
+        pulled.append((x, part))
     return pulled
+
+
+def _parts(op: Op, g: Any, y: Any, xs: Sequence[Any]) -> tuple[Any, ...]:
+    """What the rule for all inputs of an op gives, one an input."""
+    parts = op.vjp(g, y, *xs)
+    if type(parts) is tuple:
+        return parts
+    return (None,) * len(xs) if parts is None else (parts,)
 
 
 def pull_watched(record: Record, gs: Gradients, *options: Any) -> list[tuple[Any, Any]]:
@@ -185,7 +189,8 @@ def _fitted(g: Any, x: np.ndarray, op: Op) -> Any:
         g = op.fit(g, x)
     if x.dtype.kind != "f":
         raise DtypeError(f"an input of dtype {x.dtype} cannot have a gradient: requires_grad was set on integers")
-    return g if g.dtype == x.dtype else g.astype(x.dtype)
+    g = g if g.dtype == x.dtype else g.astype(x.dtype)
+    return g if op.ours else own(g, f"the rule of op {op.name}")
 
 
 def _freed(record: Record) -> str:

@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 
 from ..autograd.tensor import Tensor
+from ..engine.modes import mode
 from ..errors import ShapeError
 from ..ops.elementwise import where
 from ..ops.shape import stack
 from .basic import Dropout, as_input, positive
 from .cell import Cell
+from .fused.steps import run_for
 from .init import Rng
 from .module import Module
 from .state import check_lengths, check_state, label
@@ -149,6 +151,16 @@ class Layer(Module):
     def layout(self) -> str:
         """How x is read."""
         return "(B, T, I)" if self.batch_first else "(T, B, I)"
+
+    def fuses(self, cell: Cell) -> bool:
+        """Whether the steps of this cell are computed together (`fused/`)."""
+        possible = run_for(cell) is not None
+        if self.fused is True and not possible:
+            raise ValueError(
+                f"{type(self).__name__}: fused=True, but {cell} has options that only the composed step computes: "
+                'leave fused="auto"'
+            )
+        return possible and (self.fused is True or (self.fused == "auto" and not mode().anomaly))
 
     # ---------------------------------------------------------------- parameters under the layer's own names
 

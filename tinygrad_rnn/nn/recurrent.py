@@ -20,15 +20,17 @@ from ..engine.modes import After, Setting, mode, scope
 from ..errors import ShapeError
 from ..ops.shape import concatenate, stack
 from .basic import refuse_packed
-from .cell import Cell
 from .cells import GRUCell, LSTMCell, RNNCell
-from .fused.steps import run_for, unroll_fused
+from .fused.steps import unroll_fused
 from .layer import Layer
 from .state import check_lengths, declare, last_repeated, last_step, select
 
+CellFunction = Callable[[Any, Any], tuple[Any, Any]]
+"""``y_t, state = cell(x_t, state)``."""
+
 
 def unroll(
-    cell: Callable[[Any, Any], tuple[Any, Any]],
+    cell: CellFunction,
     x: Any,
     state: Any = None,
     *,
@@ -70,13 +72,7 @@ def unroll(
 
 
 def loop(
-    cell: Callable[[Any, Any], tuple[Any, Any]],
-    x: Any,
-    state: Any,
-    n: np.ndarray | None,
-    name: str,
-    first: int,
-    reverse: bool,
+    cell: CellFunction, x: Any, state: Any, n: np.ndarray | None, name: str, first: int, reverse: bool
 ) -> tuple[Tensor, Any]:
     """`unroll`, of an x that is finite beyond the ends of the sequences."""
     T = len(x)
@@ -148,7 +144,7 @@ class Recurrent(Layer):
 
         def steps(x: Tensor, state: Any, lengths: np.ndarray | None, first: int) -> tuple[Tensor, Any]:
             a = cell.project(x)
-            if self._fuses(cell):
+            if self.fuses(cell):
                 return unroll_fused(cell, a, state, lengths, name, first, reverse)
             return loop(cell.step, a, state, lengths, name, first, reverse)
 
@@ -161,16 +157,6 @@ class Recurrent(Layer):
             output, state = checkpoint(partial(steps, lengths=ends, first=first + start), x[start : start + n], state)
             outputs.append(output)
         return concatenate(outputs[::-1] if reverse else outputs), state
-
-    def _fuses(self, cell: Cell) -> bool:
-        """Whether a step of this cell becomes one record."""
-        possible = run_for(cell) is not None
-        if self.fused is True and not possible:
-            raise ValueError(
-                f"{type(self).__name__}: fused=True, but {cell} has options that only the composed step computes: "
-                'leave fused="auto"'
-            )
-        return possible and (self.fused is True or (self.fused == "auto" and not mode().anomaly))
 
 
 class RNN(Recurrent):

@@ -176,7 +176,7 @@ def test_1_data_that_are_no_real_numbers(do: Any, error: Any, words: list[str], 
         "data": tg.tensor,
         "new data": lambda data: setattr(t, "data", data),
         "new grad": lambda data: setattr(t, "grad", data),
-        "an operand": lambda data: t + data,
+        "an operand": lambda data: np.add(t, data),  # of an operator: see test_strangers.py
         "a gradient": lambda data: (t * 2).backward(data),
     }
     data = do()
@@ -592,7 +592,7 @@ def add_into_array(t: Any) -> None:
     ("pickle of a result", lambda t: pickle.dumps(t * 2), RuntimeError, ["only leaves", "graph", "t.detach()"]),
     ("copy.copy of a result", lambda t: copy.copy(t * 2), RuntimeError, ["only leaves", "graph", "t.detach()"]),
     ("math.exp of one", lambda t: math.exp(t[0, 0]), TypeError, ["lose the gradient", "t.item()", "NumPy's"]),
-    ("t @ a sparse matrix", lambda t: t @ Sparse(), TypeError, ["an operand of matmul", "Sparse"]),
+    ("t @ a sparse matrix", lambda t: t @ Sparse(), TypeError, ["for @: 'Tensor' and", "Sparse"]),
     ("a sparse matrix @ t", lambda t: Sparse() @ t, TypeError, ["lose the gradient", "t.detach()"]),
     ("item assignment", set_item, TypeError, ["cannot be written into"]),
 )

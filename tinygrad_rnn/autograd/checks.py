@@ -54,6 +54,8 @@ def as_array(data: Any, dtype: Any, what: str = "a tensor") -> np.ndarray:
         data = data.array
     if isinstance(data, np.ma.MaskedArray):
         raise DtypeError(f"{what} cannot be a masked array: fill it first, as in data.filled(0)")
+    if getattr(type(data), "__array_ufunc__", True) is None:
+        raise DtypeError(f"{what} cannot be {type(data).__name__}, which says that it takes no part in NumPy")
     if not isinstance(data, np.ndarray | list | tuple | int | float | np.generic):
         if not hasattr(data, "__array__"):
             raise DtypeError(f"{what} needs numbers, a list or an array, not {type(data).__name__}")

@@ -7,6 +7,7 @@ A number in Python, or an entry of a plain array, carries no gradient. So ``floa
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,6 +18,7 @@ from ..engine.flat import flat
 from ..engine.modes import mode
 from ..errors import NotDifferentiableError, ShapeError
 from ..ops import FUNCTIONS, UFUNCS, functions
+from . import refusals
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -100,6 +102,11 @@ def _number(t: Any) -> Any:
 def refuse_loss(t: Any, what: str, cure: str = "t.item() or float(t.detach())") -> None:
     """Raise NotDifferentiableError where a gradient is recorded that `what` would lose."""
     if mode().recording and not flat(t):
+        if (function := refusals.asked_by(sys._getframe(2))) is not None:
+            raise NotDifferentiableError(
+                f"{function} of a Tensor is not supported, since {what} would lose the gradient: "
+                f"{refusals.cure(function)}"
+            )
         raise NotDifferentiableError(
             f"{what} would lose the gradient: use {cure} if that is meant; to put Tensors together np.stack or "
             "np.concatenate, and NumPy's functions in place of math's"

@@ -20,6 +20,7 @@ from ..errors import DtypeError, NotDifferentiableError
 from ..ops import elementwise, functions, indexing, linalg, order, products, rearrange, reduction, shape, statistics
 from .conversion import Conversion, numpys_words
 from .in_place import INTO_THE_FIRST, InPlace, into, into_first, needs_gradient, plain
+from .refusals import cure, name_of
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -64,52 +65,52 @@ class ArrayLike(InPlace, Conversion):
     # ---------------------------------------------------------------- operators
 
     def __add__(self, other: Any) -> Tensor:
-        return self.apply_op(elementwise.add, self, other)
+        return operate(elementwise.add, self, other)
 
     def __radd__(self, other: Any) -> Tensor:
-        return self.apply_op(elementwise.add, other, self)
+        return operate(elementwise.add, other, self)
 
     def __sub__(self, other: Any) -> Tensor:
-        return self.apply_op(elementwise.subtract, self, other)
+        return operate(elementwise.subtract, self, other)
 
     def __rsub__(self, other: Any) -> Tensor:
-        return self.apply_op(elementwise.subtract, other, self)
+        return operate(elementwise.subtract, other, self)
 
     def __mul__(self, other: Any) -> Tensor:
-        return self.apply_op(elementwise.multiply, self, other)
+        return operate(elementwise.multiply, self, other)
 
     def __rmul__(self, other: Any) -> Tensor:
-        return self.apply_op(elementwise.multiply, other, self)
+        return operate(elementwise.multiply, other, self)
 
     def __truediv__(self, other: Any) -> Tensor:
-        return self.apply_op(elementwise.divide, self, other)
+        return operate(elementwise.divide, self, other)
 
     def __rtruediv__(self, other: Any) -> Tensor:
-        return self.apply_op(elementwise.divide, other, self)
+        return operate(elementwise.divide, other, self)
 
     def __pow__(self, other: Any) -> Tensor:
-        return self.apply_op(elementwise.power, self, other)
+        return operate(elementwise.power, self, other)
 
     def __rpow__(self, other: Any) -> Tensor:
-        return self.apply_op(elementwise.power, other, self)
+        return operate(elementwise.power, other, self)
 
     def __matmul__(self, other: Any) -> Tensor:
-        return self.apply_op(linalg.matmul, self, other)
+        return operate(linalg.matmul, self, other)
 
     def __rmatmul__(self, other: Any) -> Tensor:
-        return self.apply_op(linalg.matmul, other, self)
+        return operate(linalg.matmul, other, self)
 
     def __mod__(self, other: Any) -> Tensor:
-        return self.apply_op(functions.remainder, self, other)
+        return operate(functions.remainder, self, other)
 
     def __rmod__(self, other: Any) -> Tensor:
-        return self.apply_op(functions.remainder, other, self)
+        return operate(functions.remainder, other, self)
 
     def __floordiv__(self, other: Any) -> Tensor:
-        return self.apply_op(functions.floor_divide, self, other)
+        return operate(functions.floor_divide, self, other)
 
     def __rfloordiv__(self, other: Any) -> Tensor:
-        return self.apply_op(functions.floor_divide, other, self)
+        return operate(functions.floor_divide, other, self)
 
     def __neg__(self) -> Tensor:
         return self.apply_op(elementwise.negative, self)
@@ -134,22 +135,22 @@ class ArrayLike(InPlace, Conversion):
     # comparisons have no derivative: plain arrays
 
     def __eq__(self, other: Any) -> Any:
-        return self.array == plain(other)
+        return NotImplemented if stranger(other) and compares(other) else self.array == plain(other)
 
     def __ne__(self, other: Any) -> Any:
-        return self.array != plain(other)
+        return NotImplemented if stranger(other) and compares(other) else self.array != plain(other)
 
     def __lt__(self, other: Any) -> Any:
-        return self.array < plain(other)
+        return NotImplemented if stranger(other) else self.array < plain(other)
 
     def __le__(self, other: Any) -> Any:
-        return self.array <= plain(other)
+        return NotImplemented if stranger(other) else self.array <= plain(other)
 
     def __gt__(self, other: Any) -> Any:
-        return self.array > plain(other)
+        return NotImplemented if stranger(other) else self.array > plain(other)
 
     def __ge__(self, other: Any) -> Any:
-        return self.array >= plain(other)
+        return NotImplemented if stranger(other) else self.array >= plain(other)
 
     __hash__ = object.__hash__
 
@@ -321,27 +322,28 @@ class ArrayLike(InPlace, Conversion):
         if op is not None and method == "__call__" and out is None and not kwargs:
             return self.apply_op(op, *inputs)
         if out is not None:
-            name = f"np.{ufunc.__name__} into an existing array (out=, or array {ufunc.__name__}= Tensor)"
+            name = f"{name_of(ufunc)} into an existing array (out=, or array {ufunc.__name__}= Tensor)"
             return into(getattr(ufunc, method), name, out, inputs, kwargs)
         if method == "at" and not needs_gradient(inputs):
-            return into_first(ufunc.at, f"np.{ufunc.__name__}.at", inputs, kwargs)
+            return into_first(ufunc.at, f"{name_of(ufunc)}.at", inputs, kwargs)
         if ufunc in ops.PLAIN:
             return getattr(ufunc, method)(*map(plain, inputs), **kwargs)
-        call = f"np.{ufunc.__name__}" + (f".{method}" if method != "__call__" else "")
+        name = name_of(ufunc)
+        call = name + (f".{method}" if method != "__call__" else "")
         given = f" with {', '.join(kwargs)}" if kwargs else ""
-        raise NotDifferentiableError(f"{call}{given} of a Tensor is not supported: {_CURE}")
+        raise NotDifferentiableError(f"{call}{given} of a Tensor is not supported: {cure(name)}")
 
     def __array_function__(self, func: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if func in ops.PLAIN:
             return func(*map(plain, args), **{key: plain(value) for key, value in kwargs.items()})
         function = ops.FUNCTIONS.get(func)
-        name = f"{func.__module__}.{func.__name__}".replace("numpy", "np", 1)
+        name = name_of(func)
         if (out := kwargs.pop("out", None)) is not None:
             return into(func, f"{name} with out=", (out,), args, kwargs)
         if func in INTO_THE_FIRST and not needs_gradient((*args, *kwargs.values())):
             return into_first(func, name, args, kwargs)
         if function is None:
-            raise NotDifferentiableError(f"{name} of a Tensor is not supported: {_CURE}")
+            raise NotDifferentiableError(f"{name} of a Tensor is not supported: {cure(name)}")
         try:
             return function(*args, **kwargs)
         except TypeError as error:
@@ -355,4 +357,26 @@ class ArrayLike(InPlace, Conversion):
             raise
 
 
-_CURE = "use the functions in the documentation's list, or write your own tg.Op; for plain numbers use t.detach().data"
+def operate(op: Op, a: Any, b: Any) -> Any:
+    """What an operator gives; NotImplemented where one operand is a stranger, which may know what to do."""
+    try:
+        return (a if isinstance(a, ArrayLike) else b).apply_op(op, a, b)
+    except DtypeError:
+        if isinstance(a, str | bytes) or isinstance(b, str | bytes):  # which would be repeated, or formatted
+            kinds = f"{type(a).__name__!r} and {type(b).__name__!r}"
+            raise TypeError(f"unsupported operand types for {op.name}: {kinds}") from None
+        if stranger(a) or stranger(b):
+            return NotImplemented
+        raise
+
+
+def stranger(x: Any) -> bool:
+    """Whether this is neither a number nor anything that becomes an array, or says that it takes no part in NumPy."""
+    if getattr(type(x), "__array_ufunc__", True) is None:
+        return True
+    return not isinstance(x, int | float | complex | list | tuple) and not hasattr(x, "__array__")
+
+
+def compares(x: Any) -> bool:
+    """Whether this says itself what it is equal to; to None, a string or a bare object no entry is, as in NumPy."""
+    return type(x).__eq__ is not object.__eq__ and not isinstance(x, str | bytes)

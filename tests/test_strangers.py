@@ -1,0 +1,148 @@
+"""What a Tensor meets that it does not know: objects beside an operator, functions of other libraries."""
+
+import math
+import operator
+from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tg
+from tinygrad_rnn.errors import DtypeError, NotDifferentiableError
+
+T = tg.tensor([1.0, 2.0], requires_grad=True)
+OPERATORS = [operator.add, operator.sub, operator.mul, operator.truediv, operator.floordiv, operator.mod, operator.pow]
+OPERATORS += [operator.matmul]
+COMPARISONS = [operator.lt, operator.le, operator.gt, operator.ge]
+
+# ------------------------------------------------------------------ operators
+
+
+class Stranger:
+    """Something with an answer to every operator when it stands on the right."""
+
+    def __radd__(self, other: Any) -> Any:
+        return type(self), other
+
+    __rsub__ = __rmul__ = __rtruediv__ = __rfloordiv__ = __rmod__ = __rpow__ = __rmatmul__ = __radd__
+    __lt__ = __le__ = __gt__ = __ge__ = __radd__
+
+
+class Apart(np.ndarray):
+    """An array that says it takes no part in NumPy's functions."""
+
+    __array_ufunc__ = None
+    __radd__ = __rsub__ = __rmul__ = __rtruediv__ = __rfloordiv__ = __rmod__ = __rpow__ = __rmatmul__ = (
+        Stranger.__radd__
+    )
+    __lt__ = __le__ = __gt__ = __ge__ = Stranger.__radd__
+
+
+@pytest.mark.parametrize("f", OPERATORS + COMPARISONS)
+@pytest.mark.parametrize("other", [Stranger(), np.ones(2).view(Apart)], ids=["object", "array"])
+def test_a_stranger_on_the_right_gives_its_own_answer(f: Any, other: Any) -> None:
+    kind, met = f(T, other)
+    assert kind is type(other)
+    assert met is T
+
+
+@pytest.mark.parametrize("f", OPERATORS + COMPARISONS)
+@pytest.mark.parametrize("other", [None, {}, object(), Decimal(1), Fraction(1, 2), "a"], ids=str)
+def test_a_stranger_without_an_answer_is_a_type_error_that_names_both(f: Any, other: Any) -> None:
+    if (type(other), f) not in ((str, operator.mod), (Fraction, operator.pow)):  # formatting; the power of a float
+        with pytest.raises(TypeError, match="Tensor"):
+            f(other, T)
+    with pytest.raises(TypeError, match=rf"'Tensor' and '(decimal\.)?{type(other).__name__}'"):
+        f(T, other)
+
+
+def test_a_tensor_is_equal_to_no_stranger() -> None:
+    for other in (None, "a", {}, object()):
+        assert (other == T) is False
+        assert (other != T) is True
+    assert T in [None, "a", T]
+
+
+def test_what_becomes_an_array_takes_part_as_one() -> None:
+    class Holds:
+        def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+            return np.ones(2)
+
+    class Sub(np.ndarray):
+        pass
+
+    for other in (Holds(), np.ones(2).view(Sub), [1, 1], (1.0, 1.0), np.float32(1), True, np.True_):
+        y = T + other
+        assert type(y) is tg.Tensor
+        assert y.requires_grad
+        assert y.data.tolist() == [2, 3]
+
+
+def test_numbers_that_are_not_real_are_named() -> None:
+    for other in (1j, np.array([1j, 2]), np.array([None, 1]), np.array(["a", "b"]), [None, 1.0]):
+        with pytest.raises(DtypeError, match="an operand of add needs"):
+            T + other
+    with pytest.raises(DtypeError, match="NoneType"):
+        np.add(T, None)
+
+
+# ------------------------------------------------------------------ functions of other libraries
+
+
+def refusal(call: Callable[[], Any]) -> str:
+    with pytest.raises(NotDifferentiableError) as raised:
+        call()
+    return str(raised.value)
+
+
+def test_a_ufunc_is_called_by_its_own_name_and_the_cure_is_named() -> None:
+    special = pytest.importorskip("scipy.special")
+    assert refusal(lambda: special.expit(T)).startswith(
+        "scipy.special.expit of a Tensor is not supported: use tg.sigmoid"
+    )
+    assert "tg.softplus" in refusal(lambda: special.log_expit(T))
+    assert "use np.cbrt" in refusal(lambda: special.cbrt(T))
+    for f in (special.erf, special.gammaln, special.jv, special.xlogy):
+        said = refusal(lambda f=f: f(*[T] * f.nin))
+        assert said.startswith(f"scipy.special.{f.__name__} of a Tensor")
+        assert "write your own tg.Op" in said
+        assert "np." not in said
+    assert refusal(lambda: special.xlogy.reduce(T)).startswith("scipy.special.xlogy.reduce of a Tensor")
+    assert refusal(lambda: special.xlogy(T, T, where=[True, False])).startswith("scipy.special.xlogy with where")
+    assert refusal(lambda: special.expit(T, out=np.ones(2))).startswith("scipy.special.expit into an existing array")
+
+
+def test_a_function_that_makes_an_array_of_its_argument_is_named() -> None:
+    special, linalg = pytest.importorskip("scipy.special"), pytest.importorskip("scipy.linalg")
+    said = refusal(lambda: special.logsumexp(T))
+    assert said.startswith("scipy.special.logsumexp of a Tensor is not supported, since turning a Tensor")
+    assert "use tg.logsumexp" in said
+    assert "use tg.softmax" in refusal(lambda: special.softmax(T))
+    assert "use np.linalg.inv" in refusal(lambda: linalg.inv(np.outer(T, T)))
+
+
+def test_a_ufunc_made_of_a_function_is_not_numpys() -> None:
+    said = refusal(lambda: np.frompyfunc(math.gamma, 1, 1)(T))
+    assert said.startswith("the function 'gamma (vectorized)' of a Tensor is not supported")
+    assert refusal(lambda: np.vectorize(math.gamma)(T)).startswith("np.vectorize of a Tensor is not supported")
+
+
+def test_a_function_of_another_library_that_asks_its_arguments_is_called_by_its_name() -> None:
+    def dispatched(x: Any) -> Any:
+        return x.__array_function__(dispatched, (type(x),), (x,), {})
+
+    dispatched.__module__, dispatched.__name__ = "labelled.numpy.tools", "smooth"
+    assert refusal(lambda: dispatched(T)).startswith("labelled.numpy.tools.smooth of a Tensor is not supported")
+
+
+def test_numpys_own_functions_keep_their_names() -> None:
+    for name, call in {
+        "np.spacing": lambda: np.spacing(T),
+        "np.fft.fft": lambda: np.fft.fft(T),
+        "np.linalg.tensorinv": lambda: np.linalg.tensorinv(np.outer(T, T), 1),
+        "np.add.reduce": lambda: np.add.reduce(T),
+    }.items():
+        assert refusal(call).startswith(f"{name} of a Tensor is not supported: use the functions in the documentation")

@@ -379,4 +379,5 @@ def stranger(x: Any) -> bool:
 
 def compares(x: Any) -> bool:
     """Whether this says itself what it is equal to; to None, a string or a bare object no entry is, as in NumPy."""
-    return type(x).__eq__ is not object.__eq__ and not isinstance(x, str | bytes)
+    kind: Any = type(x)
+    return kind.__eq__ is not object.__eq__ and not isinstance(x, str | bytes)

@@ -220,6 +220,23 @@ def test_threads_that_share_weights_lose_no_gradient() -> None:
     assert np.array_equal(w.grad, np.full(2000, 400.0))
 
 
+def test_an_addition_that_is_interrupted_by_another_thread_loses_none() -> None:
+    class Slow(np.ndarray):
+        """A gradient to which another thread adds while something is added to it."""
+
+        def __add__(self, other: Any) -> Any:
+            other_thread.start()
+            other_thread.join(0.2)  # it has to wait for us
+            return np.asarray(self) + other
+
+    w = leaf(1.0, 2.0)
+    other_thread = threading.Thread(target=lambda: (w * 3.0).sum().backward())
+    w._grad = np.zeros(2).view(Slow)
+    (w * 2.0).sum().backward()
+    other_thread.join()
+    assert w.grad.tolist() == [5, 5]
+
+
 @pytest.mark.usefixtures("_threads_change_often")
 def test_nor_that_of_a_result_which_they_share() -> None:
     x = tg.tensor(np.ones(2000), requires_grad=True)

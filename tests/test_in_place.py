@@ -207,6 +207,11 @@ def test_an_array_that_data_gave_before_an_update_is_locked_and_not_silently_lef
         w -= 1.0
     with pytest.raises(ValueError, match="read-only"):
         old -= 1.0
+    for new in ([5.0, 5.0], w.data.copy()):
+        old = w.data
+        w.data = new
+        with pytest.raises(ValueError, match="read-only"):
+            old -= 1.0
     buffer = w.data
     for _ in range(2):
         buffer -= 1.0

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import tinygrad_rnn as tg
+from tinygrad_rnn.engine import modes
 from tinygrad_rnn.engine.modes import Mode, mode
 
 SETTINGS: dict[str, Callable[[], Any]] = {
@@ -181,6 +182,29 @@ def test_after_an_interrupt_at_any_line_and_call_nothing_is_left() -> None:
         if count <= k:
             break
     assert k > 50
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_an_interrupted_entry_is_undone_also_where_its_traceback_is_kept(name: str, monkeypatch: Any) -> None:
+    """As a notebook keeps it, and with it everything that would otherwise be let go."""
+
+    class Interrupted:
+        """The variable that holds the mode: Ctrl-C comes as soon as it has been set."""
+
+        calls = 0
+
+        def set(self, value: Any) -> None:
+            real.set(value)
+            self.calls += 1
+            if self.calls == 1:
+                raise KeyboardInterrupt
+
+    real = modes._mode
+    monkeypatch.setattr(modes, "_mode", Interrupted())
+    with pytest.raises(KeyboardInterrupt) as kept, SETTINGS[name]():
+        pytest.fail("entered")
+    assert in_force() == UNTOUCHED
+    assert kept.tb is not None
 
 
 def test_without_brackets_above_a_function() -> None:

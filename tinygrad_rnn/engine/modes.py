@@ -103,14 +103,13 @@ class Scope(Setting):
     """The setting of `mode.step`, which can be moved on."""
 
     def __enter__(self) -> Callable[[int | None], None]:
-        super().__enter__()
         mine, layer = weakref.ref(self), self.value.layer
 
         def at(t: int | None) -> None:
             step, me = Step(layer, t), mine()
             _mode.set(Mode(tuple([(o, n, step if o() is me else v) for o, n, v in mode().in_force])))
 
-        return at
+        return super().__enter__() or at  # entering is the last thing done: no interrupt comes after it
 
 
 def _each_step(setting: Setting, func: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:

@@ -149,7 +149,8 @@ def _quantile(
     share = (places - below).astype(dtype)
     low = take_along_axis(x, below, -1)
     high = take_along_axis(x, np.minimum(below + 1, x.shape[-1] - 1), -1)
-    y = where(share == 0, low, low + (high - low) * share)  # the next entry may be infinite, or nan
+    at_one = share == 0  # then the next entry does not matter, which may be infinite, or nan
+    y = low + (where(at_one, 0.0, high) - where(at_one, 0.0, low)) * share
     if not skip_nan:
         y = where(np.isnan(x[..., -1:]), math.nan, y)
     y = np.moveaxis(y, -1, 0)

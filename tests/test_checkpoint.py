@@ -77,6 +77,7 @@ def path(tmp_path: Path) -> Path:
 # -- round trips ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150)
 @given(arrays=st.dictionaries(NAMES, any_array(), max_size=4), metadata=st.dictionaries(NAMES, JSONS))
 def test_round_trip(
@@ -596,6 +597,7 @@ for step in itertools.count(int(sys.argv[2])):
 """
 
 
+@pytest.mark.slow
 @posix_only
 def test_kill_while_saving(tmp_path: Path) -> None:
     path, step, rng, left = tmp_path / "w", 0, random.Random(0), 0

@@ -318,6 +318,7 @@ def test_what_cannot_be_compared():
 # ---------------------------------------------------------------- all of it, over all graphs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", ["op", "cell", "layer", "strip"])
 @pytest.mark.parametrize("graph", [name for name in GRAPHS if name not in ("mlp", "chain")])
 def test_every_graph_at_every_level(graph, level):

@@ -46,6 +46,7 @@ def checked(name: str) -> frozenset[Any]:
 each = pytest.mark.parametrize("name", TABLE)
 
 
+@pytest.mark.slow
 @each
 def test_the_rules_agree_with_central_differences_to_second_order(name: str) -> None:
     assert checked(name)

@@ -554,6 +554,7 @@ def test_nothing_is_recorded_under_no_grad_and_a_cut_stays_a_cut() -> None:
 # ---------------------------------------------------------------- checkpointing over time
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fused_", [False, True])
 @pytest.mark.parametrize("lengths", [None, [10, 3, 0, 7]], ids=["whole", "lengths"])
 @pytest.mark.parametrize("n", [True, 3, 100])

@@ -110,6 +110,7 @@ def test_threads_share_a_module() -> None:
     assert not failures
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # one that falls into a finaliser
 def test_an_interrupt_at_any_line_leaves_no_tensor_of_others_in_the_module() -> None:
     model = nn.Sequential(nn.Linear(1, 1, rng=0), nn.Linear(1, 1, rng=1))
     before = [dict(vars(m)) for m in model.modules()]

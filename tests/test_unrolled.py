@@ -239,5 +239,19 @@ def test_the_losses_that_were_added_up() -> None:
         output, state = layer(x, state)
         loss = loss + (output**2).mean()
     network = Unrolled(Tape(loss / 3))
-    assert sorted(record.op.name for record in network.losses) == ["divide", "mean", "mean", "mean"]
-    assert {record.op.name for record, _ in network.sums} == {"add", "divide"}
+    assert sorted(record.op.name for record in network.added.losses) == ["divide", "mean", "mean", "mean"]
+    assert {record.op.name for record, _ in network.added.sums} == {"add", "divide"}
+
+
+def test_activations_of_a_layer_whose_final_states_lead_to_the_loss_too() -> None:
+    layer = nn.LSTM(IN, H, rng=0)
+    output, (h, c) = layer(data())
+    found = tg.bptt.activations(output.sum() + h.sum() + c.sum())
+    assert {name: a.shape for name, a in found.items()} == dict.fromkeys("ifgoch", (T, B, H))
+    np.testing.assert_allclose(found["h"], output.data, rtol=1e-5)
+
+
+def test_activations_of_a_layer_over_two_sequences_are_those_of_each() -> None:
+    layer = nn.RNN(IN, H, rng=0)
+    one, two = layer(data())[0], layer(data(1))[0]
+    np.testing.assert_allclose(tg.bptt.activations(one.sum() + two.sum(), "rnn #2")["h"], two.data, rtol=1e-5)

@@ -177,7 +177,7 @@ class Paths:
         """What reaches the last step of each path, or a given loss, by its label; and what reaches W past them."""
         seeds: dict[int, list[tuple[Tensor, Any]]] = defaultdict(list)
         waiting = Waiting(recorded=False)
-        sums = set() if gates else Unrolled(self.tape).sums
+        sums = set() if gates else Unrolled(self.tape).added.sums
 
         def hand(x: Tensor, part: Any) -> None:
             label: Label = None

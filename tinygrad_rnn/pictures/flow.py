@@ -20,8 +20,8 @@ from ..engine.cotangent import Waiting, written
 from ..engine.modes import Step
 from ..engine.tape import Record
 from ..engine.visitors import noting
-from ..unrolled.listing import norm
 from ..unrolled.network import fused, gradient
+from ..unrolled.tables import norm
 from .reading import entry_of
 
 if TYPE_CHECKING:

@@ -65,8 +65,8 @@ def cut_places(reading: Reading) -> list[tuple[int, ...]]:
 def loss_places(reading: Reading) -> list[tuple[int, ...]]:
     """The steps where a loss is taken, in order."""
     found = set()
-    for record in reading.network.losses:
-        t = reading.where[record][0].t if record in reading.where else reading.after[record]
+    for record in reading.network.added.losses:
+        t = reading.where[record].t if record in reading.where else reading.after[record]
         if t is not None:
             found.add((t,))
     return sorted(found)

@@ -57,7 +57,7 @@ class Picture:
         self._grads = flow is not None
         self._extra = values + self._grads  # lines of a box
         self._templates: dict[Any, Template] = {}
-        self._losses = reading.network.losses
+        self._losses = reading.network.added.losses
         self._details: dict[Any, str] = {}
         self._constants: dict[tuple[Any, ...], list[str]] = {}
         self._folds = self.sources.folds = self._find_folds()
@@ -191,7 +191,7 @@ class Picture:
             name = self.reading.output_name(x.record, x.output) or "s"
             port = MANY + list(names).index(name)
             before.template.entries[0, port] = box
-            made = self.reading.where[x.record][1] * MANY + x.output
+            made = self.reading.place(x.record) * MANY + x.output
             self._join((cell, 0, made), before, (0, port), "state", name, use)
             self._join((before, box, port), cell, entry, "state", name, use)
 
@@ -378,7 +378,7 @@ class Picture:
             return None
         record, output = self.reading.standing(record, output)
         if record in self.reading.where:
-            step, k = self.reading.where[record]
+            step, k = self.reading.where[record], self.reading.place(record)
             if self.level == "layer":
                 return self.cells["step", step.layer], 0, k * MANY + output
             if step.t in self._folds:

@@ -23,7 +23,7 @@ from ..engine.tape import Record
 from ..nn.module import Module, Parameter
 from ..ops.elementwise import Elementwise
 from ..unrolled.listing import Tape
-from ..unrolled.network import Place, Run, Unrolled, fused
+from ..unrolled.network import Place, Unrolled, fused
 
 MARK = "\ue000"
 """Stands for the number of the time step in a text that many steps share (a character that nobody uses)."""
@@ -59,24 +59,16 @@ class Reading:
         self.names = dict(tape.names)
         self.rows: dict[Any, Tensor] = {}  # sequences that are read entry by entry, and are no output of a layer
         self.root, self.loose = tape.root, network.loose
-        self.runs: dict[Step, Run] = {}
-        self.steps: dict[Step, list[Record]] = {}
-        self.where: dict[Record, tuple[Step, int]] = {}
-        for run, t in dict.fromkeys(network.where.values()):  # in the order of recording
-            step = Step(run.layer, t)
-            self.runs[step] = run
-            self._put(step, run.records[t])
+        self.steps, self.where = network.steps, network.where
+        self.runs = {run.layer: run for run in network.runs}
         self.layers = [run.layer for run in network.runs]
         self.times = sorted({t for run in network.runs for t in run.records})
         self.reverse = {run.layer: run.backwards for run in network.runs}
         self._all_series: dict[Any, Series] = {}
         self._stacks: dict[Record, bool] = {}
         self._sizes: dict[str, int] = {}
+        self._places: dict[Step, dict[Record, int]] = {}
         self._walk_steps()
-
-    def _put(self, step: Step, records: list[Record]) -> None:
-        self.steps[step] = records
-        self.where.update((record, (step, k)) for k, record in enumerate(records))
 
     def _walk_steps(self) -> None:
         """One pass over every input of every step, for what the picture needs to know of all steps, shown or not.
@@ -110,14 +102,10 @@ class Reading:
 
     def expand(self, times: Iterable[int]) -> None:
         """Put the ops of the cell in the place of every fused record of these steps."""
-        for run, t in self.network.expand(times):
-            step = Step(run.layer, t)
-            gone, records = self.steps[step], run.records[t]
-            for record in gone:
-                self.where.pop(record, None)
-            self._put(step, records)
-            self._sizes[step.layer] = len(records)
-            for x in (x for part in records for x in part.inputs):
+        for step in self.network.expand(times):
+            self._sizes[step.layer] = len(self.steps[step])
+            self._places.pop(step, None)
+            for x in (x for part in self.steps[step] for x in part.inputs):
                 if x is not None and x.name and x.record is not None:
                     self.names[x.record, x.output] = x.name
         for (record, k), y in self.network.shown.items():
@@ -127,20 +115,26 @@ class Reading:
         if self.root.record is not None:
             self.root = self.network.shown.get((self.root.record, self.root.output), self.root)
 
+    def place(self, record: Record) -> int:
+        """The how-manieth of its step a record is, from 0."""
+        step = self.where[record]
+        if step not in self._places:
+            self._places[step] = {other: k for k, other in enumerate(self.steps[step])}
+        return self._places[step][record]
+
     def state(self, step: Step) -> tuple[Place, ...]:
         """Where the first state of a layer stands after this step; for a layer without any, the end of the step."""
-        run, records = self.runs[step], self.steps[step]
-        places = next(iter(run.places.values()), {})
-        return places.get(step.t or 0, ()) if places else ((records[-1], 0),)
+        places = next(iter(self.runs[step.layer].places.values()), {})
+        return places.get(step.t or 0, ()) if places else ((self.steps[step][-1], 0),)
 
     def states(self, step: Step) -> dict[str, Place]:
         """Where each state stands after this step, as it is drawn."""
-        found = {name: places.get(step.t or 0) for name, places in self.runs[step].places.items()}
+        found = {name: places.get(step.t or 0) for name, places in self.runs[step.layer].places.items()}
         return {name: self.standing(*places[-1]) for name, places in found.items() if places}
 
     def entering(self, step: Step) -> dict[tuple[Record, int], str]:
         """Which inputs of a step stand where the state of the step before does, with its name."""
-        return self.network.entering(self.runs[step], step.t or 0)
+        return self.network.entering(self.runs[step.layer], step.t or 0)
 
     # ---------------------------------------------------------------- names
 
@@ -185,7 +179,7 @@ class Reading:
             for x in self.inputs(record):
                 made = None if x is None else self.taken(x).record
                 if made is not None:
-                    times.append(self.where[made][0].t if made in self.where else found.get(made))
+                    times.append(self.where[made].t if made in self.where else found.get(made))
             found[record] = max((t for t in times if t is not None), default=None)
         return found
 
@@ -253,7 +247,7 @@ class Reading:
         if x.record is not None and self.stacked(x.record):
             first = next(y for y in self.inputs(x.record) if y is not None and y.record is not None)
             made = self.where.get(first.record)
-            mark = " reverse" if made is not None and self.reverse[made[0].layer] else ""
+            mark = " reverse" if made is not None and self.reverse[made.layer] else ""
             return Series(f"{self.output_name(first.record, first.output) or 'y'}_{MARK}{mark}", (x.record,), ())
         self.rows[key_of(x)] = x
         return Series(f"{self.sequence_name(x)}_{MARK}", (x,), ())

@@ -123,10 +123,10 @@ class Sources:
             return self._operand(step, slot, array), None
         x = reading.taken(x)
         made = reading.where.get(x.record) if x.record is not None else None
-        if made is not None:
-            if made[0] == step:
-                return Source("inside", "", made[1], x.output), None
-            return Source("outside"), Origin("state" if made[0].layer == step.layer else "forward", x)
+        if made is not None and x.record is not None:
+            if made == step:
+                return Source("inside", "", reading.place(x.record), x.output), None
+            return Source("outside"), Origin("state" if made.layer == step.layer else "forward", x)
         name = reading.entering(step).get((reading.steps[step][slot[0]], slot[1]))
         if name is not None:
             kind = "forward" if x.record is not None else "cut" if x.cut is not None else "init"
@@ -185,12 +185,12 @@ class Sources:
         known = set()
         for x in self.reading.inputs(record):
             made = self.reading.where.get(x.record) if x is not None and x.record is not None else None
-            fold = self.folds.get(made[0].t or 0) if made is not None else None
-            if x is None or (fold is not None and made is not None and (made[0].layer, fold) in known):
+            fold = self.folds.get(made.t or 0) if made is not None else None
+            if x is None or (fold is not None and made is not None and (made.layer, fold) in known):
                 found.append(NOTHING)
                 continue
             if made is not None:
-                known.add((made[0].layer, fold))
+                known.add((made.layer, fold))
             found.append((Source("outside"), Origin("gather", x)))
         return found
 
@@ -212,8 +212,8 @@ class Sources:
             record, _ = self.reading.standing(record, x.cut.output)
         made = self.reading.where.get(record) if record is not None else None
         past: tuple[int, int] | None = None
-        if made is not None and made[0] == step:
-            past = made[1], x.cut.output
+        if record is not None and made is not None and made == step:
+            past = self.reading.place(record), x.cut.output
         elif record is not None and places is not None and record in places:
             past = places[record], x.cut.output
         alive = past is None and record is not None and record in self.reading.tape.numbers

@@ -10,6 +10,7 @@ from ..autograd.tensor import Tensor
 from ..errors import GraphError
 from .expand import Expanded
 from .listing import Tape
+from .network import Unrolled
 
 
 def activations(root: Tensor, layer: str | None = None) -> dict[str, np.ndarray]:
@@ -30,14 +31,13 @@ def activations(root: Tensor, layer: str | None = None) -> dict[str, np.ndarray]
     """
     if not isinstance(root, Tensor):
         raise TypeError(f"activations() needs a Tensor, not {type(root).__name__}")
-    tape = Tape(Expanded(root).root)
+    network = Unrolled(Tape(Expanded(root).root))
     found: dict[str, dict[str, dict[int, np.ndarray]]] = defaultdict(lambda: defaultdict(dict))
-    for record in tape:
-        step = record.step
+    for record, step in network.where.items():
         for k, value in enumerate(record.values):
-            name = tape.names.get((record, k))
-            if name is not None and step is not None and step.t is not None:
-                found[step.layer][name][step.t] = value
+            name = network.tape.names.get((record, k))
+            if name is not None:
+                found[step.layer][name][step.t or 0] = value
     if not found:
         raise GraphError("activations(): nothing with a name was computed in a time step that this depends on")
     names = ", ".join(map(repr, found))

@@ -14,6 +14,7 @@ from ..engine.backward import opened, sweep
 from ..engine.tape import Record
 from ..engine.visitors import noting
 from ..errors import GraphError
+from .tables import norm
 
 _SHOWN = 60  # a longer tape is printed with its middle left out
 
@@ -140,15 +141,6 @@ def figure(array: Any) -> str:
     if np.size(array) == 1:
         return f"{float(np.reshape(array, ())):.4g}"
     return f"‖{norm(array):.3g}‖"
-
-
-def norm(array: Any) -> float:
-    """The Euclidean norm of all entries, also where their squares would vanish or overflow: sqrt(sum_i a_i^2)."""
-    entries = np.abs(array).astype(float)
-    largest = float(entries.max(initial=0.0))
-    if not 0.0 < largest < np.inf:  # also a nan
-        return largest
-    return largest * float(np.sqrt(np.square(entries / largest).sum()))
 
 
 def shorten(text: str, width: int = 24) -> str:

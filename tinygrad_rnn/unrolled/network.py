@@ -8,7 +8,7 @@ one's own, marked by `tg.scope`, it is what a later step uses of an earlier one;
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any
 
@@ -23,9 +23,8 @@ from ..engine.tape import Record, clock
 from ..errors import GraphError
 from .expand import composed
 from .listing import Tape
-
-NAMES = ("h", "c")
-"""What the states of the library's cells are called."""
+from .loops import alike, guessed, rank
+from .losses import Added
 
 Place = tuple[Record, int]  # a record, and which of its outputs
 Use = tuple[Record, int]  # a record, and which of its inputs
@@ -87,14 +86,16 @@ class Unrolled:
     """A tape sorted into the steps of its layers.
 
     runs   every layer and direction, in the order of recording
-    where  the run and the time step of each record of a step
+    steps  the records of each step, by the name of its run and its number, in the order of recording
+    where  the step that a record belongs to
     loose  the records outside of the steps, oldest first
     """
 
     def __init__(self, tape: Tape) -> None:
         self.tape = tape
         self.runs: list[Run] = []
-        self.where: dict[Record, tuple[Run, int]] = {}
+        self.steps: dict[Step, list[Record]] = {}
+        self.where: dict[Record, Step] = {}
         self.loose: list[Record] = []
         self._tags: dict[int, Run] = {}  # by the identity of a tag, which stands for one pass through a loop
         self.shown: dict[Place, Tensor] = {}  # what stands for an output of a fused step: see `expand`
@@ -105,7 +106,7 @@ class Unrolled:
         self._take_declared(self._sort())
         for run in self.runs:
             if not run.places:
-                run.places = _guessed(self, run)
+                run.places = guessed(self, run)
         self.named: dict[Place, tuple[Run, str]] = {
             place: (run, name)
             for run in self.runs
@@ -118,7 +119,7 @@ class Unrolled:
 
     def _sort(self) -> list[tuple[Place, Step, str]]:
         """Sort the records into steps; gives what results of theirs were declared to be: a state, after which step."""
-        current: dict[str, tuple[Run, int]] = {}  # and the step that is being added to
+        current: dict[str, tuple[Run, Step]] = {}  # and the step that is being added to
         count: Counter[str] = Counter()
         ended: dict[str, Step] = {}  # the step that is being added to, where it has handed on its state
         marks: list[tuple[Place, Step, str]] = []
@@ -128,19 +129,20 @@ class Unrolled:
             if step is None or step.t is None or type(step) is After:
                 self.loose.append(record)
                 continue
-            run, last = current.get(step.layer, (None, 0))
+            run, at = current.get(step.layer, (None, step))
             again = run is not None and step.t in run.records
-            if run is None or (again and (step.t != last or ended.get(step.layer, step) is not step)):
+            if run is None or (again and (step.t != at.t or ended.get(step.layer, step) is not step)):
                 # back at a step that was left, or that has handed on its state: another sequence
                 again = False
                 count[step.layer] += 1
                 run = Run(step.layer if count[step.layer] == 1 else f"{step.layer} #{count[step.layer]}")
                 self.runs.append(run)
-            current[step.layer] = at = run, step.t
             if not again:
-                run.records[step.t] = []
+                at = step if run.layer == step.layer else Step(run.layer, step.t)
+                current[step.layer] = run, at
+                self.steps[at] = run.records[step.t] = []
                 ended.pop(step.layer, None)
-            run.records[step.t].append(record)
+            self.steps[at].append(record)
             self.where[record] = at
             self._tags[id(step)] = run
             for k, state in enumerate(record.op.states):  # a fused step is an op whose outputs are the states
@@ -163,7 +165,7 @@ class Unrolled:
             names = {role: self._common_name(role, [p[t][-1] for t in p]) for role, p in made.items()}
             alike = Counter(names.values())
             names = {role: name if alike[name] == 1 else role for role, name in names.items()}
-            for role in sorted(made, key=lambda role: _rank(names[role])):
+            for role in sorted(made, key=lambda role: rank(names[role])):
                 run.places[names[role]] = {t: tuple(places) for t, places in made[role].items()}
 
     def _common_name(self, role: str, places: list[Place]) -> str:
@@ -177,7 +179,7 @@ class Unrolled:
             return None
         record, output = (x.record, x.output) if x.cut is None else (x.cut.record(), x.cut.output)
         made = self.where.get(record) if record is not None else None
-        return (record, output) if made is not None and made[0] is run and made[1] != t else None
+        return (record, output) if made is not None and made.layer == run.layer and made.t != t else None
 
     def entering(self, run: Run, t: int) -> dict[Use, str]:
         """Which inputs of a step stand where the state of the step before does, by the name of that state.
@@ -199,7 +201,7 @@ class Unrolled:
                 for a, b in zip(places[t], places[model], strict=False):
                     for use, other, x in alike(self, a, b):
                         name = slots.get(other)
-                        if name is not None and (x is None or self.where.get(x.record) != (run, t)):
+                        if name is not None and (x is None or self.where.get(x.record) != (run.layer, t)):
                             found.setdefault(use, name)
         return found
 
@@ -210,7 +212,7 @@ class Unrolled:
                 if x is not None:
                     place = (x.record, x.output) if x.cut is None else (x.cut.record(), x.cut.output)
                     state = self.named.get(place)
-                    if state is not None and state[0] is run and self.where.get(place[0]) != (run, t):
+                    if state is not None and state[0] is run and self.where.get(place[0]) != (run.layer, t):
                         found[record, i] = state[1]
         return found
 
@@ -234,7 +236,8 @@ class Unrolled:
     def _find_initial(self, run: Run) -> None:
         for (record, i), name in self.entering(run, next(iter(run.records))).items():
             x = record.inputs[i]
-            if x is not None and x.requires_grad and self.where.get(x.record, (None, 0))[0] is not run:
+            made = None if x is None else self.where.get(x.record)
+            if x is not None and x.requires_grad and (made is None or made.layer != run.layer):
                 run.initial.setdefault(name, x)
 
     # ---------------------------------------------------------------- fused steps as the ops of their cell
@@ -254,7 +257,7 @@ class Unrolled:
         y = self.shown.get((record, output))
         return (record, output) if y is None or y.record is None else (y.record, y.output)
 
-    def expand(self, times: Iterable[int]) -> list[tuple[Run, int]]:
+    def expand(self, times: Iterable[int]) -> list[Step]:
         """Put the ops of the cell in the place of the fused record of each of these time steps; gives what changed.
 
         The tape stays as it is, and so do the places of the states.
@@ -263,12 +266,13 @@ class Unrolled:
         self._inputs.clear()
         for run in self.runs:
             for t in shown.intersection(run.records):
-                if any(map(fused, run.records[t])):
-                    entering = self.entering(run, t).copy()
-                    run.records[t] = [part for record in run.records[t] for part in self._parts(record, entering)]
-                    self.where.update(dict.fromkeys(run.records[t], (run, t)))
+                records = run.records[t]
+                if any(map(fused, records)):
+                    entering, step = self.entering(run, t).copy(), self.where[records[0]]
+                    records[:] = [part for record in records for part in self._parts(record, entering)]
+                    self.where.update(dict.fromkeys(records, step))
                     self._entering[run, t] = entering
-                    changed.append((run, t))
+                    changed.append(step)
         self._inputs.clear()
         return changed
 
@@ -301,74 +305,16 @@ class Unrolled:
     def cuts(self) -> set[tuple[int, int]]:
         """The steps before and after each detach of what one step computed and another one uses."""
         return {
-            (x.cut.step.t, t)
-            for record, (_, t) in self.where.items()
+            (x.cut.step.t, step.t or 0)
+            for record, step in self.where.items()
             for x in record.inputs
             if x is not None and x.cut is not None and x.cut.step is not None and x.cut.step.t is not None
         }
 
     @cached_property
-    def sums(self) -> set[Place]:
-        """The sums that lead to the root: a loss that is added up, ``loss = loss + L_t``, with constant factors if any.
-
-        Inside the steps of a loop such a sum passes from step to step as a state does, and is none. It is of single
-        numbers, or of one number for each sequence, added up or averaged at last. A sum that is used for anything else
-        as well, or has a name, is not counted.
-        """
-        return set(self._sums[0])
-
-    @cached_property
-    def losses(self) -> set[Record]:
-        """The root, and the numbers that were added up to make it: the losses of windows, of steps, of parts."""
-        return self._sums[1]
-
-    @cached_property
-    def _sums(self) -> tuple[list[Place], set[Record]]:
-        root = self.tape.root
-        found: list[Place] = []
-        stack: list[Place] = [(root.record, root.output)] if root.record is not None else []
-        parts = {record for record, _ in stack}
-        while stack:
-            place = record, _ = stack.pop()
-            if not self._adds(record):
-                continue
-            found.append(place)
-            for x in record.inputs:
-                if x is not None and x.requires_grad and x.record is not None:
-                    if record.op.name in _ADDING and x.size == 1 and not self._passes_on(x.record):
-                        parts.add(x.record)
-                    if self._used_once(x):
-                        stack.append((x.record, x.output))
-        return found, parts
-
-    def _passes_on(self, record: Record) -> bool:
-        """Whether a number is a sum itself, or a part of one, rather than a loss of its own."""
-        if record.op.name in _SCALING:
-            return any(x is not None and x.record is not None and self._passes_on(x.record) for x in record.inputs)
-        return record.op.name in _ADDING and self._adds(record)
-
-    def _adds(self, record: Record) -> bool:
-        y, inside = record.values[0], record in self.where
-        needed = [x for x in record.inputs if x is not None and x.requires_grad]
-        if len(record.values) > 1 or (y.ndim > 1 and y.size > 1):
-            return False
-        if record.op.name in _SCALING:
-            return len(needed) == 1 and not (inside and y.size > 1)
-        if record.op.name in _REDUCING:  # of one number for each sequence
-            return not inside and all(x.ndim == 1 and x.record in self.where for x in needed)
-        earlier = [x for x in needed if x.record is not None and self.where.get(x.record) != self.where.get(record)]
-        carried = len(needed) < 2 or any(map(self._used_once, earlier))
-        return record.op.name in _ADDING and (y.size == 1 or not inside or carried)
-
-    def _used_once(self, x: Tensor) -> bool:
-        return self._uses[x.record, x.output] == 1 and x.name is None  # type: ignore[index]
-
-    @cached_property
-    def _uses(self) -> Counter[Place]:
-        return Counter((x.record, x.output) for r in self.tape.records for x in r.inputs if x is not None and x.record)
-
-
-_ADDING, _SCALING, _REDUCING = ("add", "subtract"), ("multiply", "divide", "negative"), ("sum", "mean")
+    def added(self) -> Added:
+        """How the root was added up, of which losses."""
+        return Added(self.tape, self.where)
 
 
 def fused(record: Record) -> bool:
@@ -389,107 +335,6 @@ def gradient(places: tuple[Place, ...], at: Callable[[Place], Any]) -> Any:
         if part is not None:
             g = np.where(kept[0].arrays[0], part, 0 if g is None else g)
     return g
-
-
-def alike(network: Unrolled, a: Place, b: Place) -> Iterator[tuple[Use, Use, Any]]:
-    """The inputs that stand at the same place of the equations of two steps, found on the way down from two results.
-
-    Gives the input of the first step, that of the second, and the Tensor (or None) that stands in the first.
-    """
-    stack, seen = [(a, b)], set()
-    while stack:
-        (one, k), (other, m) = stack.pop()
-        known = (one, other)
-        if known in seen or one.op.name != other.op.name or k != m or len(one.inputs) != len(other.inputs):
-            continue
-        seen.add(known)
-        here, there = network.where.get(one), network.where.get(other)
-        for i, (x, y) in enumerate(zip(one.inputs, other.inputs, strict=True)):
-            yield (one, i), (other, i), x
-            inside = x is not None and y is not None and x.record is not None and y.record is not None
-            if inside and network.where.get(x.record) == here and network.where.get(y.record) == there:
-                stack.append(((x.record, x.output), (y.record, y.output)))
-
-
-def _guessed(network: Unrolled, run: Run) -> dict[str, dict[int, tuple[Place, ...]]]:
-    """The states of a loop of one's own: what later steps use of earlier ones, told apart by name and by equation."""
-    crossing: dict[int, dict[Place, None]] = {t: {} for t in run.records}
-    for t, records in run.records.items():
-        for record in records:
-            for x in record.inputs:
-                place = network.crossing(x, run, t)
-                if place is not None and place not in network.sums:
-                    crossing[network.where[place[0]][1]][place] = None
-    names = network.tape.names
-    counts = Counter(len(places) for places in crossing.values() if places)
-    if not counts:  # no step uses another, as where there is one: then h and c are those that are called so
-        found: dict[str, dict[int, tuple[Place, ...]]] = {}
-        for t, records in run.records.items():
-            for place in _outputs(records):
-                if names.get(place) in NAMES:
-                    found.setdefault(names[place], {})[t] = (place,)
-        return dict(sorted(found.items(), key=lambda item: _rank(item[0])))
-    usual = max(counts, key=lambda n: (counts[n], n))
-    model = max(t for t, places in crossing.items() if len(places) == usual) if usual else 0
-    states = sorted(crossing[model], key=lambda place: (place[0].seq, place[1]))
-    given = Counter(names.get(place) for place in states)
-    unnamed = [place for place in states if given[names.get(place)] != 1 or place not in names]
-    called = {
-        place: names[place] if place not in unnamed else _letter(unnamed.index(place), len(unnamed), given)
-        for place in states
-    }
-    found = {called[place]: {} for place in sorted(states, key=lambda place: _rank(called[place]))}
-    for t, records in run.records.items():
-        for state, place in _matched(network, states, list(crossing[t]), records).items():
-            found[called[state]][t] = (place,)
-    return found
-
-
-def _matched(
-    network: Unrolled, states: list[Place], crossing: list[Place], records: list[Record]
-) -> dict[Place, Place]:
-    """For each known state the result of another step that is most like it, of what crosses to a later step first."""
-    if len(states) == len(crossing) == 1:
-        return {states[0]: crossing[0]}
-    found: dict[Place, Place] = {}
-    for candidates, strict in ((crossing, False), (list(_outputs(records)), True)):
-        scores = [
-            (score, place[0].seq, state, place)
-            for state in states
-            if state not in found
-            for place in candidates
-            if (score := _likeness(network, state, place, strict)) > 0
-        ]
-        for _, _, state, place in sorted(scores, key=lambda item: item[:2], reverse=True):
-            if state not in found and place not in found.values():
-                found[state] = place
-    return found
-
-
-def _likeness(network: Unrolled, a: Place, b: Place, strict: bool) -> int:
-    """How much two results are computed alike: 0 where they cannot be the same state of two steps."""
-    name, other = network.tape.names.get(a), network.tape.names.get(b)
-    if a[0].values[a[1]].shape != b[0].values[b[1]].shape or (name and other and name != other):
-        return 0
-    if strict and (a[0].op.name != b[0].op.name or a[1] != b[1]):
-        return 0
-    score = 1 + 100 * (name is not None and name == other)
-    for (_, _), (record, i), x in alike(network, b, a):
-        y = record.inputs[i]
-        score += 1 + (x is not None and x is y)  # the same weight
-    return score
-
-
-def _outputs(records: list[Record]) -> Iterator[Place]:
-    return ((record, k) for record in records for k in range(len(record.values)))
-
-
-def _rank(name: str) -> int:
-    return NAMES.index(name) if name in NAMES else len(NAMES)
-
-
-def _letter(k: int, count: int, taken: Any) -> str:
-    return "h" if count == 1 and "h" not in taken else f"h{k}"
 
 
 def tensor_at(place: Place) -> Tensor:

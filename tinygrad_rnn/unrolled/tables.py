@@ -53,6 +53,11 @@ def figure(x: Any) -> str:
 def norm(a: Any, axis: Any = None) -> Any:
     """√(Σ a²) over the axes, in float64, where neither a square of 1e-200 vanishes nor one of 1e200 overflows."""
     a = np.abs(np.asarray(a, np.float64))
+    if axis is None:
+        largest = float(a.max(initial=0.0))
+        if not 0.0 < largest < np.inf:  # also a nan
+            return largest
+        return largest * float(np.sqrt(np.square(a / largest).sum()))
     largest = np.max(a, axis=axis, keepdims=True, initial=0)
     scale = np.where((largest > 0) & np.isfinite(largest), largest, 1)
     total = np.sqrt(np.sum((a / scale) ** 2, axis=axis, keepdims=True)) * scale

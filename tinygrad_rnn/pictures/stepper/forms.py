@@ -90,7 +90,7 @@ class Forms:
         """What a detached tensor is called: by its role, where it stands in the place of a state."""
         reading = self.reading
         if record in reading.where:
-            name = reading.entering(reading.where[record][0]).get((record, i))
+            name = reading.entering(reading.where[record]).get((record, i))
             if name is not None:
                 return name
         return reading.name(x) or "state"
@@ -100,7 +100,7 @@ class Forms:
         where, layers = self.reading.where, self.reading.layers
         patterns: dict[tuple[int, ...], int] = {}
         found = []
-        steps = [where[record][0] if record in where else None for record in self.tape]
+        steps = [where.get(record) for record in self.tape]
         for step, stretch in groupby(zip(steps, forms, strict=True), key=lambda pair: pair[0]):
             pattern = patterns.setdefault(tuple(form for _, form in stretch), len(patterns))
             place = (None, None) if step is None else (layers.index(step.layer), step.t)
@@ -114,7 +114,7 @@ class Forms:
             step = max((s for s in self.reading.steps if s.layer == layer), key=lambda s: len(self.reading.steps[s]))
             for name, (record, output) in self.reading.states(step).items():
                 if record in self.reading.where:
-                    place = self.reading.where[record][1]
+                    place = self.reading.place(record)
                     found.append({"layer": k, "name": name, "place": place, "output": output})
         return found
 

@@ -24,7 +24,7 @@ from ...engine.cotangent import Indexed, Lazy
 from ...engine.modes import Step
 from ...engine.tape import Record
 from ...unrolled.listing import Tape
-from ...unrolled.listing import norm as norm_of_array
+from ...unrolled.tables import norm as norm_of_array
 from ..reading import Reading
 from .forms import Forms, rounded
 

@@ -68,9 +68,8 @@ def apply(op: Op, *inputs: Any) -> Any:
         record = Record(op, tensors, tuple(arrays), values)
     if now.anomaly:
         check_forward(op, arrays, values, record)
-    # what is made from a detached state alone still lies behind the cut
-    ys = results(values, record, cut if record is None else None)
-    return ys if op.outputs > 1 else ys[0]
+    cut = cut if record is None else None  # what is made from a detached state alone still lies behind the cut
+    return _result(values[0], record, 0, cut) if op.outputs == 1 else results(values, record, cut)
 
 
 class Tensor(ArrayLike, Copied):
@@ -269,8 +268,6 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, name: str 
 
 def results(values: tuple[np.ndarray, ...], record: Record | None, cut: Cut | None = None) -> tuple[Tensor, ...]:
     """The Tensors that came out of an op."""
-    if len(values) == 1:
-        return (_result(values[0], record, 0, cut),)
     return tuple([_result(value, record, k, cut) for k, value in enumerate(values)])
 
 

@@ -108,6 +108,8 @@ def test_questions_are_answered_with_plain_arrays() -> None:
         assert type(f(T)) is np.ndarray
         np.testing.assert_array_equal(f(T), f(T.data))
     assert T.argsort().tolist() == [[0, 1], [0, 1]]
+    assert not T.any(where=T > 9) and (T > 1).tolist() == [[False, True], [True, True]] and T.all(where=T > 0)
+    assert np.any(T, where=T > 4) and np.all(T, axis=0, where=[True, False]).tolist() == [True, True]
     assert T.all() and T.any() and len(T.nonzero()) == 2
     assert np.nanargmax(T) == 3 and np.linalg.matrix_rank(T) == 2
     assert np.digitize(T, [2, 4]).tolist() == [[0, 1], [1, 2]]

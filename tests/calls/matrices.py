@@ -138,8 +138,13 @@ def real_spectra(draw: Draw, kind: Any) -> Call:
     v = stacked(draw, n, n)
     x = v * np.arange(1.0, n + 1) @ np.linalg.inv(v)
     if kind == "eigvals":
-        return Call(lambda x: np.linalg.eigvals(x), [x])
-    return Call(lambda x: [y**2 for y in np.linalg.eig(x)], [x], lambda t, x: [y.real**2 for y in t.linalg.eig(x)])
+        return Call(lambda x: np.linalg.eigvals(x), [x], None, lambda x: np.linalg.eigvals(x).real)
+    return Call(
+        lambda x: [y**2 for y in np.linalg.eig(x)],
+        [x],
+        lambda t, x: [y.real**2 for y in t.linalg.eig(x)],
+        lambda x: [y.real**2 for y in np.linalg.eig(x)],
+    )
 
 
 @rows("cofactors", "cofactors of low rank", "nuclear", "polar")

@@ -308,12 +308,12 @@ class ArrayLike(InPlace, Conversion):
         return self.array.nonzero()
 
     @numpys_words
-    def any(self, axis: Any = None, *, keepdims: bool = False) -> Any:
-        return self.array.any(axis, keepdims=keepdims)
+    def any(self, axis: Any = None, *, keepdims: bool = False, where: Any = True) -> Any:
+        return self.array.any(axis, keepdims=keepdims, where=plain(where))
 
     @numpys_words
-    def all(self, axis: Any = None, *, keepdims: bool = False) -> Any:
-        return self.array.all(axis, keepdims=keepdims)
+    def all(self, axis: Any = None, *, keepdims: bool = False, where: Any = True) -> Any:
+        return self.array.all(axis, keepdims=keepdims, where=plain(where))
 
     # ---------------------------------------------------------------- NumPy's protocols
 

@@ -255,3 +255,69 @@ def test_activations_of_a_layer_over_two_sequences_are_those_of_each() -> None:
     layer = nn.RNN(IN, H, rng=0)
     one, two = layer(data())[0], layer(data(1))[0]
     np.testing.assert_allclose(tg.bptt.activations(one.sum() + two.sum(), "rnn #2")["h"], two.data, rtol=1e-5)
+
+
+# ---------------------------------------------------------------- what pictures show of it
+
+
+def state_nodes(picture: tg.Drawing) -> list[str]:
+    return [node.id for node in picture.nodes if node.kind == "state"]
+
+
+def test_the_picture_of_a_cell_that_joins_input_and_state_shows_its_states() -> None:
+    W = weight(IN + H, H, name="W")
+
+    def cell(x: Any, h: Any) -> Any:
+        h = np.tanh(np.concatenate([x, h], axis=-1) @ W)
+        return h, h
+
+    output, _ = nn.unroll(cell, data()[:3], np.zeros((B, H)))
+    picture = tg.draw((output**2).sum(), level="op", grads=True)
+    assert state_nodes(picture) == ["t1_h", "t2_h", "t3_h"]
+    assert not any("W" in node.label for node in picture.nodes if node.id.startswith("t0_"))
+    assert {node.id for node in picture.nodes if node.kind == "ref"} == {"t1_W", "t2_W", "t3_W"}
+    states = [(edge.source, edge.target) for edge in picture.edges if edge.kind == "state"]
+    assert states == [("t1_h", "t2_concatenate"), ("t2_h", "t3_concatenate")]
+
+
+@pytest.mark.parametrize("learned", [True, False])
+def test_the_picture_of_a_minimal_gated_unit_shows_where_it_starts(learned: bool) -> None:
+    U, W, U_f, W_f = (weight(*shape, seed=k) for k, shape in enumerate([(IN, H), (H, H), (IN, H), (H, H)]))
+
+    def cell(x: Any, h: Any) -> Any:
+        f = tg.sigmoid(x @ U_f + h @ W_f)
+        h = (1 - f) * h + f * np.tanh(x @ U + (f * h) @ W)
+        return h, h
+
+    output, _ = nn.unroll(cell, data()[:3], tg.tensor(np.ones((B, H)), requires_grad=learned))
+    picture = tg.draw((output**2).sum(), level="op", grads=True)
+    assert state_nodes(picture) == ["t1_h", "t2_h", "t3_h"]
+    start = [node for node in picture.nodes if node.id.startswith("t0_")]
+    assert [(node.label, node.kind) for node in start] == [("h_0 (3,5)", "leaf" if learned else "input")]
+    assert sum(edge.source == start[0].id for edge in picture.edges) == 3  # at each of its uses
+
+
+def test_the_picture_of_an_attention_decoder_has_its_own_states_alone() -> None:
+    encoded, _ = nn.GRU(IN, H, dtype=float, rng=0)(data())
+    memory, W, kept = encoded.swapaxes(0, 1), weight(H, H, seed=2), []
+
+    def decoder(x: Any, h: Any) -> Any:
+        weights = np.exp((memory * h.reshape(B, 1, H)).sum(-1))
+        context = ((weights / weights.sum(-1, keepdims=True)).reshape(B, T, 1) * memory).sum(1)
+        kept.append(np.tanh(context @ W))
+        return kept[-1], kept[-1]
+
+    output, _ = nn.unroll(decoder, data()[:4], np.zeros((B, H)), name="decoder")
+    loss = (output**2).sum()
+    picture = tg.draw(loss, level="cell", steps="all", grads=True)
+    assert list(picture.gradients) == ["gru", "decoder"]
+    assert same({t: a.norm for t, a in picture.gradients["decoder"].items()}, norms(loss, kept))
+    assert same(drawn_curves(loss)["gru"], curves(loss)["gru"][0])
+
+
+def test_a_layer_over_two_sequences_has_a_row_for_each() -> None:
+    layer = nn.LSTM(IN, H, rng=0)
+    loss = layer(data()[:2])[0].sum() + layer(data()[:3])[0].sum()
+    picture = tg.draw(loss, level="cell", grads=True)
+    assert {layer: sorted(row) for layer, row in picture.gradients.items()} == {"lstm": [1, 2], "lstm #2": [1, 2, 3]}
+    assert {node.id for node in picture.nodes if node.kind == "cell"} >= {"t1_lstm_cell", "t3_lstm__2_cell"}

@@ -373,7 +373,9 @@ class Tiling:
         for line, (join, route) in zip(lines, self.routes, strict=True):
             if join.kind == "gather" and route.leaves == "top" and lines[farthest[route.key][1]] is not line:
                 rail = lane_y[route.gaps[0], route.key]
-                end = next(k for k, point in enumerate(line.points) if abs(point[1] - rail) < 0.01)
+                end, x = next((k, x) for k, (x, y) in enumerate(line.points) if y > rail - 0.01)
+                if abs(line.points[end][1] - rail) > 0.01:  # straight past the rail: it is met on the way
+                    line.points.insert(end, (x, rail))
                 beside = join.source.column == join.target.column  # then the rail ends at the target, maybe before this
                 line.points, line.whole = line.points[: end + 1 + beside], False
         return lines

@@ -288,6 +288,18 @@ def test_hooks_on_what_a_run_gives_stay_when_it_is_opened() -> None:
         close(a, b)
 
 
+@pytest.mark.parametrize("fused", [False, True])
+def test_an_output_that_the_loss_does_not_use_has_no_gradient(fused: bool) -> None:
+    output, h = nn.GRU(3, 4, rng=0, fused=fused)(np.ones((3, 1, 3)))
+    seen: list[Any] = []
+    output.register_hook(seen.append)
+    output.retain_grad()
+    loss = h.sum()
+    assert tg.grad(loss, output, retain_graph=True, allow_unused=True) is None
+    loss.backward()
+    assert seen == [] and output.grad is None
+
+
 def test_only_what_was_asked_for_gets_a_gradient() -> None:
     layer = nn.LSTM(3, 4, rng=0)
     x = tg.tensor(np.ones((3, 1, 3)), requires_grad=True)

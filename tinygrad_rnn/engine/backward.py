@@ -20,7 +20,7 @@ import numpy as np
 
 from ..errors import DtypeError, FreedGraphError, GraphError
 from .anomaly import check_backward
-from .cotangent import Waiting
+from .cotangent import Waiting, completed
 from .lending import check_real, lent, own
 from .modes import at_step, mode
 from .tape import Op, Record
@@ -95,7 +95,8 @@ def sweep(
 
     only        if given, follow only the paths that lead to these tensors
     since       walk no record older than this sequence number: what they made counts as a leaf
-    visit       sees each record with its complete gradients, one an output, and gives those to go on with
+    visit       sees each record with its complete gradients, one an output (None for an unused one), and gives those
+                to go on with
     as_tensors  if given, rules see Tensors and are recorded: it gives the outputs and the inputs of a record as such
     """
     stepwise = mode().anomaly or as_tensors is not None
@@ -138,7 +139,7 @@ def pull(
     ys, xs = (record.values, arrays) if as_tensors is None else as_tensors(record)
     if not op.ours:
         gs = tuple(map(lent, gs))
-    g, y = (gs, ys) if op.outputs > 1 else (gs[0], ys[0])
+    g, y = (completed(record, gs), ys) if op.outputs > 1 else (gs[0], ys[0])
     ruled = bool(op.rules)
     each: Any = op.rules if ruled else _parts(op, g, y, xs)  # a rule an input; or what the rule for all of them gives
     if len(each) != len(arrays):
@@ -167,6 +168,7 @@ def _parts(op: Op, g: Any, y: Any, xs: Sequence[Any]) -> tuple[Any, ...]:
 
 def pull_watched(record: Record, gs: Gradients, *options: Any) -> list[tuple[Any, Any]]:
     """As `pull`; AnomalyError where the rule makes a nan or inf."""
+    gs = completed(record, gs)
     pulled = pull(record, gs, *options)
     for x, part in pulled:
         check_backward(record, gs, x, part)

@@ -151,6 +151,11 @@ def written(g: Any) -> Any:
     return g.value() if isinstance(g, Lazy) else g
 
 
+def completed(record: Record, gs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The gradients of the outputs of a record, with zeros for those at which none has arrived."""
+    return tuple([np.zeros_like(y) if g is None else g for y, g in zip(record.values, gs, strict=True)])
+
+
 class Waiting:
     """What has arrived so far for each leaf and for each output of each record.
 
@@ -175,13 +180,13 @@ class Waiting:
             place[key] = self.sum(have, g)
 
     def take(self, record: Record) -> tuple[Any, ...] | None:
-        """The complete gradients of the outputs of a record, zeros for an unused one; None where none has arrived."""
+        """The complete gradients of the outputs of a record, None for an unused one; None where none has arrived."""
         g = self.places.pop(record, None)
         if g is None:
             return None
         if record.op.outputs == 1:
             return (g if type(g) is np.ndarray else written(g),)
-        return tuple([written(g[k]) if k in g else np.zeros_like(y) for k, y in enumerate(record.values)])
+        return tuple([written(g.get(k)) for k in range(record.op.outputs)])
 
     def at(self, x: Any) -> Any:
         """What has arrived for the tensor x, a leaf or a result that was not walked past; None where nothing has."""

@@ -2,7 +2,7 @@
 
 hooked   calls the hooks of results, which may replace a gradient
 filled   the same, and adds to the `grad` of results that retain it
-noting   writes everything down
+noting   writes everything down, with zeros where nothing has arrived
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from ..errors import ShapeError
-from .cotangent import Waiting
+from .cotangent import Waiting, completed
 from .lending import check_real, lent
 from .tape import Record
 
 Gradients = tuple[Any, ...]
-"""Of one record: an array (or a Tensor) for each of its outputs."""
+"""Of one record: an array (or a Tensor) for each of its outputs, None where nothing has arrived at one."""
 
 Visitor = Callable[[Record, Gradients], Gradients]
 """Sees each record with its complete gradients; gives those to go on with."""
@@ -28,7 +28,7 @@ def noting(found: dict[Any, Gradients]) -> Visitor:
     """A visitor that writes down the gradients of every record, and changes nothing."""
 
     def note(record: Record, gs: Gradients) -> Gradients:
-        found[record] = gs
+        found[record] = completed(record, gs)
         return gs
 
     return note
@@ -37,7 +37,9 @@ def noting(found: dict[Any, Gradients]) -> Visitor:
 def hooked(record: Record, gs: Gradients) -> Gradients:
     """A visitor: the gradients after the hooks of the outputs."""
     hooks = record.hooks
-    return gs if hooks is None else tuple([run_hooks(hooks.get(k), g, record) for k, g in enumerate(gs)])
+    if hooks is None:
+        return gs
+    return tuple([g if g is None else run_hooks(hooks.get(k), g, record) for k, g in enumerate(gs)])
 
 
 def filled(record: Record, gs: Gradients) -> Gradients:
@@ -46,7 +48,7 @@ def filled(record: Record, gs: Gradients) -> Gradients:
         gs = hooked(record, gs)
     for k, reference in (record.kept or {}).items():
         tensor = reference()
-        if tensor is not None:
+        if tensor is not None and gs[k] is not None:
             tensor.add_grad(gs[k])
     return gs
 

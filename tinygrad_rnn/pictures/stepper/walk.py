@@ -20,7 +20,7 @@ import numpy as np
 
 from ...autograd.tensor import Tensor
 from ...engine.backward import pull, sweep
-from ...engine.cotangent import Indexed, Lazy
+from ...engine.cotangent import Indexed, Lazy, completed
 from ...engine.modes import Step
 from ...engine.tape import Record
 from ...unrolled.listing import Tape
@@ -65,7 +65,7 @@ class Numbers:
 
         def visit(record: Record, gs: tuple[Any, ...]) -> tuple[Any, ...]:
             k = self.tape.numbers[record]
-            gradient[k] = self.figures(gs)
+            gradient[k] = self.figures(completed(record, gs))
             kept: list[Any] = []
             for i, part in _handed(record, gs):
                 x = record.inputs[i]

@@ -10,18 +10,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import wraps
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
+from ..engine.arrays import DType
 from ..engine.flat import flat
 from ..engine.modes import mode
 from ..errors import NotDifferentiableError, ShapeError
 from ..ops import FUNCTIONS, UFUNCS, functions
 from . import refusals
-
-if TYPE_CHECKING:
-    from .tensor import Tensor
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -57,7 +55,7 @@ class Conversion:
     def __complex__(self) -> complex:
         return complex(_number(self))
 
-    def __round__(self, ndigits: int | None = None) -> Tensor:
+    def __round__(self, ndigits: int | None = None) -> Self:
         return functions.round(self, ndigits or 0)
 
     def __bool__(self) -> bool:
@@ -72,7 +70,7 @@ class Conversion:
 
     # ---------------------------------------------------------------- arrays
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+    def __array__(self, dtype: DType = None, copy: bool | None = None) -> np.ndarray:
         refuse_loss(self, "turning a Tensor that needs a gradient into an array", "t.detach() or t.data")
         return np.array(self.data, dtype=dtype, copy=copy)
 

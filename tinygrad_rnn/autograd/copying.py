@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+import itertools
+from collections.abc import Callable
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
+from ..engine.tape import Record
 from ..errors import GraphError
 
-if TYPE_CHECKING:
-    from .tensor import Tensor
+T = TypeVar("T", bound="Copied")
 
 
 class Copied:
@@ -18,7 +20,14 @@ class Copied:
 
     __slots__ = ()
 
-    def __reduce__(self: Any) -> Any:
+    _array: np.ndarray
+    _grad: np.ndarray | None
+    record: Record | None
+    requires_grad: bool
+    name: str | None
+    _fill: Callable[..., None]  # the __init__ of the Tensor itself: a subclass may have one of its own
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...], tuple[None, dict[str, Any]] | None]:
         if self.record is not None:
             raise GraphError(
                 "only leaves can be copied or pickled: a copy of a result would need a copy of its graph. For its "
@@ -26,29 +35,24 @@ class Copied:
             )
         return _rebuilt, (type(self), self._array, self.requires_grad, self.name), self._attributes()
 
-    def _attributes(self: Any) -> tuple[None, dict[str, Any]] | None:
+    def _attributes(self) -> tuple[None, dict[str, Any]] | None:
         """What subclasses add, in the form that `copy` and `pickle` know."""
-        from .tensor import Tensor
-
-        slots = [
-            name for kind in type(self).__mro__[: -len(Tensor.__mro__)] for name in vars(kind).get("__slots__", ())
-        ]
+        subclasses = itertools.takewhile(lambda kind: "_fill" not in vars(kind), type(self).__mro__)
+        slots = [name for kind in subclasses for name in vars(kind).get("__slots__", ())]
         added = {name: getattr(self, name) for name in slots if hasattr(self, name)} | getattr(self, "__dict__", {})
         return (None, added) if added else None
 
-    def __deepcopy__(self: Any, memo: dict[int, Any]) -> Tensor:
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         make, what, added = self.__reduce__()
-        new: Tensor = make(*what)
-        new._grad = None if self._grad is None else self._grad.copy()
-        for name, value in copy.deepcopy(added[1], memo).items() if added else ():
+        new: Self = make(*what)
+        own = {"_grad": copy.copy(self._grad)}
+        for name, value in (own | copy.deepcopy(added[1] if added else {}, memo)).items():
             setattr(new, name, value)
         return new
 
 
-def _rebuilt(kind: type[Tensor], array: np.ndarray, requires_grad: bool, name: str | None) -> Tensor:
-    """A leaf from what `Tensor.__reduce__` says of it."""
-    from .tensor import Tensor
-
+def _rebuilt(kind: type[T], array: np.ndarray, requires_grad: bool, name: str | None) -> T:
+    """A leaf from what `__reduce__` says of it."""
     t = kind.__new__(kind)
-    Tensor.__init__(t, array, None, requires_grad, name)
+    t._fill(array, None, requires_grad, name)
     return t

@@ -8,17 +8,18 @@ records, a leaf that needs a gradient is not changed, and a value that needs one
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
+from ..engine.arrays import Function, Operand
 from ..engine.modes import mode
-from ..engine.tape import Op
+from ..engine.tape import Op, Record
 from ..errors import DtypeError, GraphError, NotDifferentiableError, ShapeError
 from ..ops import elementwise, functions, indexing, linalg
 
-if TYPE_CHECKING:
-    from .tensor import Tensor
+T = TypeVar("T", bound="InPlace")
 
 INTO_THE_FIRST = {np.copyto, np.put, np.place, np.putmask, np.put_along_axis, np.fill_diagonal}
 
@@ -29,54 +30,60 @@ class InPlace:
     __slots__ = ()
 
     array: np.ndarray
+    data: np.ndarray
+    record: Record | None
+    requires_grad: bool
 
-    def __iadd__(self, other: Any) -> Tensor:
+    @staticmethod
+    def apply_op(op: Op, *inputs: Any) -> Any:
+        """Apply an op, with a record where one is needed."""
+        raise NotImplementedError
+
+    def __iadd__(self, other: Operand) -> Self:
         return changed(self, elementwise.add, other, "+=")
 
-    def __isub__(self, other: Any) -> Tensor:
+    def __isub__(self, other: Operand) -> Self:
         return changed(self, elementwise.subtract, other, "-=")
 
-    def __imul__(self, other: Any) -> Tensor:
+    def __imul__(self, other: Operand) -> Self:
         return changed(self, elementwise.multiply, other, "*=")
 
-    def __itruediv__(self, other: Any) -> Tensor:
+    def __itruediv__(self, other: Operand) -> Self:
         return changed(self, elementwise.divide, other, "/=")
 
-    def __ifloordiv__(self, other: Any) -> Tensor:
+    def __ifloordiv__(self, other: Operand) -> Self:
         return changed(self, functions.floor_divide, other, "//=")
 
-    def __imod__(self, other: Any) -> Tensor:
+    def __imod__(self, other: Operand) -> Self:
         return changed(self, functions.remainder, other, "%=")
 
-    def __ipow__(self, other: Any) -> Tensor:
+    def __ipow__(self, other: Operand) -> Self:
         return changed(self, elementwise.power, other, "**=")
 
-    def __imatmul__(self, other: Any) -> Tensor:
+    def __imatmul__(self, other: Operand) -> Self:
         return changed(self, linalg.matmul, other, "@=")
 
-    def __setitem__(self, index: Any, value: Any) -> None:
+    def __setitem__(self, index: Any, value: Operand) -> None:
         array = writable(self, "t[...] = ...", value)
         array[indexing.plain_index(index)] = plain(value)
 
 
-def changed(t: Any, op: Op, other: Any, sign: str) -> Tensor:
+def changed(t: T, op: Op, other: Operand, sign: str) -> T:
     """``t = op(t, other)``: the leaf t itself with new values, or a new tensor where it is no leaf."""
     if t.record is not None or (needs_gradient(other) and not needs_gradient(t)):
-        made: Tensor = t.apply_op(op, t, other)
-        return made
+        return t.apply_op(op, t, other)
     if needs_gradient(t):
         raise GraphError(
             f"t {sign} ... of a leaf that needs a gradient, while it is recorded: to train it write "
             f"`with tg.no_grad(): t {sign} ...` (or t.data {sign} ...), for a new tensor t = t {sign[:-1]} ..."
         )
-    new = t.apply_op(op, t, other).array
-    if new.shape != t.shape:
-        raise ShapeError(f"t {sign} ...: the result has shape {new.shape}, and t has shape {t.shape} and is changed")
-    if not np.can_cast(new.dtype, t.dtype, "same_kind"):
-        raise DtypeError(f"t {sign} ...: the result is {new.dtype}, and t is {t.dtype} and is changed in place")
-    t.array = new.astype(t.dtype, copy=False)
-    leaf: Tensor = t
-    return leaf
+    old, new = t.array, t.apply_op(op, t, other).array
+    if new.shape != old.shape:
+        raise ShapeError(f"t {sign} ...: the result has shape {new.shape}, and t has shape {old.shape} and is changed")
+    if not np.can_cast(new.dtype, old.dtype, "same_kind"):
+        raise DtypeError(f"t {sign} ...: the result is {new.dtype}, and t is {old.dtype} and is changed in place")
+    t.array = new.astype(old.dtype, copy=False)
+    return t
 
 
 def needs_gradient(x: Any) -> bool:
@@ -86,7 +93,7 @@ def needs_gradient(x: Any) -> bool:
     return isinstance(x, InPlace) and getattr(x, "requires_grad", False) and mode().recording
 
 
-def writable(target: Any, call: str, *values: Any) -> np.ndarray:
+def writable(target: np.ndarray | InPlace, call: str, *values: Any) -> np.ndarray:
     """The array of a leaf, or the array itself, to write values into; refused where a gradient would be lost."""
     if needs_gradient(values):
         raise NotDifferentiableError(
@@ -94,27 +101,26 @@ def writable(target: Any, call: str, *values: Any) -> np.ndarray:
             "Tensors together with np.where, np.stack or np.concatenate; for plain numbers use t.detach().data"
         )
     if not isinstance(target, InPlace):
-        array: np.ndarray = target
-        return array
-    t: Any = target
-    if t.record is not None or needs_gradient(t):
+        return target
+    if target.record is not None or needs_gradient(target):
         raise NotDifferentiableError(
             f"{call}: a Tensor cannot be written into while it is recorded, and the result of an op never, since rules "
             "rely on what was computed. Build the result with np.where, np.stack or np.concatenate; a leaf can be "
             "changed in place within `with tg.no_grad():`, or through t.data"
         )
-    data: np.ndarray = t.data
-    return data
+    return target.data
 
 
-def into(call: Any, name: str, targets: tuple[Any, ...], args: Any, kwargs: dict[str, Any]) -> Any:
+def into(
+    call: Callable[..., Any], name: str, targets: tuple[Any, ...], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
     """A NumPy function with ``out=targets``: arrays, or leaves, for which their arrays stand in."""
     arrays = tuple([writable(x, name, args, *kwargs.values()) for x in targets])
     call(*plain(args), out=arrays if len(arrays) > 1 else arrays[0], **plain(kwargs))
     return targets if len(targets) > 1 else targets[0]
 
 
-def into_first(call: Any, name: str, args: Any, kwargs: dict[str, Any]) -> Any:
+def into_first(call: Function, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """A NumPy function that writes into its first argument, as `np.copyto` and `np.add.at` do."""
     target, *rest = args
     return call(writable(target, name, rest, *kwargs.values()), *plain(rest), **plain(kwargs))

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
 import numpy as np
 
 from .. import ops
+from ..engine.arrays import Array, Axis, Bound, DType, Function, Mask, Operand
 from ..engine.flat import flat
 from ..engine.tape import Op
 from ..errors import DtypeError, NotDifferentiableError
@@ -21,9 +22,6 @@ from ..ops import elementwise, functions, indexing, linalg, order, products, rea
 from .conversion import Conversion, numpys_words
 from .in_place import INTO_THE_FIRST, InPlace, into, into_first, needs_gradient, plain
 from .refusals import cure, name_of
-
-if TYPE_CHECKING:
-    from .tensor import Tensor
 
 
 class ArrayLike(InPlace, Conversion):
@@ -33,12 +31,6 @@ class ArrayLike(InPlace, Conversion):
 
     _array: np.ndarray
     array: np.ndarray
-    requires_grad: bool
-
-    @staticmethod
-    def apply_op(op: Op, *inputs: Any) -> Any:
-        """Apply an op, with a record where one is needed."""
-        raise NotImplementedError
 
     # ---------------------------------------------------------------- what it looks like
 
@@ -59,72 +51,72 @@ class ArrayLike(InPlace, Conversion):
         return self._array.size
 
     @property
-    def T(self) -> Tensor:
+    def T(self) -> Self:
         return shape.transpose(self)
 
     # ---------------------------------------------------------------- operators
 
-    def __add__(self, other: Any) -> Tensor:
+    def __add__(self, other: Operand) -> Self:
         return operate(elementwise.add, self, other)
 
-    def __radd__(self, other: Any) -> Tensor:
+    def __radd__(self, other: Operand) -> Self:
         return operate(elementwise.add, other, self)
 
-    def __sub__(self, other: Any) -> Tensor:
+    def __sub__(self, other: Operand) -> Self:
         return operate(elementwise.subtract, self, other)
 
-    def __rsub__(self, other: Any) -> Tensor:
+    def __rsub__(self, other: Operand) -> Self:
         return operate(elementwise.subtract, other, self)
 
-    def __mul__(self, other: Any) -> Tensor:
+    def __mul__(self, other: Operand) -> Self:
         return operate(elementwise.multiply, self, other)
 
-    def __rmul__(self, other: Any) -> Tensor:
+    def __rmul__(self, other: Operand) -> Self:
         return operate(elementwise.multiply, other, self)
 
-    def __truediv__(self, other: Any) -> Tensor:
+    def __truediv__(self, other: Operand) -> Self:
         return operate(elementwise.divide, self, other)
 
-    def __rtruediv__(self, other: Any) -> Tensor:
+    def __rtruediv__(self, other: Operand) -> Self:
         return operate(elementwise.divide, other, self)
 
-    def __pow__(self, other: Any) -> Tensor:
+    def __pow__(self, other: Operand) -> Self:
         return operate(elementwise.power, self, other)
 
-    def __rpow__(self, other: Any) -> Tensor:
+    def __rpow__(self, other: Operand) -> Self:
         return operate(elementwise.power, other, self)
 
-    def __matmul__(self, other: Any) -> Tensor:
+    def __matmul__(self, other: Operand) -> Self:
         return operate(linalg.matmul, self, other)
 
-    def __rmatmul__(self, other: Any) -> Tensor:
+    def __rmatmul__(self, other: Operand) -> Self:
         return operate(linalg.matmul, other, self)
 
-    def __mod__(self, other: Any) -> Tensor:
+    def __mod__(self, other: Operand) -> Self:
         return operate(functions.remainder, self, other)
 
-    def __rmod__(self, other: Any) -> Tensor:
+    def __rmod__(self, other: Operand) -> Self:
         return operate(functions.remainder, other, self)
 
-    def __floordiv__(self, other: Any) -> Tensor:
+    def __floordiv__(self, other: Operand) -> Self:
         return operate(functions.floor_divide, self, other)
 
-    def __rfloordiv__(self, other: Any) -> Tensor:
+    def __rfloordiv__(self, other: Operand) -> Self:
         return operate(functions.floor_divide, other, self)
 
-    def __neg__(self) -> Tensor:
+    def __neg__(self) -> Self:
         return self.apply_op(elementwise.negative, self)
 
-    def __pos__(self) -> ArrayLike:
+    def __pos__(self) -> Self:
         return self
 
-    def __abs__(self) -> Tensor:
+    def __abs__(self) -> Self:
         return self.apply_op(elementwise.absolute, self)
 
-    def __getitem__(self, index: Any) -> Tensor:
+    def __getitem__(self, index: Any) -> Self:
         return self.apply_op(indexing.GetItem(indexing.plain_index(index)), self)
 
-    def __iter__(self) -> Iterator[Tensor]:
+    def __iter__(self) -> Iterator[Self]:
         return (self[k] for k in range(len(self)))
 
     def __len__(self) -> int:
@@ -134,22 +126,22 @@ class ArrayLike(InPlace, Conversion):
 
     # comparisons have no derivative: plain arrays
 
-    def __eq__(self, other: Any) -> Any:
+    def __eq__(self, other: object) -> Any:
         return NotImplemented if stranger(other) and compares(other) else self.array == plain(other)
 
-    def __ne__(self, other: Any) -> Any:
+    def __ne__(self, other: object) -> Any:
         return NotImplemented if stranger(other) and compares(other) else self.array != plain(other)
 
-    def __lt__(self, other: Any) -> Any:
+    def __lt__(self, other: Operand) -> Any:
         return NotImplemented if stranger(other) else self.array < plain(other)
 
-    def __le__(self, other: Any) -> Any:
+    def __le__(self, other: Operand) -> Any:
         return NotImplemented if stranger(other) else self.array <= plain(other)
 
-    def __gt__(self, other: Any) -> Any:
+    def __gt__(self, other: Operand) -> Any:
         return NotImplemented if stranger(other) else self.array > plain(other)
 
-    def __ge__(self, other: Any) -> Any:
+    def __ge__(self, other: Operand) -> Any:
         return NotImplemented if stranger(other) else self.array >= plain(other)
 
     __hash__ = object.__hash__
@@ -159,93 +151,93 @@ class ArrayLike(InPlace, Conversion):
     # the reductions take NumPy's other keywords too: dtype, initial, where, ddof
 
     @numpys_words
-    def sum(self, axis: Any = None, *, keepdims: bool = False, **options: Any) -> Tensor:
+    def sum(self, axis: Axis = None, *, keepdims: bool = False, **options: Any) -> Self:
         return reduction.sum(self, axis, keepdims=keepdims, **options)
 
     @numpys_words
-    def mean(self, axis: Any = None, *, keepdims: bool = False, **options: Any) -> Tensor:
+    def mean(self, axis: Axis = None, *, keepdims: bool = False, **options: Any) -> Self:
         return reduction.mean(self, axis, keepdims=keepdims, **options)
 
     @numpys_words
-    def prod(self, axis: Any = None, *, keepdims: bool = False, **options: Any) -> Tensor:
+    def prod(self, axis: Axis = None, *, keepdims: bool = False, **options: Any) -> Self:
         return statistics.prod(self, axis, keepdims=keepdims, **options)
 
     @numpys_words
-    def var(self, axis: Any = None, *, keepdims: bool = False, **options: Any) -> Tensor:
+    def var(self, axis: Axis = None, *, keepdims: bool = False, **options: Any) -> Self:
         return statistics.var(self, axis, keepdims=keepdims, **options)
 
     @numpys_words
-    def std(self, axis: Any = None, *, keepdims: bool = False, **options: Any) -> Tensor:
+    def std(self, axis: Axis = None, *, keepdims: bool = False, **options: Any) -> Self:
         return statistics.std(self, axis, keepdims=keepdims, **options)
 
     @numpys_words
-    def max(self, axis: Any = None, *, keepdims: bool = False, **options: Any) -> Tensor:
+    def max(self, axis: Axis = None, *, keepdims: bool = False, **options: Any) -> Self:
         return reduction.max(self, axis, keepdims=keepdims, **options)
 
     @numpys_words
-    def min(self, axis: Any = None, *, keepdims: bool = False, **options: Any) -> Tensor:
+    def min(self, axis: Axis = None, *, keepdims: bool = False, **options: Any) -> Self:
         return reduction.min(self, axis, keepdims=keepdims, **options)
 
     @numpys_words
-    def ptp(self, axis: Any = None, *, keepdims: bool = False) -> Tensor:
+    def ptp(self, axis: Axis = None, *, keepdims: bool = False) -> Self:
         return statistics.ptp(self, axis, keepdims=keepdims)
 
     @numpys_words
-    def cumsum(self, axis: int | None = None, dtype: Any = None) -> Tensor:
+    def cumsum(self, axis: int | None = None, dtype: DType = None) -> Self:
         return statistics.cumsum(self, axis, dtype)
 
     @numpys_words
-    def cumprod(self, axis: int | None = None, dtype: Any = None) -> Tensor:
+    def cumprod(self, axis: int | None = None, dtype: DType = None) -> Self:
         return statistics.cumprod(self, axis, dtype)
 
-    def round(self, decimals: int = 0) -> Tensor:
+    def round(self, decimals: int = 0) -> Self:
         return functions.round(self, decimals)
 
-    def dot(self, b: Any) -> Tensor:
+    def dot(self, b: Array) -> Self:
         return products.dot(self, b)
 
-    def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+    def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Self:
         return rearrange.trace(self, offset, axis1, axis2)
 
-    def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+    def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Self:
         return rearrange.diagonal(self, offset, axis1, axis2)
 
     @numpys_words
-    def repeat(self, repeats: Any, axis: int | None = None) -> Tensor:
+    def repeat(self, repeats: Operand, axis: int | None = None) -> Self:
         return rearrange.repeat(self, repeats, axis)
 
     @numpys_words
-    def take(self, indices: Any, axis: int | None = None, mode: str = "raise") -> Tensor:
+    def take(self, indices: Operand, axis: int | None = None, mode: str = "raise") -> Self:
         return rearrange.take(self, indices, axis, mode=mode)
 
     @numpys_words
-    def sort(self, axis: int = -1) -> Tensor:
+    def sort(self, axis: int = -1) -> Self:
         """The entries in ascending order, as a new Tensor, since a Tensor is not changed in place."""
         return order.sort(self, axis)
 
-    def clip(self, min: Any = None, max: Any = None) -> Tensor:
+    def clip(self, min: Bound = None, max: Bound = None) -> Self:
         return elementwise.clip(self, min, max)
 
-    def reshape(self, *shape_: Any, order: str = "C") -> Tensor:
+    def reshape(self, *shape_: Any, order: str = "C") -> Self:
         return shape.reshape(self, shape_[0] if len(shape_) == 1 else shape_, order)
 
-    def ravel(self, order: str = "C") -> Tensor:
+    def ravel(self, order: str = "C") -> Self:
         return shape.ravel(self, order)
 
-    def flatten(self, order: str = "C") -> Tensor:
+    def flatten(self, order: str = "C") -> Self:
         return shape.ravel(self, order)
 
-    def transpose(self, *axes: Any) -> Tensor:
+    def transpose(self, *axes: Any) -> Self:
         return shape.transpose(self, axes[0] if len(axes) == 1 else axes or None)
 
-    def swapaxes(self, axis1: int, axis2: int) -> Tensor:
+    def swapaxes(self, axis1: int, axis2: int) -> Self:
         return shape.swapaxes(self, axis1, axis2)
 
     @numpys_words
-    def squeeze(self, axis: Any = None) -> Tensor:
+    def squeeze(self, axis: Axis = None) -> Self:
         return shape.squeeze(self, axis)
 
-    def astype(self, dtype: Any) -> Tensor:
+    def astype(self, dtype: DType) -> Self:
         """The same values in another floating-point dtype, gradients cast back.
 
         Of integers only where no gradient is lost: the derivative of ``np.floor(x)`` is 0, so these may be places.
@@ -259,37 +251,37 @@ class ArrayLike(InPlace, Conversion):
             )
         return self.apply_op(shape.Cast(dtype), self.array)
 
-    def exp(self) -> Tensor:
+    def exp(self) -> Self:
         return self.apply_op(elementwise.exp, self)
 
-    def log(self) -> Tensor:
+    def log(self) -> Self:
         return self.apply_op(elementwise.log, self)
 
-    def sqrt(self) -> Tensor:
+    def sqrt(self) -> Self:
         return self.apply_op(elementwise.sqrt, self)
 
-    def tanh(self) -> Tensor:
+    def tanh(self) -> Self:
         return self.apply_op(elementwise.tanh, self)
 
-    def sigmoid(self) -> Tensor:
+    def sigmoid(self) -> Self:
         return self.apply_op(elementwise.sigmoid, self)
 
-    def relu(self) -> Tensor:
+    def relu(self) -> Self:
         return self.apply_op(elementwise.relu, self)
 
-    def abs(self) -> Tensor:
+    def abs(self) -> Self:
         return self.apply_op(elementwise.absolute, self)
 
     @numpys_words
-    def softmax(self, axis: int = -1) -> Tensor:
+    def softmax(self, axis: int = -1) -> Self:
         return reduction.softmax(self, axis)
 
     @numpys_words
-    def log_softmax(self, axis: int = -1) -> Tensor:
+    def log_softmax(self, axis: int = -1) -> Self:
         return reduction.log_softmax(self, axis)
 
     @numpys_words
-    def logsumexp(self, axis: Any = None, *, keepdims: bool = False) -> Tensor:
+    def logsumexp(self, axis: Axis = None, *, keepdims: bool = False) -> Self:
         return reduction.logsumexp(self, axis, keepdims=keepdims)
 
     @numpys_words
@@ -308,11 +300,11 @@ class ArrayLike(InPlace, Conversion):
         return self.array.nonzero()
 
     @numpys_words
-    def any(self, axis: Any = None, *, keepdims: bool = False, where: Any = True) -> Any:
+    def any(self, axis: Axis = None, *, keepdims: bool = False, where: Mask = True) -> Any:
         return self.array.any(axis, keepdims=keepdims, where=plain(where))
 
     @numpys_words
-    def all(self, axis: Any = None, *, keepdims: bool = False, where: Any = True) -> Any:
+    def all(self, axis: Axis = None, *, keepdims: bool = False, where: Mask = True) -> Any:
         return self.array.all(axis, keepdims=keepdims, where=plain(where))
 
     # ---------------------------------------------------------------- NumPy's protocols
@@ -333,7 +325,7 @@ class ArrayLike(InPlace, Conversion):
         given = f" with {', '.join(kwargs)}" if kwargs else ""
         raise NotDifferentiableError(f"{call}{given} of a Tensor is not supported: {cure(name)}")
 
-    def __array_function__(self, func: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def __array_function__(self, func: Function, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if func in ops.PLAIN:
             return func(*map(plain, args), **{key: plain(value) for key, value in kwargs.items()})
         function = ops.FUNCTIONS.get(func)
@@ -370,14 +362,13 @@ def operate(op: Op, a: Any, b: Any) -> Any:
         raise
 
 
-def stranger(x: Any) -> bool:
+def stranger(x: object) -> bool:
     """Whether this is neither a number nor anything that becomes an array, or says that it takes no part in NumPy."""
     if getattr(type(x), "__array_ufunc__", True) is None:
         return True
     return not isinstance(x, int | float | complex | list | tuple) and not hasattr(x, "__array__")
 
 
-def compares(x: Any) -> bool:
+def compares(x: object) -> bool:
     """Whether this says itself what it is equal to; to None, a string or a bare object no entry is, as in NumPy."""
-    kind: Any = type(x)
-    return kind.__eq__ is not object.__eq__ and not isinstance(x, str | bytes)
+    return type(x).__eq__ is not object.__eq__ and not isinstance(x, str | bytes)

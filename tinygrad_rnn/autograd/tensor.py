@@ -118,6 +118,8 @@ class Tensor(ArrayLike, Copied):
         self.hooks: list[Callable[[Any], Any]] | None = None
         self.cut: Cut | None = None
 
+    _fill = __init__
+
     # ---------------------------------------------------------------- what it holds
 
     @property

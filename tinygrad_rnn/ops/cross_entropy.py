@@ -5,10 +5,9 @@ Scores x (..., classes) and class numbers t (...). With s = log Σ e^x over the 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from ..engine.arrays import Array, Arrays
 from ..engine.tape import Op
 
 
@@ -20,7 +19,7 @@ class CrossEntropy(Op):
     def __init__(self, target: np.ndarray) -> None:
         self.target = target
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: np.ndarray) -> Arrays:
         m = largest(x)
         e = x - m
         np.exp(e, out=e)
@@ -28,7 +27,7 @@ class CrossEntropy(Op):
             s = np.log(e @ np.ones(x.shape[-1], x.dtype)) + m[..., 0]
         return s - x[places(self.target)], s
 
-    def vjp(self, g: Any, y: Any, x: Any) -> Any:
+    def vjp(self, g: Arrays, y: Arrays, x: Array) -> Array:
         return Surplus(self.target)(x, y[1], g[0] + g[1], g[0])
 
 
@@ -38,14 +37,14 @@ class Surplus(Op):
     def __init__(self, target: np.ndarray) -> None:
         self.target = target
 
-    def forward(self, x: Any, s: Any, u: Any, v: Any) -> Any:
+    def forward(self, x: np.ndarray, s: Array, u: Array, v: Array) -> np.ndarray:
         y = x - finite(s)
         np.exp(y, out=y)
         y *= u[..., None]
         y[places(self.target)] -= v
         return y
 
-    def vjp(self, g: Any, y: Any, x: Any, s: Any, u: Any, v: Any) -> Any:
+    def vjp(self, g: Array, y: Array, x: Array, s: Array, u: Array, v: Array) -> Arrays:
         gp = g * np.exp(x - finite(s))
         dx = gp * np.expand_dims(u, -1)
         return dx, -np.sum(dx, -1), np.sum(gp, -1), -g[places(self.target)]
@@ -69,6 +68,6 @@ def largest(x: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(m), m, 0).astype(x.dtype)
 
 
-def finite(s: Any) -> Any:
+def finite(s: Array) -> Array:
     """The logarithm of each row's sum, to be taken from the row; 0 where it is -inf, so that e^-inf = 0."""
     return np.expand_dims(np.where(s == -np.inf, 0, s), -1)

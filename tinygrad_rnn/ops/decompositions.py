@@ -6,10 +6,11 @@ work on stacks of matrices (..., n, n); T swaps the last two axes.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
+from ..engine.arrays import A, Array, Arrays
 from ..engine.tape import Op
 from ..errors import NotDifferentiableError
 from .blas import quiet
@@ -17,11 +18,11 @@ from .registry import implements
 from .shape import concatenate
 
 
-def T(x: Any) -> Any:
+def T(x: Array) -> Array:
     return np.swapaxes(x, -1, -2)
 
 
-def _used(g: Any) -> bool:
+def _used(g: Array) -> bool:
     """Whether an output was used: a recorded gradient may be 0 here and still have a derivative."""
     return hasattr(g, "array") or bool(np.any(g != 0))
 
@@ -32,11 +33,11 @@ class Cholesky(Op):
     Φ takes the lower triangle, with half of the diagonal.
     """
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Array) -> Array:
         return np.linalg.cholesky(x)
 
     @quiet
-    def vjp(self, g: Any, y: Any, x: Any) -> Any:
+    def vjp(self, g: Array, y: Array, x: Array) -> Array:
         n = x.shape[-1]
         half = np.tril(np.ones((n, n), x.dtype)) - np.eye(n, dtype=x.dtype) / 2
         inverse = np.linalg.inv(y)
@@ -52,14 +53,14 @@ class Eigh(Op):
 
     outputs = 2
 
-    def __init__(self, UPLO: Any = "L") -> None:
+    def __init__(self, UPLO: Literal["L", "U"] = "L") -> None:
         self.UPLO = UPLO
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Array) -> Arrays:
         return tuple(np.linalg.eigh(x, self.UPLO))
 
     @quiet
-    def vjp(self, g: Any, y: Any, x: Any) -> Any:
+    def vjp(self, g: Arrays, y: Arrays, x: Array) -> Array:
         (gw, gv), (w, v) = g, y
         eye = np.eye(x.shape[-1], dtype=x.dtype)
         gap = np.expand_dims(w, -2) - np.expand_dims(w, -1)
@@ -78,11 +79,11 @@ class Svd(Op):
 
     outputs = 3
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Array) -> Arrays:
         return tuple(np.linalg.svd(x, full_matrices=False))
 
     @quiet
-    def vjp(self, g: Any, y: Any, x: Any) -> Any:
+    def vjp(self, g: Arrays, y: Arrays, x: Array) -> Array:
         (gu, gs, gvh), (u, s, vh) = g, y
         k = s.shape[-1]
         eye = np.eye(k, dtype=x.dtype)
@@ -103,11 +104,11 @@ class Svd(Op):
 class SingularValues(Op):
     """s = the singular values of X = U diag(s) Vᵀ.  dL/dX = U diag(g) Vᵀ."""
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Array) -> Array:
         return np.linalg.svd(x, compute_uv=False)
 
     @quiet
-    def vjp(self, g: Any, y: Any, x: Any) -> Any:
+    def vjp(self, g: Array, y: Array, x: Array) -> Array:
         u, _, vh = np.linalg.svd(x, full_matrices=False)
         return (u * np.expand_dims(g, -2)) @ vh
 
@@ -120,11 +121,11 @@ class Qr(Op):
 
     outputs = 2
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Array) -> Arrays:
         return tuple(np.linalg.qr(x))
 
     @quiet
-    def vjp(self, g: Any, y: Any, x: Any) -> Any:
+    def vjp(self, g: Arrays, y: Arrays, x: Array) -> Array:
         (gq, gr), (q, r) = g, y
         m = np.tril(r @ T(gr) - T(gq) @ q)
         return T(np.linalg.solve(r, T(gq + q @ (m + T(np.tril(m, -1))))))
@@ -138,7 +139,7 @@ class Eig(Op):
 
     outputs = 2
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Array) -> Arrays:
         w, v = np.linalg.eig(x)
         if np.any(w.imag != 0):
             raise NotDifferentiableError(
@@ -148,7 +149,7 @@ class Eig(Op):
         return w.real, v.real  # a later NumPy gives complex numbers even so
 
     @quiet
-    def vjp(self, g: Any, y: Any, x: Any) -> Any:
+    def vjp(self, g: Arrays, y: Arrays, x: Array) -> Array:
         (gw, gv), (w, v) = g, y
         eye = np.eye(x.shape[-1], dtype=x.dtype)
         inner = np.expand_dims(gw, -2) * eye
@@ -161,58 +162,58 @@ class Eig(Op):
 
 
 class EigResult(NamedTuple):
-    eigenvalues: Any
-    eigenvectors: Any
+    eigenvalues: Array
+    eigenvectors: Array
 
 
 class QRResult(NamedTuple):
-    Q: Any
-    R: Any
+    Q: Array
+    R: Array
 
 
 class EighResult(NamedTuple):
-    eigenvalues: Any
-    eigenvectors: Any
+    eigenvalues: Array
+    eigenvectors: Array
 
 
 class SVDResult(NamedTuple):
-    U: Any
-    S: Any
-    Vh: Any
+    U: Array
+    S: Array
+    Vh: Array
 
 
 @implements("linalg.cholesky")
-def cholesky(a: Any, /, *, upper: bool = False) -> Any:
+def cholesky(a: Array, /, *, upper: bool = False) -> Array:
     """As `np.linalg.cholesky`: the gradient is that of a symmetric matrix."""
     return T(Cholesky()(T(a))) if upper else Cholesky()(a)
 
 
 @implements("linalg.eigh")
-def eigh(a: Any, UPLO: str = "L") -> EighResult:
+def eigh(a: Array, UPLO: Literal["L", "U"] = "L") -> EighResult:
     """As `np.linalg.eigh`: the gradient is that of a symmetric matrix, half of it on each side of the diagonal."""
     return EighResult(*Eigh(UPLO)(a))
 
 
 @implements("linalg.eigvalsh")
-def eigvalsh(a: Any, UPLO: str = "L") -> Any:
+def eigvalsh(a: A, UPLO: Literal["L", "U"] = "L") -> A:
     """As `np.linalg.eigvalsh`."""
     return Eigh(UPLO)(a)[0]
 
 
 @implements("linalg.eig")
-def eig(a: Any) -> EigResult:
+def eig(a: Array) -> EigResult:
     """As `np.linalg.eig`, where all eigenvalues are real."""
     return EigResult(*Eig()(a))
 
 
 @implements("linalg.eigvals")
-def eigvals(a: Any) -> Any:
+def eigvals(a: A) -> A:
     """As `np.linalg.eigvals`, where all eigenvalues are real."""
     return Eig()(a)[0]
 
 
 @implements("linalg.qr")
-def qr(a: Any, mode: str = "reduced") -> Any:
+def qr(a: Array, mode: str = "reduced") -> Array | QRResult:
     """As `np.linalg.qr`, reduced or R alone; the first columns, as many as there are rows, must be independent."""
     rows, columns = a.shape[-2:]
     if mode not in ("reduced", "r") and not (mode == "complete" and rows <= columns):
@@ -227,7 +228,7 @@ def qr(a: Any, mode: str = "reduced") -> Any:
 
 
 @implements("linalg.svd")
-def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False) -> Any:
+def svd(a: Array, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False) -> Array | SVDResult:
     """As `np.linalg.svd`: singular values alone, or the thin decomposition."""
     if not compute_uv:
         return SingularValues()(a)
@@ -239,6 +240,6 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: 
 
 
 @implements("linalg.svdvals")
-def svdvals(x: Any, /) -> Any:
+def svdvals(x: A, /) -> A:
     """As `np.linalg.svdvals`."""
     return SingularValues()(x)

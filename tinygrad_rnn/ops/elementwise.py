@@ -15,17 +15,14 @@ Where a function has a kink there is a choice, and the comment beside it says wh
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..engine.arrays import A, Array, Bound, Function, Mask
 from ..engine.tape import Op
 from .registry import implements
 from .shape import sum_to
-
-Function = Callable[..., Any]
-"""Of y and the operands, with NumPy's functions and operators alone: it is given arrays, or Tensors."""
 
 
 class Over(NamedTuple):
@@ -91,7 +88,7 @@ class Elementwise(Op):
             self.rules, self.name = tuple(map(rule, derivatives)), name or f.__name__
             self.flat = all(d == 0 for d in derivatives)
 
-    def fit(self, g: Any, x: Any) -> Any:
+    def fit(self, g: Array, x: Array) -> Array:
         return sum_to(g, x.shape)
 
     @property
@@ -129,7 +126,7 @@ tanh = Elementwise(np.tanh, lambda y, x: 1 - y * y)
 # fmt: on
 
 
-def _sigmoid(x: Any) -> Any:
+def _sigmoid(x: Array) -> Array:
     z = np.exp(-np.abs(x))  # never overflows, and small y keep their digits
     return np.maximum(z, np.sign(x)) / (1 + z)  # above the line 1 where x >= 0, else z
 
@@ -148,16 +145,16 @@ minimum = Elementwise(np.minimum, Shared(lambda y, a, b: ~(a > b)), Shared(lambd
 class Where(Elementwise):
     """y = a where the condition holds, else b.  ∂y/∂a = 1 and ∂y/∂b = 0 there, elsewhere the reverse."""
 
-    def forward(self, condition: Any, a: Any, b: Any) -> Any:
+    def forward(self, condition: Mask, a: Array, b: Array) -> Array:
         return np.where(condition, a, b)
 
-    def vjp_condition(self, g: Any, y: Any, condition: Any, a: Any, b: Any) -> None:
+    def vjp_condition(self, g: Array, y: Array, condition: Mask, a: Array, b: Array) -> None:
         return None
 
-    def vjp_a(self, g: Any, y: Any, condition: Any, a: Any, b: Any) -> Any:
+    def vjp_a(self, g: Array, y: Array, condition: Mask, a: Array, b: Array) -> Array:
         return np.where(condition, g, 0)
 
-    def vjp_b(self, g: Any, y: Any, condition: Any, a: Any, b: Any) -> Any:
+    def vjp_b(self, g: Array, y: Array, condition: Mask, a: Array, b: Array) -> Array:
         return np.where(condition, 0, g)
 
 
@@ -165,7 +162,7 @@ _where = Where()
 
 
 @implements("where")
-def where(condition: Any, x: Any = None, y: Any = None) -> Any:
+def where(condition: Mask, x: Any = None, y: Any = None) -> Any:
     """As `np.where` with three arguments; the condition has no gradient."""
     if x is None or y is None:
         raise TypeError("np.where of a Tensor needs all three arguments: np.where(condition, x, y)")
@@ -173,7 +170,7 @@ def where(condition: Any, x: Any = None, y: Any = None) -> Any:
 
 
 @implements("clip")
-def clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
+def clip(a: A, a_min: Bound = None, a_max: Bound = None, *, min: Bound = None, max: Bound = None) -> A:
     """y = min(max(x, a_min), a_max), as `np.clip`; either bound may be None. At a bound half the gradient passes."""
     a_min, a_max = min if a_min is None else a_min, max if a_max is None else a_max
     low = a if a_min is None else maximum(a, a_min)

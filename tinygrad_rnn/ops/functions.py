@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.arrays import A, Array
 from .elementwise import Elementwise, Over, Shared, Taken, power, sigmoid
 from .registry import implements
 
@@ -18,13 +19,13 @@ LN2, LN10 = math.log(2), math.log(10)
 DEGREE = math.pi / 180
 
 
-def _difference(a: Any, b: Any) -> Any:
+def _difference(a: Array, b: Array) -> Array:
     """a - b, and 0 where both are the same infinity."""
     same = np.isinf(a) & (a == b)
     return np.where(same, 0, a) - np.where(same, 0, b)
 
 
-def _safe(r: Any) -> Any:
+def _safe(r: Array) -> Array:
     """r, and 1 where it is 0: for a quotient that is to be 0 there, as the numerator is."""
     return np.where(r == 0, 1, r)
 
@@ -32,7 +33,7 @@ def _safe(r: Any) -> Any:
 SINC = tuple((-1) ** k * 2 * k * math.pi ** (2 * k) / math.factorial(2 * k + 1) for k in range(7, 0, -1))
 
 
-def _sinc_slope(y: Any, x: Any) -> Any:
+def _sinc_slope(y: Array, x: Array) -> Array:
     """(cos(πx) - y) / x, near 0 by its power series: there the two agree in their first digits, and few are left."""
     small = abs(x) < 0.1
     near, far = np.where(small, x, 0), np.where(small, 1, x)
@@ -45,7 +46,7 @@ def _sinc_slope(y: Any, x: Any) -> Any:
 _erfc = np.vectorize(math.erfc, otypes=[float])
 
 
-def _normal_cdf(x: Any) -> Any:
+def _normal_cdf(x: Array) -> Array:
     x = np.asarray(x)
     y = _erfc(x / -math.sqrt(2)) / 2
     return y.astype(x.dtype) if x.dtype.kind == "f" else y
@@ -106,49 +107,49 @@ UFUNCS = (
 
 
 @implements("sinc")
-def sinc(x: Any) -> Any:
+def sinc(x: A) -> A:
     """As `np.sinc`."""
     return _sinc(x)
 
 
 @implements("round", "around")
-def round(a: Any, decimals: int = 0) -> Any:
+def round(a: A, decimals: int = 0) -> A:
     """As `np.round`; its derivative is 0."""
     return Elementwise(lambda x: np.round(x, decimals), 0, name="round", decimals=decimals)(a)
 
 
 @implements("fix")
-def fix(x: Any) -> Any:
+def fix(x: Array) -> Array:
     """As `np.fix`; its derivative is 0."""
     return np.trunc(x)
 
 
 @implements("real")
-def real(val: Any) -> Any:
+def real(val: A) -> A:
     """As `np.real`: a Tensor is real."""
     return positive(val)
 
 
 @implements("real_if_close")
-def real_if_close(a: Any, tol: float = 100) -> Any:
+def real_if_close(a: A, tol: float = 100) -> A:
     """As `np.real_if_close`: a Tensor is real."""
     return positive(a)
 
 
 @implements("angle")
-def angle(z: Any, deg: bool = False) -> Any:
+def angle(z: Array, deg: bool = False) -> Array:
     """As `np.angle`: of a real number 0, or π where it is negative; its derivative is 0."""
     y = np.arctan2(0.0, z)
     return y / DEGREE if deg else y
 
 
 @implements("copy")
-def copy(a: Any, order: str = "K") -> Any:
+def copy(a: A, order: str = "K") -> A:
     """As `np.copy`: a Tensor's values never change, but the copy has a place of its own on the tape."""
     return positive(a)
 
 
-def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
+def leaky_relu(x: Array, negative_slope: float = 0.01) -> Array:
     """x where it is positive, else `negative_slope` times x.
 
     >>> import tinygrad_rnn as tg
@@ -156,7 +157,7 @@ def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
     array([-0.01,  2.  ])
     """
 
-    def slope(y: Any, x: Any) -> Any:
+    def slope(y: Array, x: Array) -> Array:
         return np.where(x > 0, np.ones_like(x), negative_slope)
 
     f = Elementwise(
@@ -165,7 +166,7 @@ def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
     return f(x)
 
 
-def elu(x: Any, alpha: float = 1.0) -> Any:
+def elu(x: Array, alpha: float = 1.0) -> Array:
     """x where it is positive, else alpha (e^x - 1).
 
     >>> import tinygrad_rnn as tg
@@ -173,16 +174,16 @@ def elu(x: Any, alpha: float = 1.0) -> Any:
     array([-0.632,  2.   ])
     """
 
-    def forward(x: Any) -> Any:
+    def forward(x: Array) -> Array:
         return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
 
-    def slope(y: Any, x: Any) -> Any:
+    def slope(y: Array, x: Array) -> Array:
         return np.where(x > 0, 1, alpha * np.exp(np.where(x > 0, 0, x)))  # e^x of a large x would overflow
 
     return Elementwise(forward, slope, name="elu", alpha=alpha)(x)
 
 
-def gelu(x: Any, approximate: str = "none") -> Any:
+def gelu(x: Array, approximate: str = "none") -> Array:
     """x Φ(x), with Φ the distribution function of the standard normal; "tanh" for the usual approximation of it.
 
     >>> import tinygrad_rnn as tg

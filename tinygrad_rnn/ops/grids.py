@@ -8,24 +8,25 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
+from ..engine.arrays import Array, Axis, DType, Operand
 from .elementwise import where
 from .registry import implements
 from .shape import concatenate
 from .statistics import diff
 
 
-def _array(x: Any) -> Any:
+def _array(x: Operand) -> Any:
     return x if hasattr(x, "dtype") else np.asarray(x)
 
 
 @implements("linspace")
 def linspace(
-    start: Any,
-    stop: Any,
+    start: Operand,
+    stop: Operand,
     num: int = 50,
     endpoint: bool = True,
     retstep: bool = False,
-    dtype: Any = None,
+    dtype: DType = None,
     axis: int = 0,
     *,
     device: Any = None,
@@ -42,12 +43,12 @@ def linspace(
 
 @implements("logspace")
 def logspace(
-    start: Any,
-    stop: Any,
+    start: Operand,
+    stop: Operand,
     num: int = 50,
     endpoint: bool = True,
-    base: Any = 10.0,
-    dtype: Any = None,
+    base: Operand = 10.0,
+    dtype: DType = None,
     axis: int = 0,
 ) -> Any:
     """As `np.logspace`: the base to the powers of `np.linspace`."""
@@ -59,7 +60,9 @@ def logspace(
 
 
 @implements("geomspace")
-def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0) -> Any:
+def geomspace(
+    start: Operand, stop: Operand, num: int = 50, endpoint: bool = True, dtype: DType = None, axis: int = 0
+) -> Any:
     """As `np.geomspace`: y_k = start (stop / start)^(k / (num - 1)), of two numbers with the same sign."""
     if not np.all(np.sign(getattr(start, "array", start)) * np.sign(getattr(stop, "array", stop)) > 0):
         raise ValueError("np.geomspace needs a start and a stop with the same sign, neither of them 0")
@@ -79,14 +82,16 @@ def _shares(name: str, num: Any, endpoint: bool) -> tuple[np.ndarray, np.ndarray
     return share, share == 1
 
 
-def _as_axis(share: np.ndarray, x: Any) -> np.ndarray:
+def _as_axis(share: np.ndarray, x: Array) -> np.ndarray:
     """A new first axis to broadcast against x, in its dtype."""
     column = share.reshape(-1, *[1] * np.ndim(x))
     return column if share.dtype == bool else column.astype(x.dtype)
 
 
 @implements("interp")
-def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: float | None = None) -> Any:
+def interp(
+    x: Any, xp: Any, fp: Any, left: Operand | None = None, right: Operand | None = None, period: float | None = None
+) -> Any:
     """As `np.interp`: on the straight lines between the points (xp, fp); at a point, as to the right of it."""
     x, xp, fp = (_array(v).astype(float) for v in (x, xp, fp))
     if xp.ndim != 1 or xp.shape != fp.shape or not xp.size:
@@ -110,7 +115,7 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
 
 
 @implements("gradient")
-def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
+def gradient(f: Any, *varargs: Any, axis: Axis = None, edge_order: int = 1) -> Any:
     """As `np.gradient`: central differences inside, one-sided ones of order 1 or 2 at the ends.
 
     Of spacings or coordinates as Tensors the gradient flows too.
@@ -149,7 +154,7 @@ def _slope(f: Any, spacing: Any, axis: int, edge_order: int) -> Any:
 
 
 @implements("trapezoid")
-def trapezoid(y: Any, x: Any = None, dx: float = 1.0, axis: int = -1) -> Any:
+def trapezoid(y: Any, x: Operand | None = None, dx: float = 1.0, axis: int = -1) -> Any:
     """As `np.trapezoid`: Σ (x_(k+1) - x_k) (y_k + y_(k+1)) / 2."""
     y = np.moveaxis(y if hasattr(y, "shape") else np.asarray(y), axis, -1)
     if x is not None:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..engine.arrays import A, Array, Arrays, Operand
 from ..engine.tape import Op
 from .blas import quiet
 from .decompositions import SingularValues, T
@@ -23,22 +24,22 @@ from .shape import sum_to
 class Inv(Op):
     """Y = X⁻¹.  dL/dX = -Yᵀ G Yᵀ."""
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Array) -> Array:
         return np.linalg.inv(x)
 
     @quiet
-    def vjp(self, g: Any, y: Any, x: Any) -> Any:
+    def vjp(self, g: Array, y: Array, x: Array) -> Array:
         return -T(y) @ g @ T(y)
 
 
 class Det(Op):
     """y = det X.  dL/dX = g C, the cofactors of X: y X⁻ᵀ where the inverse of X has digits enough."""
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Array) -> Array:
         return np.linalg.det(x)
 
     @quiet
-    def vjp(self, g: Any, y: Any, x: Any) -> Any:
+    def vjp(self, g: Array, y: Array, x: Array) -> Array:
         if x.size and np.any(np.linalg.cond(getattr(x, "array", x)) >= 1e6):
             return np.expand_dims(g, (-2, -1)) * Cofactors()(x)
         return np.expand_dims(g * y, (-2, -1)) * T(np.linalg.inv(x))
@@ -52,14 +53,14 @@ class Cofactors(Op):
     ± M by X in the direction of G, transposed, since the second derivatives of det X are symmetric.
     """
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Array) -> Array:
         u, s, vh = np.linalg.svd(x)
         others = where(~np.eye(s.shape[-1], dtype=bool), np.expand_dims(s, -2), 1.0)
         orientation = np.expand_dims(np.sign(np.linalg.det(u @ vh)), (-2, -1))
         return orientation * (u * np.expand_dims(np.prod(others, -1), -2)) @ vh
 
     @quiet
-    def vjp(self, g: Any, y: Any, x: Any) -> Any:
+    def vjp(self, g: Array, y: Array, x: Array) -> Array:
         n = x.shape[-1]
         eye = np.eye(n, dtype=x.dtype)
         m, dm = eye, np.zeros_like(x)
@@ -76,32 +77,32 @@ class Slogdet(Op):
 
     outputs = 2
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Array) -> Arrays:
         return tuple(np.asarray(part) for part in np.linalg.slogdet(x))
 
-    def vjp(self, g: Any, y: Any, x: Any) -> Any:
+    def vjp(self, g: Arrays, y: Arrays, x: Array) -> Array:
         return np.expand_dims(g[1], (-2, -1)) * T(np.linalg.inv(x))
 
 
 class Solve(Op):
     """Y = A⁻¹ B.  dL/dB = A⁻ᵀ G,  dL/dA = -(dL/dB) Yᵀ. B is a vector where it has one axis."""
 
-    def forward(self, a: Any, b: Any) -> Any:
+    def forward(self, a: Array, b: Array) -> Array:
         return np.linalg.solve(a, b)
 
     @quiet
-    def vjp_a(self, g: Any, y: Any, a: Any, b: Any) -> Any:
+    def vjp_a(self, g: Array, y: Array, a: Array, b: Array) -> Array:
         d = np.linalg.solve(T(a), g) if b.ndim > 1 else _solve_vectors(T(a), g)
         return -d @ T(y) if b.ndim > 1 else -np.expand_dims(d, -1) * np.expand_dims(y, -2)
 
-    def vjp_b(self, g: Any, y: Any, a: Any, b: Any) -> Any:
+    def vjp_b(self, g: Array, y: Array, a: Array, b: Array) -> Array:
         return np.linalg.solve(T(a), g) if b.ndim > 1 else _solve_vectors(T(a), g)
 
-    def fit(self, g: Any, x: Any) -> Any:
+    def fit(self, g: Array, x: Array) -> Array:
         return sum_to(g, x.shape)
 
 
-def _solve_vectors(a: Any, b: Any) -> Any:
+def _solve_vectors(a: Array, b: Array) -> Array:
     return np.squeeze(np.linalg.solve(a, np.expand_dims(b, -1)), -1)
 
 
@@ -111,47 +112,47 @@ class Pinv(Op):
     def __init__(self, options: dict[str, Any]) -> None:
         self.options = options
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Array) -> Array:
         return np.linalg.pinv(x, **self.options)
 
     @quiet
-    def vjp(self, g: Any, y: Any, x: Any) -> Any:
+    def vjp(self, g: Array, y: Array, x: Array) -> Array:
         outside_rows = np.eye(x.shape[-2], dtype=x.dtype) - x @ y
         outside_columns = np.eye(x.shape[-1], dtype=x.dtype) - y @ x
         return -T(y) @ g @ T(y) + outside_rows @ T(g) @ y @ T(y) + T(y) @ y @ T(g) @ outside_columns
 
 
 class SlogdetResult(NamedTuple):
-    sign: Any
-    logabsdet: Any
+    sign: Array
+    logabsdet: Array
 
 
 @implements("linalg.inv")
-def inv(a: Any) -> Any:
+def inv(a: A) -> A:
     """As `np.linalg.inv`."""
     return Inv()(a)
 
 
 @implements("linalg.det")
-def det(a: Any) -> Any:
+def det(a: A) -> A:
     """As `np.linalg.det`."""
     return Det()(a)
 
 
 @implements("linalg.solve")
-def solve(a: Any, b: Any) -> Any:
+def solve(a: Array, b: Array) -> Array:
     """As `np.linalg.solve`."""
     return Solve()(a, b)
 
 
 @implements("linalg.slogdet")
-def slogdet(a: Any) -> SlogdetResult:
+def slogdet(a: Array) -> SlogdetResult:
     """As `np.linalg.slogdet`."""
     return SlogdetResult(*Slogdet()(a))
 
 
 @implements("linalg.lstsq")
-def lstsq(a: Any, b: Any, rcond: Any = None) -> tuple[Any, Any, int, Any]:
+def lstsq(a: Array, b: Array, rcond: float | None = None) -> tuple[Array, Array, int, Array]:
     """As `np.linalg.lstsq`: the x with the smallest ‖A x - b‖, that is A⁺ b; the squares left over, the rank, and s.
 
     The derivative holds where the rank does not change.
@@ -167,14 +168,14 @@ def lstsq(a: Any, b: Any, rcond: Any = None) -> tuple[Any, Any, int, Any]:
 
 
 @implements("linalg.pinv")
-def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = None) -> Any:
+def pinv(a: A, rcond: Operand | None = None, hermitian: bool = False, *, rtol: Operand | None = None) -> A:
     """As `np.linalg.pinv`; the derivative holds where the rank does not change, and only zeros are cut off."""
     options = {"rcond": rcond, "rtol": rtol}
     return Pinv({key: value for key, value in options.items() if value is not None} | {"hermitian": hermitian})(a)
 
 
 @implements("linalg.matrix_power")
-def matrix_power(a: Any, n: int) -> Any:
+def matrix_power(a: A, n: int) -> A:
     """As `np.linalg.matrix_power`, by repeated squaring."""
     if n < 0:
         a, n = inv(a), -n

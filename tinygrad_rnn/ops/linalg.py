@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.arrays import A, Array
 from ..engine.tape import Op
 from .blas import product
 from .registry import implements
@@ -24,40 +25,40 @@ class MatMul(Op):
 
     name = "matmul"
 
-    def forward(self, a: Any, b: Any) -> Any:
+    def forward(self, a: Array, b: Array) -> Array:
         return _product(a, b)
 
-    def vjp_a(self, g: Any, y: Any, a: Any, b: Any) -> Any:
+    def vjp_a(self, g: Array, y: Array, a: Array, b: Array) -> Array:
         return _left(g, a, b)
 
-    def vjp_b(self, g: Any, y: Any, a: Any, b: Any) -> Any:
+    def vjp_b(self, g: Array, y: Array, a: Array, b: Array) -> Array:
         return _right(g, a, b)
 
 
 class Affine(Op):
     """Y = X W + b, the sum in the memory of the product.  dL/dX = G Wᵀ,  dL/dW = Xᵀ G,  dL/db = the sum of G's rows."""
 
-    def forward(self, x: Any, W: Any, b: Any) -> Any:
+    def forward(self, x: np.ndarray, W: np.ndarray, b: np.ndarray) -> np.ndarray:
         y = _product(x, W)
         return np.add(y, b, out=y) if y.dtype == b.dtype else y + b
 
-    def vjp_x(self, g: Any, y: Any, x: Any, W: Any, b: Any) -> Any:
+    def vjp_x(self, g: Array, y: Array, x: Array, W: Array, b: Array) -> Array:
         return _left(g, x, W)
 
-    def vjp_W(self, g: Any, y: Any, x: Any, W: Any, b: Any) -> Any:
+    def vjp_W(self, g: Array, y: Array, x: Array, W: Array, b: Array) -> Array:
         return _right(g, x, W)
 
-    def vjp_b(self, g: Any, y: Any, x: Any, W: Any, b: Any) -> Any:
+    def vjp_b(self, g: Array, y: Array, x: Array, W: Array, b: Array) -> Array:
         return sum_to(g, b.shape)
 
 
-def _product(a: Any, b: Any) -> Any:
+def _product(a: Array, b: Array) -> Any:
     if type(b) is np.ndarray and b.ndim == 2 and np.ndim(a) > 2:
         return product(_rows(a), b).reshape(*a.shape[:-1], b.shape[-1])
     return product(a, b)
 
 
-def _left(g: Any, a: Any, b: Any) -> Any:
+def _left(g: Array, a: Array, b: Array) -> Array:
     """dL/dA = G Bᵀ."""
     g, a2, b = _matrices(g, a, b)
     if g.ndim > 2 and b.ndim == 2:  # as in `_product`: one product for all rows
@@ -65,7 +66,7 @@ def _left(g: Any, a: Any, b: Any) -> Any:
     return np.reshape(sum_to(product(g, np.swapaxes(b, -1, -2)), a2.shape), a.shape)
 
 
-def _right(g: Any, a: Any, b: Any) -> Any:
+def _right(g: Array, a: Array, b: Array) -> Array:
     """dL/dB = Aᵀ G."""
     g, a, b2 = _matrices(g, a, b)
     if a.ndim > 2 and b2.ndim == 2:  # the rows of all batch entries meet the one matrix: again one product
@@ -73,17 +74,17 @@ def _right(g: Any, a: Any, b: Any) -> Any:
     return np.reshape(sum_to(product(np.swapaxes(a, -1, -2), g), b2.shape), b.shape)
 
 
-def affine(x: Any, W: Any, b: Any) -> Any:
+def affine(x: A, W: A, b: A | None) -> A:
     """x W + b, or x W where b is None, for x (..., I), W (I, O) and b (O,)."""
     return x @ W if b is None else Affine()(x, W, b)
 
 
-def _rows(x: Any) -> Any:
+def _rows(x: Array) -> Array:
     """All rows of a batch of matrices as one matrix: rows times one matrix is one product, not one a batch entry."""
     return np.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
 
 
-def _matrices(g: Any, a: Any, b: Any) -> tuple[Any, Any, Any]:
+def _matrices(g: Array, a: Array, b: Array) -> tuple[Any, Any, Any]:
     """The gradient and the operands with vectors written as matrices."""
     if a.ndim == 1:
         a, g = np.expand_dims(a, 0), np.expand_dims(g, -2 if b.ndim > 1 else -1)
@@ -103,13 +104,13 @@ class EinSum(Op):
     def __init__(self, operands: tuple[str, ...], output: str) -> None:
         self.operands, self.output = operands, output
 
-    def forward(self, *xs: Any) -> Any:
+    def forward(self, *xs: Array) -> Any:
         return np.einsum(f"{','.join(self.operands)}->{self.output}", *xs)
 
-    def vjp(self, g: Any, y: Any, *xs: Any) -> tuple[Any, ...]:
+    def vjp(self, g: Array, y: Array, *xs: Array) -> tuple[Any, ...]:
         return tuple(self.gradient(i, g, xs) for i in range(len(xs)))
 
-    def gradient(self, i: int, g: Any, xs: tuple[Any, ...]) -> Any:
+    def gradient(self, i: int, g: Array, xs: tuple[Any, ...]) -> Array:
         """dL/dx_i = einsum(g, the others), placed on the diagonal where x_i repeats a label, copied along a label
         that only x_i has."""
         x, labels = xs[i], self.operands[i]

@@ -7,22 +7,25 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
+from ..engine.arrays import A, Array, Axis
 from ..engine.tape import Op
 from .blas import quiet
 from .decompositions import SingularValues, T
-from .elementwise import where
+from .elementwise import sign, where
 from .inverses import inv
+from .rearrange import moveaxis
 from .reduction import Norm, max, min, sum
 from .registry import implements
+from .shape import expand_dims, squeeze
 
 
 class Nuclear(Op):
     """y = Σ s, the sum of the singular values of X = U diag(s) Vᵀ.  dL/dX = g U Vᵀ, also where two are equal."""
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Array) -> Array:
         return np.sum(np.linalg.svd(x, compute_uv=False), -1)
 
-    def vjp(self, g: Any, y: Any, x: Any) -> Any:
+    def vjp(self, g: Array, y: Array, x: Array) -> Array:
         return np.expand_dims(g, (-2, -1)) * Polar()(x)
 
 
@@ -33,12 +36,12 @@ class Polar(Op):
     sums of singular values are divided by, so that equal ones do no harm; X of full rank.
     """
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Array) -> Array:
         u, _, vh = np.linalg.svd(x, full_matrices=False)
         return u @ vh
 
     @quiet
-    def vjp(self, g: Any, y: Any, x: Any) -> Any:
+    def vjp(self, g: Array, y: Array, x: Array) -> Array:
         u, s, vh = np.linalg.svd(x, full_matrices=False)
         k = T(u) @ g @ T(vh)
         row, column = np.expand_dims(s, -2), np.expand_dims(s, -1)
@@ -49,7 +52,7 @@ class Polar(Op):
 
 
 @implements("linalg.cond")
-def cond(x: Any, p: Any = None) -> Any:
+def cond(x: A, p: Any = None) -> A:
     """As `np.linalg.cond`: ‖X‖ ‖X⁻¹‖, for p = None, 2 and -2 the quotient of singular values."""
     if p in (None, 2, -2):
         s = SingularValues()(x)
@@ -58,7 +61,7 @@ def cond(x: Any, p: Any = None) -> Any:
 
 
 @implements("linalg.norm")
-def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+def norm(x: A, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> A:
     """As `np.linalg.norm`, for vectors and matrices; at 0 the derivative of every norm is taken to be 0."""
     x = x if x.dtype.kind == "f" else x.astype(float)
     if axis is None and ord is None:
@@ -72,7 +75,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
 
 
 @implements("linalg.vector_norm")
-def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:
+def vector_norm(x: A, /, *, axis: Axis = None, keepdims: bool = False, ord: Any = 2) -> A:
     """As `np.linalg.vector_norm`: of all entries, or along one axis or several."""
     x = x if x.dtype.kind == "f" else x.astype(float)
     axes = normalize_axis_tuple(range(x.ndim) if axis is None else axis, x.ndim)
@@ -80,12 +83,12 @@ def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any
 
 
 @implements("linalg.matrix_norm")
-def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Any:
+def matrix_norm(x: A, /, *, keepdims: bool = False, ord: Any = "fro") -> A:
     """As `np.linalg.matrix_norm`: of the last two axes."""
     return norm(x, ord, (-2, -1), keepdims)
 
 
-def _vector_norm(x: Any, ord: Any, axis: Any, keepdims: bool) -> Any:
+def _vector_norm(x: A, ord: Any, axis: Axis, keepdims: bool) -> A:
     """(Σ |x|^ord)^(1/ord), and its limits."""
     if ord == 2:
         return Norm(axis, keepdims)(x)
@@ -96,7 +99,7 @@ def _vector_norm(x: Any, ord: Any, axis: Any, keepdims: bool) -> Any:
     if ord == 1:
         return sum(abs(x), axis, keepdims=keepdims)
     if ord == 0:
-        return sum(abs(np.sign(x)), axis, keepdims=keepdims)  # how many are not 0
+        return sum(abs(sign(x)), axis, keepdims=keepdims)  # how many are not 0
     if isinstance(ord, str):
         raise ValueError(f"np.linalg.norm of vectors: ord must be a number, not {ord!r}")
     size = max(abs(x.array if hasattr(x, "array") else x), axis, keepdims=True, initial=0)
@@ -109,10 +112,10 @@ def _vector_norm(x: Any, ord: Any, axis: Any, keepdims: bool) -> Any:
         total = sum(entries**ord, axis, keepdims=True)
     zero = total == 0
     y = where(zero, 0.0, where(zero, 1.0, total) ** (1 / ord)) * size
-    return y if keepdims else np.squeeze(y, axis)
+    return y if keepdims else squeeze(y, axis)
 
 
-def _matrix_norm(x: Any, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
+def _matrix_norm(x: A, ord: Any, axes: tuple[int, ...], keepdims: bool) -> A:
     """The Frobenius and nuclear norms, the largest or smallest singular value, column sum or row sum."""
     if ord == "fro":
         return Norm(axes, keepdims)(x)
@@ -122,14 +125,14 @@ def _matrix_norm(x: Any, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Any
         sums = sum(abs(x), along, keepdims=True)
         y = (max if ord > 0 else min)(sums, across, keepdims=True)
     elif ord == "nuc":
-        y = Nuclear()(np.moveaxis(x, axes, (-2, -1)))
-        return np.expand_dims(y, tuple(sorted(axes))) if keepdims else y
+        y = Nuclear()(moveaxis(x, axes, (-2, -1)))
+        return expand_dims(y, tuple(sorted(axes))) if keepdims else y
     elif ord in (2, -2):
-        s = SingularValues()(np.moveaxis(x, axes, (-2, -1)))
+        s = SingularValues()(moveaxis(x, axes, (-2, -1)))
         y = max(s, -1) if ord == 2 else min(s, -1)
-        return np.expand_dims(y, tuple(sorted(axes))) if keepdims else y
+        return expand_dims(y, tuple(sorted(axes))) if keepdims else y
     else:
         raise ValueError(
             f"np.linalg.norm of matrices: ord must be 'fro', 'nuc', 1, -1, 2, -2, inf or -inf, not {ord!r}"
         )
-    return y if keepdims else np.squeeze(y, axes)
+    return y if keepdims else squeeze(y, axes)

@@ -10,30 +10,32 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.arrays import A, Axis, Operand
 from ..errors import NotDifferentiableError
 from .elementwise import where
-from .rearrange import along, take_along_axis
-from .reduction import Axis, included, mean
+from .rearrange import along, moveaxis, take_along_axis
+from .reduction import included, mean
 from .registry import implements
+from .shape import reshape
 from .statistics import rows
 
 
 @implements("sort")
-def sort(a: Any, axis: int | None = -1, kind: Any = None, order: None = None, *, stable: bool | None = None) -> Any:
+def sort(a: A, axis: int | None = -1, kind: Any = None, order: None = None, *, stable: bool | None = None) -> A:
     """As `np.sort`; the gradient of an entry goes where the entry came from (equal entries in their old order)."""
     a, axis = along(a, axis)
     return take_along_axis(a, np.argsort(getattr(a, "array", a), axis, kind="stable"), axis)
 
 
 @implements("partition")
-def partition(a: Any, kth: Any, axis: int | None = -1, kind: Any = "introselect", order: None = None) -> Any:
+def partition(a: A, kth: Any, axis: int | None = -1, kind: Any = "introselect", order: None = None) -> A:
     """As `np.partition`."""
     a, axis = along(a, axis)
     return take_along_axis(a, np.argpartition(getattr(a, "array", a), kth, axis, kind), axis)
 
 
 @implements("median")
-def median(a: Any, axis: Axis = None, out: None = None, overwrite_input: bool = False, keepdims: bool = False) -> Any:
+def median(a: A, axis: Axis = None, out: None = None, overwrite_input: bool = False, keepdims: bool = False) -> A:
     """As `np.median`: the middle of the sorted entries, or the mean of the two middle ones; nan where one is nan."""
     x, kept = rows(included(a, True, 0, out=out), axis)
     n = x.shape[-1]
@@ -42,21 +44,19 @@ def median(a: Any, axis: Axis = None, out: None = None, overwrite_input: bool = 
     x = sort(x, -1)
     middle = mean(x[..., (n - 1) // 2 : n // 2 + 1], -1)
     middle = where(np.isnan(x[..., -1]), math.nan, middle)
-    return np.reshape(middle, kept) if keepdims else middle
+    return reshape(middle, kept) if keepdims else middle
 
 
 @implements("nanmedian")
-def nanmedian(
-    a: Any, axis: Axis = None, out: None = None, overwrite_input: bool = False, keepdims: bool = False
-) -> Any:
+def nanmedian(a: A, axis: Axis = None, out: None = None, overwrite_input: bool = False, keepdims: bool = False) -> A:
     """As `np.nanmedian`: the median of what is not nan, and nan where nothing is left."""
     return _quantile(np.nanquantile, a, 0.5, axis, out, "linear", keepdims, None, skip_nan=True)
 
 
 @implements("quantile")
 def quantile(
-    a: Any,
-    q: Any,
+    a: A,
+    q: Operand,
     axis: Axis = None,
     out: None = None,
     overwrite_input: bool = False,
@@ -64,15 +64,15 @@ def quantile(
     keepdims: bool = False,
     *,
     weights: None = None,
-) -> Any:
+) -> A:
     """As `np.quantile`, with each of its methods; nan where one entry is nan. q has no gradient."""
     return _quantile(np.quantile, a, q, axis, out, method, keepdims, weights)
 
 
 @implements("percentile")
 def percentile(
-    a: Any,
-    q: Any,
+    a: A,
+    q: Operand,
     axis: Axis = None,
     out: None = None,
     overwrite_input: bool = False,
@@ -80,15 +80,15 @@ def percentile(
     keepdims: bool = False,
     *,
     weights: None = None,
-) -> Any:
+) -> A:
     """As `np.percentile`: the quantile of q / 100."""
     return _quantile(np.percentile, a, q, axis, out, method, keepdims, weights, whole=100)
 
 
 @implements("nanquantile")
 def nanquantile(
-    a: Any,
-    q: Any,
+    a: A,
+    q: Operand,
     axis: Axis = None,
     out: None = None,
     overwrite_input: bool = False,
@@ -96,15 +96,15 @@ def nanquantile(
     keepdims: bool = False,
     *,
     weights: None = None,
-) -> Any:
+) -> A:
     """As `np.nanquantile`: the quantile of what is not nan, and nan where nothing is left."""
     return _quantile(np.nanquantile, a, q, axis, out, method, keepdims, weights, skip_nan=True)
 
 
 @implements("nanpercentile")
 def nanpercentile(
-    a: Any,
-    q: Any,
+    a: A,
+    q: Operand,
     axis: Axis = None,
     out: None = None,
     overwrite_input: bool = False,
@@ -112,24 +112,24 @@ def nanpercentile(
     keepdims: bool = False,
     *,
     weights: None = None,
-) -> Any:
+) -> A:
     """As `np.nanpercentile`: the nanquantile of q / 100."""
     return _quantile(np.nanpercentile, a, q, axis, out, method, keepdims, weights, whole=100, skip_nan=True)
 
 
 def _quantile(
     function: Any,
-    a: Any,
-    q: Any,
+    a: A,
+    q: Operand,
     axis: Axis,
     out: None,
     method: Any,
     keepdims: bool,
-    weights: Any,
+    weights: None,
     *,
     whole: float = 1,
     skip_nan: bool = False,
-) -> Any:
+) -> A:
     """x_j + (x_(j+1) - x_j) s of the sorted entries; the quantile of the places 0, 1, 2, ... themselves is j + s."""
     name = f"np.{function.__name__}"
     if weights is not None:
@@ -153,6 +153,6 @@ def _quantile(
     y = low + (where(at_one, 0.0, high) - where(at_one, 0.0, low)) * share
     if not skip_nan:
         y = where(np.isnan(x[..., -1:]), math.nan, y)
-    y = np.moveaxis(y, -1, 0)
-    y = np.reshape(y, (*q.shape, *(kept if keepdims else y.shape[1:])))
+    y = moveaxis(y, -1, 0)
+    y = reshape(y, (*q.shape, *(kept if keepdims else y.shape[1:])))
     return y if y.dtype == dtype else y.astype(dtype)

@@ -10,31 +10,33 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
+from ..engine.arrays import Array
 from .linalg import matmul
+from .rearrange import moveaxis
 from .registry import implements
 from .shape import ravel, reshape, stack, transpose
 
 
 @implements("outer")
-def outer(a: Any, b: Any) -> Any:
+def outer(a: Array, b: Array) -> Array:
     """As `np.outer`: y_ij = a_i b_j."""
     return reshape(a, (-1, 1)) * reshape(b, (1, -1))
 
 
 @implements("inner")
-def inner(a: Any, b: Any) -> Any:
+def inner(a: Array, b: Array) -> Array:
     """As `np.inner`: the sum over the last axes of both."""
     return a * b if np.ndim(a) == 0 or np.ndim(b) == 0 else tensordot(a, b, ((-1,), (-1,)))
 
 
 @implements("vdot")
-def vdot(a: Any, b: Any) -> Any:
+def vdot(a: Array, b: Array) -> Array:
     """As `np.vdot`: Σ a b over all entries."""
     return matmul(ravel(a), ravel(b))
 
 
 @implements("dot")
-def dot(a: Any, b: Any) -> Any:
+def dot(a: Array, b: Array) -> Any:
     """As `np.dot`: the sum over the last axis of a and the last but one (or only) axis of b."""
     if np.ndim(a) == 0 or np.ndim(b) == 0:
         return a * b
@@ -42,7 +44,7 @@ def dot(a: Any, b: Any) -> Any:
 
 
 @implements("tensordot")
-def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
+def tensordot(a: Array, b: Array, axes: Any = 2) -> Array:
     """As `np.tensordot`: the axes to sum over are put together, and the rest is one product of matrices."""
     if isinstance(axes, int | np.integer):
         axes = (tuple(range(np.ndim(a) - axes, np.ndim(a))), tuple(range(axes)))
@@ -60,7 +62,7 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
 
 
 @implements("kron")
-def kron(a: Any, b: Any) -> Any:
+def kron(a: Array, b: Array) -> Array:
     """As `np.kron`: every entry of a times the whole of b."""
     rank = max(np.ndim(a), np.ndim(b))
     a = reshape(a, (1,) * (rank - np.ndim(a)) + np.shape(a))
@@ -71,7 +73,7 @@ def kron(a: Any, b: Any) -> Any:
 
 
 @implements("cross")
-def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Any:
+def cross(a: Array, b: Array, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Array:
     """As `np.cross` of vectors of three components."""
     if axis is not None:
         axisa = axisb = axisc = axis
@@ -79,7 +81,7 @@ def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axi
         raise ValueError(
             f"np.cross needs vectors of 3 components: axes {axisa}, {axisb} of {np.shape(a)}, {np.shape(b)}"
         )
-    a, b = np.moveaxis(a, axisa, -1), np.moveaxis(b, axisb, -1)
+    a, b = moveaxis(a, axisa, -1), moveaxis(b, axisb, -1)
     (a0, a1, a2), (b0, b1, b2) = ((v[..., 0], v[..., 1], v[..., 2]) for v in (a, b))
     return stack([a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, a0 * b1 - a1 * b0], axisc)
 
@@ -94,7 +96,7 @@ def multi_dot(arrays: Sequence[Any]) -> Any:
 
 
 @implements("convolve")
-def convolve(a: Any, v: Any, mode: str = "full") -> Any:
+def convolve(a: Array, v: Array, mode: str = "full") -> Array:
     """As `np.convolve`: y_n = Σ a_k v_(n-k), the windows of a times v backwards."""
     a, v = (v, a) if np.size(v) > np.size(a) else (a, v)
     n, m = np.size(a), np.size(v)
@@ -112,7 +114,7 @@ def convolve(a: Any, v: Any, mode: str = "full") -> Any:
 
 
 @implements("linalg.outer")
-def linalg_outer(x1: Any, x2: Any, /) -> Any:
+def linalg_outer(x1: Array, x2: Array, /) -> Array:
     """As `np.linalg.outer`: of two vectors."""
     if np.ndim(x1) != 1 or np.ndim(x2) != 1:
         raise ValueError(f"np.linalg.outer needs two vectors, not {np.shape(x1)} and {np.shape(x2)}")
@@ -120,24 +122,24 @@ def linalg_outer(x1: Any, x2: Any, /) -> Any:
 
 
 @implements("linalg.matmul")
-def linalg_matmul(x1: Any, x2: Any, /) -> Any:
+def linalg_matmul(x1: Array, x2: Array, /) -> Array:
     """As `np.linalg.matmul`."""
     return matmul(x1, x2)
 
 
 @implements("linalg.tensordot")
-def linalg_tensordot(x1: Any, x2: Any, /, *, axes: Any = 2) -> Any:
+def linalg_tensordot(x1: Array, x2: Array, /, *, axes: Any = 2) -> Array:
     """As `np.linalg.tensordot`."""
     return tensordot(x1, x2, axes)
 
 
 @implements("linalg.cross")
-def linalg_cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
+def linalg_cross(x1: Array, x2: Array, /, *, axis: int = -1) -> Array:
     """As `np.linalg.cross`."""
     return cross(x1, x2, axis=axis)
 
 
 @implements("linalg.vecdot")
-def linalg_vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
+def linalg_vecdot(x1: Array, x2: Array, /, *, axis: int = -1) -> Array:
     """As `np.linalg.vecdot`: Σ a b along an axis."""
-    return np.sum(np.moveaxis(x1, axis, -1) * np.moveaxis(x2, axis, -1), axis=-1)
+    return np.sum(moveaxis(x1, axis, -1) * moveaxis(x2, axis, -1), axis=-1)

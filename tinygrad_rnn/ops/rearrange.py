@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
+from ..engine.arrays import A, Array, Casting, DType, Mask, Operand, Shape
 from ..errors import NotDifferentiableError
 from .elementwise import where
 from .indexing import GetItem, plain_index
 from .reduction import included, sum
 from .registry import FUNCTIONS, found, implements
-from .shape import concatenate, expand_dims, ravel, reshape, split, transpose
+from .shape import concatenate, expand_dims, ravel, reshape, split, swapaxes, transpose
 
 
 class Rearranged(GetItem):
@@ -69,7 +70,7 @@ diagonal, repeat = like(np.diagonal), like(np.repeat)
 
 
 @implements("pad")
-def pad(array: Any, pad_width: Any, mode: Any = "constant", *, constant_values: Any = 0, **options: Any) -> Any:
+def pad(array: A, pad_width: Any, mode: Any = "constant", *, constant_values: Operand = 0, **options: Any) -> A:
     """As `np.pad`, in the modes that copy entries: constant, edge, reflect, symmetric, wrap."""
     if mode not in ("constant", "edge", "reflect", "symmetric", "wrap") or options.get("reflect_type") == "odd":
         raise NotDifferentiableError(
@@ -88,44 +89,44 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", *, constant_values: 
 
 
 @implements("moveaxis")
-def moveaxis(a: Any, source: Any, destination: Any) -> Any:
+def moveaxis(a: A, source: Shape, destination: Shape) -> A:
     """As `np.moveaxis`."""
     return transpose(a, _order(np.moveaxis, a, source, destination))
 
 
 @implements("rollaxis")
-def rollaxis(a: Any, axis: int, start: int = 0) -> Any:
+def rollaxis(a: A, axis: int, start: int = 0) -> A:
     """As `np.rollaxis`."""
     return transpose(a, _order(np.rollaxis, a, axis, start))
 
 
-def _order(function: Callable[..., Any], a: Any, *args: Any) -> list[int]:
+def _order(function: Callable[..., Any], a: Array, *args: Any) -> list[int]:
     """Where each axis comes from: axis k of the array given to NumPy has size k + 1."""
     return [n - 1 for n in function(np.empty(range(1, np.ndim(a) + 1), np.int8), *args).shape]
 
 
 @implements("matrix_transpose", "linalg.matrix_transpose")
-def matrix_transpose(x: Any, /) -> Any:
+def matrix_transpose(x: A, /) -> A:
     """As `np.matrix_transpose`: the last two axes exchanged."""
     if np.ndim(x) < 2:
         raise ValueError(f"np.matrix_transpose needs at least two axes, not shape {np.shape(x)}")
-    return np.swapaxes(x, -1, -2)
+    return swapaxes(x, -1, -2)
 
 
 @implements("trace")
-def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None, out: None = None) -> Any:
+def trace(a: A, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: DType = None, out: None = None) -> A:
     """As `np.trace`: the sum of the diagonal."""
     return sum(diagonal(a, offset, axis1, axis2), -1, dtype, out)
 
 
 @implements("linalg.trace")
-def linalg_trace(x: Any, /, *, offset: int = 0, dtype: Any = None) -> Any:
+def linalg_trace(x: A, /, *, offset: int = 0, dtype: DType = None) -> A:
     """As `np.linalg.trace`: of the last two axes."""
     return trace(x, offset, -2, -1, dtype)
 
 
 @implements("take")
-def take(a: Any, indices: Any, axis: int | None = None, out: None = None, mode: str = "raise") -> Any:
+def take(a: Any, indices: Operand, axis: int | None = None, out: None = None, mode: str = "raise") -> Any:
     """As `np.take`."""
     a = included(a if hasattr(a, "shape") else np.asarray(a), True, 0, out=out)
     indices = np.asarray(plain_index(indices)).astype(np.intp)
@@ -137,7 +138,7 @@ def take(a: Any, indices: Any, axis: int | None = None, out: None = None, mode: 
 
 
 @implements("take_along_axis")
-def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
+def take_along_axis(arr: A, indices: Operand, axis: int | None = -1) -> A:
     """As `np.take_along_axis`."""
     indices = np.asarray(plain_index(indices))
     arr, axis = along(arr, axis)
@@ -149,18 +150,18 @@ def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
 
 
 @implements("compress")
-def compress(condition: Any, a: Any, axis: int | None = None, out: None = None) -> Any:
+def compress(condition: Mask, a: A, axis: int | None = None, out: None = None) -> A:
     """As `np.compress`: the slices for which the condition holds."""
     return take(a, np.flatnonzero(getattr(condition, "array", condition)), axis, out)
 
 
 @implements("extract")
-def extract(condition: Any, arr: Any) -> Any:
+def extract(condition: Mask, arr: A) -> A:
     """As `np.extract`: the entries for which the condition holds."""
     return compress(np.ravel(getattr(condition, "array", condition)), arr)
 
 
-def along(a: Any, axis: int | None) -> tuple[Any, int]:
+def along(a: Array, axis: int | None) -> tuple[Any, int]:
     """The array and the axis to work along: where that is None, all entries in a row."""
     return (ravel(a), 0) if axis is None else (a, normalize_axis_index(axis, a.ndim))
 
@@ -197,13 +198,13 @@ def _listed(result: Any) -> list[Any]:
 
 
 @implements("vstack")
-def vstack(tup: Sequence[Any], *, dtype: Any = None, casting: Any = "same_kind") -> Any:
+def vstack(tup: Sequence[Any], *, dtype: DType = None, casting: Casting = "same_kind") -> Any:
     """As `np.vstack`."""
     return concatenate(_listed(atleast_2d(*tup)), 0, dtype=dtype, casting=casting)
 
 
 @implements("hstack")
-def hstack(tup: Sequence[Any], *, dtype: Any = None, casting: Any = "same_kind") -> Any:
+def hstack(tup: Sequence[Any], *, dtype: DType = None, casting: Casting = "same_kind") -> Any:
     """As `np.hstack`."""
     arrays = _listed(atleast_1d(*tup))
     return concatenate(arrays, 0 if arrays[0].ndim == 1 else 1, dtype=dtype, casting=casting)
@@ -222,13 +223,13 @@ def column_stack(tup: Sequence[Any]) -> Any:
 
 
 @implements("append")
-def append(arr: Any, values: Any, axis: int | None = None) -> Any:
+def append(arr: A, values: Any, axis: int | None = None) -> A:
     """As `np.append`."""
     return concatenate([arr, values], axis)
 
 
 @implements("unstack")
-def unstack(x: Any, /, *, axis: int = 0) -> tuple[Any, ...]:
+def unstack(x: Array, /, *, axis: int = 0) -> tuple[Any, ...]:
     """As `np.unstack`."""
     axis = normalize_axis_index(axis, x.ndim)
     return tuple(x[(*(slice(None),) * axis, k)] for k in range(x.shape[axis]))
@@ -257,15 +258,15 @@ def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = 
 def block(arrays: Any) -> Any:
     """As `np.block`: the innermost lists side by side along the last axis, the lists of those along the one before."""
 
-    def depth(x: Any) -> int:
+    def depth(x: Array) -> int:
         return 1 + builtins.max(map(depth, x)) if isinstance(x, list) else 0
 
-    def rank(x: Any) -> int:
+    def rank(x: Array) -> int:
         return builtins.max(map(rank, x)) if isinstance(x, list) else np.ndim(x)
 
     ndim = builtins.max(depth(arrays), rank(arrays))
 
-    def joined(x: Any, level: int) -> Any:
+    def joined(x: Array, level: int) -> Array:
         if isinstance(x, list):
             return concatenate([joined(part, level - 1) for part in x], -level)
         if level:
@@ -276,7 +277,7 @@ def block(arrays: Any) -> Any:
 
 
 @implements("hsplit")
-def hsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
+def hsplit(ary: Array, indices_or_sections: Shape) -> list[Any]:
     """As `np.hsplit`."""
     if np.ndim(ary) == 0:
         raise ValueError("np.hsplit needs at least one axis")
@@ -284,7 +285,7 @@ def hsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
 
 
 @implements("vsplit")
-def vsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
+def vsplit(ary: Array, indices_or_sections: Shape) -> list[Any]:
     """As `np.vsplit`."""
     if np.ndim(ary) < 2:
         raise ValueError(f"np.vsplit needs at least two axes, not shape {np.shape(ary)}")
@@ -292,7 +293,7 @@ def vsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
 
 
 @implements("dsplit")
-def dsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
+def dsplit(ary: Array, indices_or_sections: Shape) -> list[Any]:
     """As `np.dsplit`."""
     if np.ndim(ary) < 3:
         raise ValueError(f"np.dsplit needs at least three axes, not shape {np.shape(ary)}")

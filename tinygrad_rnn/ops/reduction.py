@@ -11,12 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.arrays import A, Array, Axis, DType, Mask, Operand
 from ..engine.tape import Op
 from ..errors import NotDifferentiableError
 from . import elementwise
 from .registry import implements
-
-Axis = int | tuple[int, ...] | None
 
 
 class Reduction(Op):
@@ -25,7 +24,7 @@ class Reduction(Op):
     def __init__(self, axis: Axis, keepdims: bool = False) -> None:
         self.axis, self.keepdims = axis, keepdims
 
-    def kept(self, y: Any, x: Any) -> Any:
+    def kept(self, y: Array, x: Array) -> Array:
         """A result, or its gradient, with the reduced axes as axes of size 1, so that it broadcasts against x."""
         if self.axis is None or self.keepdims:
             return y  # it broadcasts as it is
@@ -36,23 +35,23 @@ class Reduction(Op):
 class Sum(Reduction):
     """y = Σ x.  dy/dx = 1."""
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Array) -> Array:
         return np.sum(x, self.axis, keepdims=self.keepdims)
 
-    def vjp(self, g: Any, y: Any, x: Any) -> Any:
+    def vjp(self, g: Array, y: Array, x: Array) -> Array:
         return np.broadcast_to(self.kept(g, x), x.shape)
 
 
 class Mean(Reduction):
     """y = (Σ x) / n, which is nan, with NumPy's warning, where n = 0.  dy/dx = 1 / n."""
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Array) -> Array:
         if np.size(x):
             return np.mean(x, self.axis, keepdims=self.keepdims)
         with np.errstate(invalid="ignore"):  # 0 / 0 would warn a second time
             return np.mean(x, self.axis, keepdims=self.keepdims)
 
-    def vjp(self, g: Any, y: Any, x: Any) -> Any:
+    def vjp(self, g: Array, y: Array, x: Array) -> Array:
         return np.broadcast_to(self.kept(g, x) * (y.size / x.size if x.size else 0.0), x.shape)
 
 
@@ -66,13 +65,13 @@ class Max(Reduction):
         super().__init__(axis, keepdims)
         self.initial = initial
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Array) -> Array:
         return np.max(x, self.axis, keepdims=self.keepdims, **self.extra())
 
     def extra(self) -> dict[str, Any]:
         return {} if self.initial is None else {"initial": self.initial}
 
-    def vjp(self, g: Any, y: Any, x: Any) -> Any:
+    def vjp(self, g: Array, y: Array, x: Array) -> Array:
         y = self.kept(y, x)
         largest = (x == y) | np.isnan(x)  # the largest of all is nan, says NumPy
         ties = np.sum(largest, self.axis, keepdims=True)
@@ -84,20 +83,20 @@ class Max(Reduction):
 class Min(Max):
     """y = min x.  dy/dx = 1 / (number of smallest entries) at each smallest entry, else 0."""
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Array) -> Array:
         return np.min(x, self.axis, keepdims=self.keepdims, **self.extra())
 
 
 class Norm(Reduction):
     """y = √(Σ x²).  dy/dx = x / y, and 0 where y = 0."""
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Array) -> Array:
         size = np.max(abs(x), self.axis, keepdims=True, initial=0)
         size = np.where((size > 0) & np.isfinite(size), size, 1)  # squares of large entries would overflow
         y = np.sqrt(np.sum(np.square(x / size), self.axis, keepdims=True)) * size
         return y if self.keepdims else np.squeeze(y, tuple(range(x.ndim)) if self.axis is None else self.axis)
 
-    def vjp(self, g: Any, y: Any, x: Any) -> Any:
+    def vjp(self, g: Array, y: Array, x: Array) -> Array:
         y = self.kept(y, x)
         zero = y == 0
         return self.kept(g, x) * np.where(zero, 0, x / np.where(zero, 1, y))
@@ -108,7 +107,7 @@ class LogSumExp(Reduction):
 
     name = "logsumexp"
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Array) -> Array:
         x = x if isinstance(x, np.ndarray) and x.dtype.kind == "f" else np.asarray(x, dtype=float)
         m = np.max(x, self.axis, keepdims=True, initial=-np.inf)
         m = np.where(np.isfinite(m), m, 0).astype(x.dtype)  # a row of -inf alone has log 0 = -inf, not nan
@@ -116,7 +115,7 @@ class LogSumExp(Reduction):
             y = np.log(np.sum(np.exp(x - m), self.axis, keepdims=True)) + m
         return y if self.keepdims else np.squeeze(y, tuple(range(x.ndim)) if self.axis is None else self.axis)
 
-    def vjp(self, g: Any, y: Any, x: Any) -> Any:
+    def vjp(self, g: Array, y: Array, x: Array) -> Array:
         y = self.kept(y, x)
         return self.kept(g, x) * np.exp(x - np.where(y == -np.inf, 0, y))  # e^-inf = 0 where all x are -inf
 
@@ -124,21 +123,21 @@ class LogSumExp(Reduction):
 class LogSoftmax(Reduction):
     """y = x - log Σ e^x.  dL/dx = g - e^y Σ g."""
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Array) -> Array:
         return x - LogSumExp(self.axis, True).forward(x)
 
-    def vjp(self, g: Any, y: Any, x: Any) -> Any:
+    def vjp(self, g: Array, y: Array, x: Array) -> Array:
         return g - np.exp(y) * np.sum(g, self.axis, keepdims=True)
 
 
 class Softmax(Reduction):
     """y = e^x / Σ e^x.  dL/dx = y (g - Σ g y)."""
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Array) -> Array:
         e = np.exp(x - np.max(x, self.axis, keepdims=True))
         return e / np.sum(e, self.axis, keepdims=True)
 
-    def vjp(self, g: Any, y: Any, x: Any) -> Any:
+    def vjp(self, g: Array, y: Array, x: Array) -> Array:
         return y * (g - np.sum(g * y, self.axis, keepdims=True))
 
 
@@ -146,7 +145,7 @@ class Softmax(Reduction):
 # nothing (0 in a sum), so that no gradient goes back to them.
 
 
-def included(a: Any, where: Any, otherwise: Any, dtype: Any = None, out: Any = None) -> Any:
+def included(a: A, where: Mask, otherwise: Any, dtype: DType = None, out: None = None) -> A:
     """The entries that take part in a reduction, in the dtype to compute in."""
     if out is not None:
         raise NotDifferentiableError("out= would lose the gradient: write the result to a new name")
@@ -155,20 +154,20 @@ def included(a: Any, where: Any, otherwise: Any, dtype: Any = None, out: Any = N
     return a if where is True else elementwise.where(np.broadcast_to(_plain(where), a.shape), a, otherwise)
 
 
-def _plain(x: Any) -> Any:
+def _plain(x: Operand) -> Any:
     return getattr(x, "array", x)
 
 
 @implements("sum")
 def sum(
-    a: Any,
+    a: A,
     axis: Axis = None,
-    dtype: Any = None,
+    dtype: DType = None,
     out: None = None,
     keepdims: bool = False,
-    initial: Any = None,
-    where: Any = True,
-) -> Any:
+    initial: Operand | None = None,
+    where: Mask = True,
+) -> A:
     """As `np.sum`."""
     y = Sum(axis, keepdims)(included(a, where, 0, dtype, out))
     return y if initial is None else y + initial
@@ -176,15 +175,15 @@ def sum(
 
 @implements("mean")
 def mean(
-    a: Any, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: bool = False, *, where: Any = True
-) -> Any:
+    a: A, axis: Axis = None, dtype: DType = None, out: None = None, keepdims: bool = False, *, where: Mask = True
+) -> A:
     """As `np.mean`."""
     if where is True:
         return Mean(axis, keepdims)(included(a, True, 0, dtype, out))
     return Sum(axis, keepdims)(included(a, where, 0, dtype, out)) / count(a, axis, keepdims, where)
 
 
-def count(a: Any, axis: Axis, keepdims: bool, where: Any) -> Any:
+def count(a: Array, axis: Axis, keepdims: bool, where: Mask) -> Array:
     """How many entries take part in a reduction."""
     n = np.sum(np.broadcast_to(_plain(where), a.shape), axis, keepdims=keepdims)
     return n.astype(a.dtype if a.dtype.kind == "f" else float)
@@ -192,23 +191,23 @@ def count(a: Any, axis: Axis, keepdims: bool, where: Any) -> Any:
 
 @implements("max", "amax")
 def max(
-    a: Any, axis: Axis = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = True
-) -> Any:
+    a: A, axis: Axis = None, out: None = None, keepdims: bool = False, initial: float | None = None, where: Mask = True
+) -> A:
     """As `np.max`; among equal largest entries the gradient is shared."""
     return _extreme(Max, -math.inf, a, axis, out, keepdims, initial, where)
 
 
 @implements("min", "amin")
 def min(
-    a: Any, axis: Axis = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = True
-) -> Any:
+    a: A, axis: Axis = None, out: None = None, keepdims: bool = False, initial: float | None = None, where: Mask = True
+) -> A:
     """As `np.min`; among equal smallest entries the gradient is shared."""
     return _extreme(Min, math.inf, a, axis, out, keepdims, initial, where)
 
 
 def _extreme(
-    kind: type[Max], loser: float, a: Any, axis: Axis, out: None, keepdims: bool, initial: Any, where: Any
-) -> Any:
+    kind: type[Max], loser: float, a: A, axis: Axis, out: None, keepdims: bool, initial: float | None, where: Mask
+) -> A:
     if initial is None and where is not True:
         raise ValueError(f"np.{kind.name} with where= needs initial=, the answer where no entry takes part")
     if hasattr(initial, "array"):
@@ -217,7 +216,7 @@ def _extreme(
     return kind(axis, keepdims, initial)(included(a, where, otherwise, out=out))
 
 
-def logsumexp(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
+def logsumexp(a: A, axis: Axis = None, *, keepdims: bool = False) -> A:
     """log Σ e^x along some axes, without overflow: logsumexp([1000, 1000]) = 1000 + log 2.
 
     >>> import tinygrad_rnn as tg
@@ -227,7 +226,7 @@ def logsumexp(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
     return LogSumExp(axis, keepdims)(a)
 
 
-def softmax(a: Any, axis: int = -1) -> Any:
+def softmax(a: A, axis: int = -1) -> A:
     """e^x / Σ e^x along an axis: positive numbers that add up to 1.
 
     An entry of -inf has weight 0. Where all are -inf, or one is inf or nan, the weights are nan.
@@ -239,7 +238,7 @@ def softmax(a: Any, axis: int = -1) -> Any:
     return Softmax(axis)(a)
 
 
-def log_softmax(a: Any, axis: int = -1) -> Any:
+def log_softmax(a: A, axis: int = -1) -> A:
     """x - log Σ e^x along an axis: the logarithm of `softmax`, exact where softmax itself underflows to 0.
 
     >>> import tinygrad_rnn as tg

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
+from ..engine.arrays import A, Array, Arrays, Axis, Casting, DType, Shape
 from ..engine.tape import Op
 from ..errors import NotDifferentiableError
 from .blas import product
@@ -21,23 +22,23 @@ from .registry import implements
 class Reshape(Op):
     """The same entries under other axes.  The gradient gets the old axes back."""
 
-    def __init__(self, shape: Any) -> None:
+    def __init__(self, shape: Shape) -> None:
         self.shape = shape
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Array) -> Array:
         return np.reshape(x, self.shape)
 
-    def vjp(self, g: Any, y: Any, x: Any) -> Any:
+    def vjp(self, g: Array, y: Array, x: Array) -> Array:
         return np.reshape(g, x.shape)
 
 
 class ExpandDims(Op):
     """New axes of size 1."""
 
-    def __init__(self, axis: Any) -> None:
+    def __init__(self, axis: int | tuple[int, ...]) -> None:
         self.axis = axis
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Array) -> Array:
         return np.expand_dims(x, self.axis)
 
     vjp = Reshape.vjp
@@ -46,10 +47,10 @@ class ExpandDims(Op):
 class Squeeze(Op):
     """Without axes of size 1."""
 
-    def __init__(self, axis: Any) -> None:
+    def __init__(self, axis: Axis) -> None:
         self.axis = axis
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Array) -> Array:
         return np.squeeze(x, self.axis)
 
     vjp = Reshape.vjp
@@ -61,10 +62,10 @@ class Transpose(Op):
     def __init__(self, axes: Sequence[int] | None) -> None:
         self.axes = axes
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Array) -> Array:
         return np.transpose(x, self.axes)
 
-    def vjp(self, g: Any, y: Any, x: Any) -> Any:
+    def vjp(self, g: Array, y: Array, x: Array) -> Array:
         inverse = None if self.axes is None else np.argsort([axis % x.ndim for axis in self.axes])
         return np.transpose(g, inverse)
 
@@ -75,10 +76,10 @@ class SwapAxes(Op):
     def __init__(self, first: int, second: int) -> None:
         self.first, self.second = first, second
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Array) -> Array:
         return np.swapaxes(x, self.first, self.second)
 
-    def vjp(self, g: Any, y: Any, x: Any) -> Any:
+    def vjp(self, g: Array, y: Array, x: Array) -> Array:
         return np.swapaxes(g, self.first, self.second)
 
 
@@ -88,10 +89,10 @@ class BroadcastTo(Op):
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.shape = shape
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Array) -> Array:
         return np.broadcast_to(x, self.shape)
 
-    def vjp(self, g: Any, y: Any, x: Any) -> Any:
+    def vjp(self, g: Array, y: Array, x: Array) -> Array:
         return sum_to(g, x.shape)
 
 
@@ -101,7 +102,7 @@ class SumTo(Op):
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.shape = shape
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: np.ndarray) -> np.ndarray:
         extra = x.ndim - len(self.shape)
         stretched = tuple(k for k, n in enumerate(self.shape, extra) if n == 1 and x.shape[k] != 1)
         if not stretched and x.flags.c_contiguous and math.prod(self.shape) > 1:
@@ -109,20 +110,20 @@ class SumTo(Op):
             return product(np.ones(len(rows), x.dtype), rows).reshape(self.shape)  # faster than np.sum adds up rows
         return np.sum(x, axis=(*range(extra), *stretched)).reshape(self.shape)
 
-    def vjp(self, g: Any, y: Any, x: Any) -> Any:
+    def vjp(self, g: Array, y: Array, x: Array) -> Array:
         return np.broadcast_to(g, x.shape)
 
 
 class Cast(Op):
     """The same values in another floating-point dtype."""
 
-    def __init__(self, dtype: Any) -> None:
+    def __init__(self, dtype: DType) -> None:
         self.dtype = np.dtype(dtype)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Array) -> Array:
         return x.astype(self.dtype)
 
-    def vjp(self, g: Any, y: Any, x: Any) -> Any:
+    def vjp(self, g: Array, y: Array, x: Array) -> Array:
         return g.astype(x.dtype)
 
 
@@ -132,10 +133,10 @@ class Concatenate(Op):
     def __init__(self, axis: int) -> None:
         self.axis = axis
 
-    def forward(self, *xs: Any) -> Any:
+    def forward(self, *xs: Array) -> Any:
         return np.concatenate(xs, self.axis)
 
-    def vjp(self, g: Any, y: Any, *xs: Any) -> tuple[Any, ...]:
+    def vjp(self, g: Array, y: Array, *xs: Array) -> Arrays:
         before = (slice(None),) * (self.axis % y.ndim)
         ends = np.cumsum([x.shape[self.axis] for x in xs])
         return tuple(g[(*before, slice(end - x.shape[self.axis], end))] for x, end in zip(xs, ends, strict=True))
@@ -147,10 +148,10 @@ class Stack(Op):
     def __init__(self, axis: int) -> None:
         self.axis = axis
 
-    def forward(self, *xs: Any) -> Any:
+    def forward(self, *xs: Array) -> Any:
         return np.stack(xs, self.axis)
 
-    def vjp(self, g: Any, y: Any, *xs: Any) -> tuple[Any, ...]:
+    def vjp(self, g: Array, y: Array, *xs: Array) -> Arrays:
         before = (slice(None),) * (self.axis % y.ndim)
         return tuple(g[(*before, k)] for k in range(len(xs)))
 
@@ -158,10 +159,10 @@ class Stack(Op):
 class Split(Op):
     """One input cut into several outputs along an axis.  Their gradients are put together again."""
 
-    def __init__(self, cuts: Any, axis: int, outputs: int) -> None:
+    def __init__(self, cuts: Shape, axis: int, outputs: int) -> None:
         self.cuts, self.axis, self.outputs = cuts, axis, outputs
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Array) -> Array | Arrays:
         axis = normalize_axis_index(self.axis, np.ndim(x))  # np.array_split itself does not say what is wrong
         size = np.shape(x)[axis]
         if 1 < self.outputs <= size and self.cuts == self.outputs and size % self.outputs == 0:
@@ -172,17 +173,17 @@ class Split(Op):
             raise ValueError(f"the places to cut at must ascend, or parts overlap: {self.cuts}")
         return parts if self.outputs > 1 else parts[0]
 
-    def vjp(self, g: Any, y: Any, x: Any) -> Any:
+    def vjp(self, g: Any, y: Any, x: Array) -> Array:
         return np.concatenate(g, self.axis) if self.outputs > 1 else g
 
 
-def sum_to(x: Any, shape: tuple[int, ...]) -> Any:
+def sum_to(x: Array, shape: tuple[int, ...]) -> Array:
     """Sum over the axes along which an array of this shape would be broadcast to x: the adjoint of broadcasting."""
     return x if x.shape == shape else SumTo(shape)(x)
 
 
 @implements("reshape")
-def reshape(a: Any, shape: Any, order: str = "C") -> Any:
+def reshape(a: A, shape: Shape, order: str = "C") -> A:
     """As `np.reshape`, in C order, or in Fortran's with order="F"."""
     if order == "C":
         return Reshape(shape)(a)
@@ -193,44 +194,44 @@ def reshape(a: Any, shape: Any, order: str = "C") -> Any:
 
 
 @implements("ravel")
-def ravel(a: Any, order: str = "C") -> Any:
+def ravel(a: A, order: str = "C") -> A:
     """As `np.ravel`, in C order, or in Fortran's with order="F"."""
     return reshape(a, -1, order)
 
 
 @implements("expand_dims")
-def expand_dims(a: Any, axis: Any) -> Any:
+def expand_dims(a: A, axis: int | tuple[int, ...]) -> A:
     """As `np.expand_dims`."""
     return ExpandDims(axis)(a)
 
 
 @implements("squeeze")
-def squeeze(a: Any, axis: Any = None) -> Any:
+def squeeze(a: A, axis: Axis = None) -> A:
     """As `np.squeeze`."""
     return Squeeze(axis)(a)
 
 
 @implements("transpose")
-def transpose(a: Any, axes: Any = None) -> Any:
+def transpose(a: A, axes: Sequence[int] | None = None) -> A:
     """As `np.transpose`."""
     return Transpose(None if axes is None else tuple(axes))(a)
 
 
 @implements("swapaxes")
-def swapaxes(a: Any, axis1: int, axis2: int) -> Any:
+def swapaxes(a: A, axis1: int, axis2: int) -> A:
     """As `np.swapaxes`."""
     return SwapAxes(axis1, axis2)(a)
 
 
 @implements("broadcast_to")
-def broadcast_to(array: Any, shape: Any) -> Any:
+def broadcast_to(array: A, shape: Shape) -> A:
     """As `np.broadcast_to`."""
     return BroadcastTo((shape,) if isinstance(shape, int) else tuple(shape))(array)
 
 
 @implements("concatenate")
 def concatenate(
-    arrays: Sequence[Any], /, axis: int | None = 0, out: None = None, *, dtype: Any = None, casting: Any = "same_kind"
+    arrays: Arrays, /, axis: int | None = 0, out: None = None, *, dtype: DType = None, casting: Casting = "same_kind"
 ) -> Any:
     """As `np.concatenate`; ``axis=None`` flattens first."""
     arrays = as_dtype("np.concatenate", arrays, dtype, casting, out)
@@ -241,13 +242,13 @@ def concatenate(
 
 @implements("stack")
 def stack(
-    arrays: Sequence[Any], axis: int = 0, out: None = None, *, dtype: Any = None, casting: Any = "same_kind"
+    arrays: Arrays, axis: int = 0, out: None = None, *, dtype: DType = None, casting: Casting = "same_kind"
 ) -> Any:
     """As `np.stack`."""
     return Stack(axis)(*as_dtype("np.stack", arrays, dtype, casting, out))
 
 
-def as_dtype(name: str, arrays: Sequence[Any], dtype: Any, casting: Any, out: None = None) -> list[Any]:
+def as_dtype(name: str, arrays: Arrays, dtype: DType, casting: Casting, out: None = None) -> list[Any]:
     """The arrays to put together, in the dtype that was asked for."""
     if out is not None:
         raise NotDifferentiableError("out= would lose the gradient: write the result to a new name")
@@ -264,7 +265,7 @@ def as_dtype(name: str, arrays: Sequence[Any], dtype: Any, casting: Any, out: No
 
 
 @implements("array_split")
-def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
+def array_split(ary: Array, indices_or_sections: Shape, axis: int = 0) -> list[Any]:
     """As `np.array_split`: parts that may differ in size by one."""
     if not isinstance(indices_or_sections, int | np.integer):
         indices_or_sections = [int(cut) for cut in indices_or_sections]
@@ -278,7 +279,7 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
 
 
 @implements("split")
-def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
+def split(ary: Array, indices_or_sections: Shape, axis: int = 0) -> list[Any]:
     """As `np.split`: equal parts, or cuts before the given places."""
     parts = array_split(ary, indices_or_sections, axis)
     if isinstance(indices_or_sections, int | np.integer) and len({part.shape for part in parts}) > 1:

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
+from ..engine.arrays import A, Array, Axis, DType, Mask, Operand
 from ..engine.tape import Op
 from .elementwise import where as choose
 from .rearrange import along
-from .reduction import Axis, Norm, count, included, max, mean, min, sum
+from .reduction import Norm, count, included, max, mean, min, sum
 from .registry import implements
-from .shape import concatenate
+from .shape import concatenate, reshape
 
 
 class CumSum(Op):
@@ -24,22 +25,22 @@ class CumSum(Op):
     def __init__(self, axis: int) -> None:
         self.axis = axis
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Array) -> Array:
         return np.cumsum(x, self.axis)
 
-    def vjp(self, g: Any, y: Any, x: Any) -> Any:
+    def vjp(self, g: Array, y: Array, x: Array) -> Array:
         return np.flip(np.cumsum(np.flip(g, self.axis), self.axis), self.axis)
 
 
 @implements("cumsum")
-def cumsum(a: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Any:
+def cumsum(a: A, axis: int | None = None, dtype: DType = None, out: None = None) -> A:
     """As `np.cumsum`."""
     a, axis = along(included(a, True, 0, dtype, out), axis)
     return CumSum(axis)(a)
 
 
 @implements("cumprod")
-def cumprod(a: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Any:
+def cumprod(a: A, axis: int | None = None, dtype: DType = None, out: None = None) -> A:
     """As `np.cumprod`, by doubling: after k rounds each entry is the product of the 2^k entries up to it.
 
     Only products are formed, no quotients, so the derivative is right where entries are 0.
@@ -54,7 +55,7 @@ def cumprod(a: Any, axis: int | None = None, dtype: Any = None, out: None = None
     return a
 
 
-def rows(a: Any, axis: Axis) -> tuple[Any, tuple[int, ...]]:
+def rows(a: Array, axis: Axis) -> tuple[Any, tuple[int, ...]]:
     """The entries to reduce as one last axis, and the shape that the result has with keepdims."""
     axes = normalize_axis_tuple(range(a.ndim) if axis is None else axis, a.ndim)
     rest = [k for k in range(a.ndim) if k not in axes]
@@ -65,36 +66,36 @@ def rows(a: Any, axis: Axis) -> tuple[Any, tuple[int, ...]]:
 
 @implements("prod")
 def prod(
-    a: Any,
+    a: A,
     axis: Axis = None,
-    dtype: Any = None,
+    dtype: DType = None,
     out: None = None,
     keepdims: bool = False,
-    initial: Any = None,
-    where: Any = True,
-) -> Any:
+    initial: Operand | None = None,
+    where: Mask = True,
+) -> A:
     """As `np.prod`, by halving: products of pairs, of pairs of pairs, and so on, right where entries are 0."""
     x, kept = rows(included(a, where, 1, dtype, out), axis)
     while x.shape[-1] > 1:
         half = x.shape[-1] // 2
         x = concatenate([x[..., :half] * x[..., half : 2 * half], x[..., 2 * half :]], -1)
     y = sum(x, -1) if x.shape[-1] else sum(x, -1) + 1  # the product of nothing is 1
-    y = np.reshape(y, kept) if keepdims else y
+    y = reshape(y, kept) if keepdims else y
     return y if initial is None else y * initial
 
 
 @implements("var")
 def var(
-    a: Any,
+    a: A,
     axis: Axis = None,
-    dtype: Any = None,
+    dtype: DType = None,
     out: None = None,
     ddof: float = 0,
     keepdims: bool = False,
     *,
-    where: Any = True,
+    where: Mask = True,
     correction: float | None = None,
-) -> Any:
+) -> A:
     """As `np.var`: Σ (x - mean)² / (n - ddof)."""
     centred, freedom = _spread(a, axis, dtype, out, ddof if correction is None else correction, keepdims, where)
     return sum(centred * centred, axis, keepdims=keepdims) / freedom
@@ -102,22 +103,22 @@ def var(
 
 @implements("std")
 def std(
-    a: Any,
+    a: A,
     axis: Axis = None,
-    dtype: Any = None,
+    dtype: DType = None,
     out: None = None,
     ddof: float = 0,
     keepdims: bool = False,
     *,
-    where: Any = True,
+    where: Mask = True,
     correction: float | None = None,
-) -> Any:
+) -> A:
     """As `np.std`: ‖x - mean‖ / √(n - ddof), so its derivative where all entries are equal is that of the norm: 0."""
     centred, freedom = _spread(a, axis, dtype, out, ddof if correction is None else correction, keepdims, where)
     return Norm(axis, keepdims)(centred) / np.sqrt(freedom)
 
 
-def _spread(a: Any, axis: Axis, dtype: Any, out: None, ddof: float, keepdims: bool, where: Any) -> tuple[Any, Any]:
+def _spread(a: Array, axis: Axis, dtype: DType, out: None, ddof: float, keepdims: bool, where: Mask) -> tuple[Any, Any]:
     """x - mean, 0 where an entry does not take part, and the number to divide the sum of squares by."""
     a = included(a, True, 0, dtype, out)
     centred = included(a - mean(a, axis, keepdims=True, where=where), where, 0)
@@ -125,7 +126,7 @@ def _spread(a: Any, axis: Axis, dtype: Any, out: None, ddof: float, keepdims: bo
 
 
 @implements("ptp")
-def ptp(a: Any, axis: Axis = None, out: None = None, keepdims: bool = False) -> Any:
+def ptp(a: A, axis: Axis = None, out: None = None, keepdims: bool = False) -> A:
     """As `np.ptp`: max - min."""
     return max(a, axis, out, keepdims) - min(a, axis, out, keepdims)
 
@@ -176,113 +177,113 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
 # ------------------------------------------------------------------ without the nans: they have no derivative
 
 
-def _present(a: Any, where: Any = True) -> Any:
+def _present(a: Array, where: Mask = True) -> Array:
     """Which entries take part: those asked for that are not nan."""
     return getattr(where, "array", where) & ~np.isnan(a)
 
 
 @implements("nansum")
 def nansum(
-    a: Any,
+    a: A,
     axis: Axis = None,
-    dtype: Any = None,
+    dtype: DType = None,
     out: None = None,
     keepdims: bool = False,
-    initial: Any = None,
-    where: Any = True,
-) -> Any:
+    initial: Operand | None = None,
+    where: Mask = True,
+) -> A:
     """As `np.nansum`: the sum of what is not nan."""
     return sum(a, axis, dtype, out, keepdims, initial, _present(a, where))
 
 
 @implements("nanprod")
 def nanprod(
-    a: Any,
+    a: A,
     axis: Axis = None,
-    dtype: Any = None,
+    dtype: DType = None,
     out: None = None,
     keepdims: bool = False,
-    initial: Any = None,
-    where: Any = True,
-) -> Any:
+    initial: Operand | None = None,
+    where: Mask = True,
+) -> A:
     """As `np.nanprod`: the product of what is not nan."""
     return prod(a, axis, dtype, out, keepdims, initial, _present(a, where))
 
 
 @implements("nanmean")
 def nanmean(
-    a: Any, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: bool = False, *, where: Any = True
-) -> Any:
+    a: A, axis: Axis = None, dtype: DType = None, out: None = None, keepdims: bool = False, *, where: Mask = True
+) -> A:
     """As `np.nanmean`: the mean of what is not nan."""
     return mean(a, axis, dtype, out, keepdims, where=_present(a, where))
 
 
 @implements("nanvar")
 def nanvar(
-    a: Any,
+    a: A,
     axis: Axis = None,
-    dtype: Any = None,
+    dtype: DType = None,
     out: None = None,
     ddof: float = 0,
     keepdims: bool = False,
     *,
-    where: Any = True,
-) -> Any:
+    where: Mask = True,
+) -> A:
     """As `np.nanvar`: the variance of what is not nan."""
     return var(a, axis, dtype, out, ddof, keepdims, where=_present(a, where))
 
 
 @implements("nanstd")
 def nanstd(
-    a: Any,
+    a: A,
     axis: Axis = None,
-    dtype: Any = None,
+    dtype: DType = None,
     out: None = None,
     ddof: float = 0,
     keepdims: bool = False,
     *,
-    where: Any = True,
-) -> Any:
+    where: Mask = True,
+) -> A:
     """As `np.nanstd`: the standard deviation of what is not nan."""
     return std(a, axis, dtype, out, ddof, keepdims, where=_present(a, where))
 
 
 @implements("nancumsum")
-def nancumsum(a: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Any:
+def nancumsum(a: A, axis: int | None = None, dtype: DType = None, out: None = None) -> A:
     """As `np.nancumsum`: nan counts as 0."""
     return cumsum(_instead(a, 0), axis, dtype, out)
 
 
 @implements("nancumprod")
-def nancumprod(a: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Any:
+def nancumprod(a: A, axis: int | None = None, dtype: DType = None, out: None = None) -> A:
     """As `np.nancumprod`: nan counts as 1."""
     return cumprod(_instead(a, 1), axis, dtype, out)
 
 
 @implements("nanmax")
-def nanmax(a: Any, axis: Axis = None, out: None = None, keepdims: bool = False) -> Any:
+def nanmax(a: A, axis: Axis = None, out: None = None, keepdims: bool = False) -> A:
     """As `np.nanmax`: the largest of what is not nan, and nan where nothing is left."""
     return _nan_extreme(max(_instead(a, -math.inf), axis, out, keepdims), a, axis, keepdims)
 
 
 @implements("nanmin")
-def nanmin(a: Any, axis: Axis = None, out: None = None, keepdims: bool = False) -> Any:
+def nanmin(a: A, axis: Axis = None, out: None = None, keepdims: bool = False) -> A:
     """As `np.nanmin`: the smallest of what is not nan, and nan where nothing is left."""
     return _nan_extreme(min(_instead(a, math.inf), axis, out, keepdims), a, axis, keepdims)
 
 
-def _instead(a: Any, value: float) -> Any:
+def _instead(a: A, value: float) -> A:
     return choose(np.isnan(a), value, a)
 
 
-def _nan_extreme(y: Any, a: Any, axis: Axis, keepdims: bool) -> Any:
+def _nan_extreme(y: A, a: A, axis: Axis, keepdims: bool) -> A:
     return choose(np.all(np.isnan(a), axis, keepdims=keepdims), math.nan, y)
 
 
 @implements("nan_to_num")
 def nan_to_num(
-    x: Any, copy: bool = True, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
-) -> Any:
+    x: A, copy: bool = True, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
+) -> A:
     """As `np.nan_to_num`; what is replaced has no derivative."""
     if x.dtype.kind != "f":
         return x

@@ -396,6 +396,8 @@ def test_a_model_is_frozen_in_one_call() -> None:
     model = tg.nn.Sequential(tg.nn.Linear(2, 2, rng=0), tg.nn.Linear(2, 1, rng=1))
     assert model[0].requires_grad_(False) is model[0]
     assert [p.requires_grad for p in model.parameters()] == [False, False, True, True]
+    assert all(p.requires_grad for p in model[0].requires_grad_().parameters())  # and thawed
+    model[0].requires_grad_(False)
     assert list(model.state_dict()) == [name for name, _ in model.named_parameters()]
     model(np.ones((1, 2))).sum().backward()
     assert model[0].W.grad is None and model[1].W.grad is not None

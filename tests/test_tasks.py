@@ -83,7 +83,7 @@ def test_the_copy_baseline_is_that_of_the_literature(T, level):
 
 
 def test_last_sign():
-    x, y = last_sign(60, 200, 0, p=0.1)
+    x, y = last_sign(60, 200, 0)  # p = 0.1, where nothing else is said
     assert x.shape == (60, 200, 1) and y.shape == (60, 200) and (x[0] != 0).all()
     for sequence, target in zip(x[:, :, 0].T, y.T, strict=True):
         last = 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import io
 import json
 import os
 import shutil
@@ -711,3 +712,23 @@ def test_a_terminal_that_is_closed_does_not_stop_what_is_being_saved(here, monke
     quiet = [option for option in SMALL if option != "--quiet"]
     assert main(["train", *quiet, "--text", "text.txt", "--steps", "3", "--out", "new"]) == 0
     assert isinstance(sys.stderr, Gone)  # what belongs to the caller is given back
+
+
+@posix_only
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_is_heard_from_the_moment_the_run_is_named(here, monkeypatch, name):
+    number = getattr(signal, name)
+
+    class Watched(io.StringIO):
+        def write(self, text):
+            if text.startswith("run "):
+                signal.raise_signal(number)
+            return super().write(text)
+
+    before = [signal.signal(number, signal.default_int_handler)]
+    monkeypatch.setattr(sys, "stdout", Watched())
+    try:
+        status = main(["train", *SMALL, "--text", "text.txt", "--steps", "3", "--out", "new"])
+    finally:
+        signal.signal(number, *before)
+    assert status == 128 + number and Run.resume(Path("new")).done == 0

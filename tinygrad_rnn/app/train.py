@@ -42,8 +42,8 @@ def train_command(arguments: argparse.Namespace) -> int:
             f"model    {settings.cell}, {settings.layers} x {settings.hidden} units, "
             f"{settings.weights(len(run.vocabulary)):,} weights; batch {settings.batch}, window {settings.window}"
         )
-        print(f"run      {folder}" + (f", going on from step {run.done}" if run.done else ""), flush=True)
         with _interruptible() as signals:
+            print(f"run      {folder}" + (f", going on from step {run.done}" if run.done else ""), flush=True)
             if not run.done:
                 run.save_checkpoint(folder)  # from now on the run can be gone on with
             _write_settings(run, folder)

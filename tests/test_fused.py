@@ -199,6 +199,15 @@ def test_a_step_fused_by_demand_is_watched_within_anomaly_too() -> None:
         layer(x)
 
 
+def test_anomaly_names_the_step_whose_derivative_overflows() -> None:
+    layer = nn.RNN(1, 1, nonlinearity="identity", bias=False)
+    layer.W_hh.data[:] = 3e38
+    output, _ = layer(np.zeros((3, 1, 1)))
+    message = "derivative rule of op rnn_step at rnn t=2 made inf"
+    with tg.anomaly(), pytest.raises(tg.errors.AnomalyError, match=message), np.errstate(over="ignore"):
+        output[2].sum().backward()
+
+
 def test_the_tape_has_one_record_a_step_with_its_names() -> None:
     output, (h, c) = nn.LSTM(3, 4, rng=0)(np.ones((3, 1, 3)))
     tape = tg.tape(output.sum() + h.sum() + c.sum())

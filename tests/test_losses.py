@@ -214,6 +214,25 @@ def test_targets_of_another_shape(target: Any) -> None:
         nn.cross_entropy(1.0, target)
 
 
+@pytest.mark.parametrize("bad", [-1.0, 1.5, 255.0, np.nan, np.inf])
+def test_what_is_no_probability_is_no_binary_target(bad: float) -> None:
+    with pytest.raises(DataError, match=rf"target must be in 0 \.\. 1, and {bad} is not"):
+        bce(np.zeros(3), [0.0, bad, 1.0])
+    assert bce(np.zeros(0), [], reduction="sum").item() == 0
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_certainty_that_is_right_costs_nothing_and_a_wrong_one_everything(dtype: Any) -> None:
+    scores = np.array([np.inf, -np.inf, 0.0], dtype)
+    with np.errstate(divide="raise", over="raise", invalid="raise"):
+        value, gradient = value_and_gradient(bce, scores, [1.0, 0.0, 0.5], reduction="none")
+    np.testing.assert_allclose(value, [0, 0, np.log(2)], rtol=1e-3)
+    np.testing.assert_array_equal(gradient, [0, 0, 0])
+    value, gradient = value_and_gradient(bce, scores[:2], [0.0, 1.0], reduction="none")
+    np.testing.assert_array_equal(value, [np.inf, np.inf])
+    np.testing.assert_array_equal(gradient, [1.0, -1.0])
+
+
 @pytest.mark.parametrize("loss", [nn.mse_loss, bce])
 def test_targets_that_would_be_broadcast_are_refused(loss: Any) -> None:
     for target in (np.ones(4), np.ones((1, 1)), 1.0):

@@ -277,6 +277,80 @@ def test_settings(kind: str, options: dict[str, Any], message: str) -> None:
         getattr(optim, kind)([leaf([1.0])], **options)
 
 
+@pytest.mark.parametrize("bad", ["0.1", None, np.array([0.1]), [0.1, 0.2], 1j])
+def test_what_is_no_number_is_named(bad: Any) -> None:
+    p = leaf([1.0])
+    with pytest.raises(TypeError, match="lr must be a number, not"):
+        optim.SGD([p], lr=bad)
+    with pytest.raises(TypeError, match="weight_decay must be a number, not"):
+        optim.Adam([p], weight_decay=bad)
+    with pytest.raises(TypeError, match=r"betas\[1\] must be a number, not"):
+        optim.Adam([p], betas=(0.9, bad))
+
+
+@pytest.mark.parametrize("betas", [0.9, (0.9,), (0.9, 0.99, 0.999), "ab", None])
+def test_betas_are_two(betas: Any) -> None:
+    with pytest.raises(TypeError, match="betas must be two numbers" if betas != "ab" else "betas"):
+        optim.Adam([leaf([1.0])], betas=betas)
+
+
+def test_a_rate_may_be_any_one_number() -> None:
+    for lr in (1, np.float32(1), np.int64(1), np.array(1.0), tg.tensor(1.0)):
+        assert type(optim.SGD([leaf([1.0])], lr=lr).lr) is float
+
+
+@pytest.mark.parametrize("bad", [-0.1, float("nan"), float("inf"), "0.1", None])
+def test_a_rate_that_would_climb_is_refused_whoever_sets_it(bad: Any) -> None:
+    optimizer = optim.SGD([leaf([1.0])], lr=0.5)
+    with pytest.raises((ValueError, TypeError), match="lr must be"):
+        optimizer.lr = bad
+    assert optimizer.lr == 0.5
+    optimizer.lr = 0  # of a warm-up, say
+    assert optimizer.lr == 0.0
+
+
+@pytest.mark.parametrize(
+    ("make", "last"),
+    [
+        (lambda o: optim.LambdaLR(o, lambda epoch: 1 - epoch), 0.0),
+        (lambda o: optim.LambdaLR(o, lambda epoch: float("nan") if epoch > 1 else 1), 1.0),
+        (lambda o: optim.LinearLR(o, 1.0, -1.0, total_iters=2), 0.0),
+    ],
+)
+def test_a_schedule_that_leads_below_zero_stops_there_and_says_when(make: Any, last: float) -> None:
+    optimizer = optim.SGD([leaf([1.0])], lr=1.0)
+    schedule = make(optimizer)
+    schedule.step()
+    with pytest.raises(ValueError, match=r"LR: the learning rate of epoch 2 must be 0 or more, not"):
+        schedule.step()
+    assert optimizer.lr == last and schedule.epoch == 1
+
+
+def test_a_schedule_below_zero_from_the_start_leaves_the_optimizer_as_it_was() -> None:
+    optimizer = optim.SGD([leaf([1.0])], lr=1.0)
+    with pytest.raises(ValueError, match="LinearLR: the learning rate of epoch 0 must be 0 or more, not -1"):
+        optim.LinearLR(optimizer, start_factor=-1.0)
+    with pytest.raises(TypeError, match=r"LambdaLR: factor must be a function of the epoch, not 0\.5"):
+        optim.LambdaLR(optimizer, 0.5)  # type: ignore[arg-type]
+    assert optimizer.lr == 1.0 and optimizer.initial_lr is None
+
+
+@pytest.mark.parametrize("kind", ["Adagrad", "RMSprop", "Adam", "AdamW"])
+@pytest.mark.parametrize("g", [1e-4, 3e4])
+def test_half_precision_moves_as_far_as_single_precision(kind: str, g: float) -> None:
+    moved = []
+    for dtype in (np.float16, np.float32):  # 1e-4 squared is 0 in float16, and 3e4 squared inf; so is eps 0
+        p = leaf([1.0], dtype)
+        optimizer = getattr(optim, kind)([p], lr=0.1)
+        for _ in range(3):
+            p.grad = np.full(1, g, dtype)
+            optimizer.step()
+        assert p.dtype == dtype
+        moved.append(p.data[0])
+    assert moved[0] < 0.9
+    np.testing.assert_allclose(moved[0], moved[1], rtol=2e-3)
+
+
 def test_a_gradient_of_another_shape_is_refused_where_it_is_set() -> None:
     p = leaf([1.0, 2.0])
     with pytest.raises(ShapeError):
@@ -341,6 +415,25 @@ def test_gradients_that_are_not_finite_are_reported_and_left(bad: float) -> None
     assert not math.isfinite(optim.clip_grad_norm_([p, q], 1.0))
     np.testing.assert_array_equal(p.grad, [1.0, bad])
     np.testing.assert_array_equal(q.grad, [7.0])
+
+
+@pytest.mark.parametrize("size", [1e-200, 1e-160, 1e160, 1e200, 1e307])
+def test_a_norm_whose_square_no_double_holds(size: float) -> None:
+    p, q = having([3 * size, 0.0], [-4 * size])
+    assert optim.clip_grad_norm_([p, q], size) == pytest.approx(5 * size)
+    np.testing.assert_allclose([*p.grad, *q.grad], [0.6 * size, 0.0, -0.8 * size])
+
+
+def test_a_gradient_of_zeros_or_without_entries_has_norm_zero() -> None:
+    assert optim.clip_grad_norm_(having([0.0, 0.0], np.zeros((0, 3))), 1.0) == 0.0
+
+
+@pytest.mark.parametrize("clip", [optim.clip_grad_norm_, optim.clip_grad_value_])
+def test_a_parameter_given_twice_would_count_twice(clip: Any) -> None:
+    (p,) = having([3.0, 4.0])
+    with pytest.raises(ValueError, match="parameter 1 was given twice"):
+        clip([p, p], 1.0)
+    np.testing.assert_array_equal(p.grad, [3.0, 4.0])
 
 
 def test_clipping_by_value() -> None:

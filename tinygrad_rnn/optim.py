@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
+import numbers
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
@@ -37,10 +38,24 @@ def listed(parameters: Iterable[Tensor]) -> list[Tensor]:
     listed = list(parameters)
     if not listed:
         raise ValueError("no parameters were given; model.parameters() can be gone through only once, so call it anew")
+    seen: set[Tensor] = set()
     for k, p in enumerate(listed):
         if not isinstance(p, Tensor):
             raise TypeError(f"parameter {k} must be a Tensor, not {type(p).__name__}{_instead(p)}")
+        if p in seen:
+            raise ValueError(f"{described(k, p)} was given twice: it would count, or be updated, twice")
+        seen.add(p)
     return listed
+
+
+def described(k: int, p: Tensor) -> str:
+    """Parameter number k, with its name where it has one."""
+    return f"parameter {k}" + (f", {p.name!r}," if p.name else "")
+
+
+def precision(p: Tensor) -> Any:
+    """What updates of a parameter are computed in: float32 at least, since g² of a float16 is soon 0 or inf."""
+    return np.result_type(p.dtype, np.float32)
 
 
 def _instead(p: Any) -> str:
@@ -69,30 +84,40 @@ class Optimizer:
     def __init__(self, parameters: Iterable[Tensor], lr: float, weight_decay: float = 0.0) -> None:
         self.parameters = listed(parameters)
         for k, p in enumerate(self.parameters):
-            name = f"parameter {k}" + (f", {p.name!r}," if p.name else "")
+            name = described(k, p)
             if p.op is not None:
                 raise GraphError(
                     f"{name} is not a leaf that needs a gradient, but the result of {p.op.name}: give parameters()"
                 )
             if not (p.requires_grad or isinstance(p, Parameter)):  # a frozen Parameter may be thawed later
                 raise GraphError(f"{name} is not a leaf that needs a gradient: make it with requires_grad=True")
-            if any(p is q for q in self.parameters[:k]):
-                raise ValueError(f"{name} was given twice: it would be updated twice a step")
-        self.lr: float = self.check("lr", lr, above=0.0)
+        self._lr = self.check("lr", lr, above=0.0)
         self.initial_lr: float | None = None  # the rate before its first schedule
         self.weight_decay = self.check("weight_decay", weight_decay)
         self.steps = 0
         self.updates = [0] * len(self.parameters)  # of each parameter: a step without a gradient is none
-        self.buffers = {name: [np.zeros_like(p.array) for p in self.parameters] for name in self.remembers}
+        self.buffers = {name: [np.zeros(p.shape, precision(p)) for p in self.parameters] for name in self.remembers}
 
     @staticmethod
     def check(name: str, value: float, above: float = -math.inf, below: float = math.inf) -> float:
-        """The value as a float; ValueError unless it is 0 or more, and strictly between the bounds."""
-        if not (value >= 0 and above < value < below):
+        """The value as a float; TypeError unless it is one, ValueError unless it is 0 or more and within the bounds."""
+        number = value.item() if isinstance(value, Tensor | np.ndarray) and value.ndim == 0 else value
+        if not isinstance(number, numbers.Real):
+            raise TypeError(f"{name} must be a number, not {value!r}")
+        if not (number >= 0 and above < number < below):
             least = f"above {above:g}" if above >= 0 else "0 or more"
             most = f" and below {below:g}" if below < math.inf else ""
-            raise ValueError(f"{name} must be {least}{most}, not {value}")
-        return float(value)
+            raise ValueError(f"{name} must be {least}{most}, not {number}")
+        return float(number)
+
+    @property
+    def lr(self) -> float:
+        """The learning rate; ValueError for a new one that is below 0 or not finite: it would climb the loss."""
+        return self._lr
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        self._lr = self.check("lr", value)
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters."""
@@ -107,12 +132,13 @@ class Optimizer:
         for k, p in enumerate(self.parameters):
             g = p.grad
             if g is not None and p.requires_grad:
+                p_was, g = p.array.astype(precision(p), copy=False), g.astype(precision(p), copy=False)
                 if self.weight_decay:
-                    g = g + self.weight_decay * p.array
+                    g = g + self.weight_decay * p_was
                 after.updates[k] += 1
                 for arrays in after.buffers.values():
                     arrays[k] = arrays[k].copy()
-                new += new_array(p, np.asarray(after.update(k, p.array, g), dtype=p.dtype))
+                new += new_array(p, np.asarray(after.update(k, p_was, g), dtype=p.dtype))
         assign([*new, *((self, name, value) for name, value in vars(after).items())])
 
     def update(self, k: int, p: np.ndarray, g: np.ndarray) -> np.ndarray:
@@ -141,7 +167,7 @@ class Optimizer:
         if not problems and not 0 <= float(state["lr"]) < math.inf:
             problems.append(f"lr: expected 0 or more, got {float(state['lr'])}")
         refuse(problems, f"the state does not fit this {type(self).__name__}")
-        changes: dict[str, Any] = {"steps": int(state["steps"]), "lr": float(state["lr"])}
+        changes: dict[str, Any] = {"steps": int(state["steps"]), "_lr": float(state["lr"])}
         changes["updates"] = [int(count) for count in state["updates"]]
         if "initial_lr" in state:
             changes["initial_lr"] = float(state["initial_lr"])
@@ -243,6 +269,8 @@ class Adam(Optimizer):
         weight_decay: float = 0.0,
     ) -> None:
         super().__init__(parameters, lr, weight_decay)
+        if not isinstance(betas, tuple | list) or len(betas) != 2:
+            raise TypeError(f"betas must be two numbers, of the mean and of the square of the gradient, not {betas!r}")
         b1, b2 = betas
         self.betas = (self.check("betas[0]", b1, below=1.0), self.check("betas[1]", b2, below=1.0))
         self.eps = self.check("eps", eps)
@@ -294,11 +322,21 @@ def clip_grad_norm_(parameters: Iterable[Tensor], max_norm: float) -> float:
         raise ValueError(f"max_norm must be above 0, not {max_norm}")
     having = [p for p in listed(parameters) if p.grad is not None]
     doubles = [np.ravel(np.asarray(p.grad, np.float64)) for p in having]
-    norm = math.sqrt(sum(float(g @ g) for g in doubles))
+    norm = math.hypot(*(_norm(g) for g in doubles))
     if max_norm < norm < math.inf:
         factor = max_norm / norm
         assign([(p, "_grad", np.asarray(p.grad * factor, p.dtype)) for p in having])  # type: ignore[operator]
     return norm
+
+
+def _norm(g: np.ndarray) -> float:
+    """√Σ g², also where the squares are beyond what a double can hold, or are lost below it."""
+    with np.errstate(over="ignore"):
+        norm = math.sqrt(float(g @ g))
+    if 1e-140 < norm < math.inf or not g.size:
+        return norm
+    largest = float(np.abs(g).max())
+    return norm if largest == 0 or not math.isfinite(largest) else largest * float(np.linalg.norm(g / largest))
 
 
 def clip_grad_value_(parameters: Iterable[Tensor], clip_value: float) -> None:
@@ -336,11 +374,13 @@ class LambdaLR:
     def __init__(self, optimizer: Optimizer, factor: Callable[[int], float]) -> None:
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"{type(self).__name__}: optimizer must be an Optimizer, not {type(optimizer).__name__}")
+        if not callable(factor):
+            raise TypeError(f"{type(self).__name__}: factor must be a function of the epoch, not {factor!r}")
         self.optimizer, self.factor = optimizer, factor
         self.epoch = 0
         self.initial_lr = optimizer.lr if optimizer.initial_lr is None else optimizer.initial_lr
         rate = self.eta_min + (optimizer.lr - self.eta_min) * factor(0) if self.scales else self.rate()
-        assign([(optimizer, "initial_lr", self.initial_lr), (optimizer, "lr", float(rate))])
+        assign([(optimizer, "initial_lr", self.initial_lr), (optimizer, "_lr", self.checked(rate))])
 
     def step(self) -> None:
         """Go on to the next epoch."""
@@ -348,7 +388,11 @@ class LambdaLR:
         after = copy.copy(self)
         after.epoch += 1
         rate = after.rate() if alone else after._scaled(self.optimizer.lr)
-        assign([(self, "epoch", after.epoch), (self.optimizer, "lr", float(rate))])
+        assign([(self, "epoch", after.epoch), (self.optimizer, "_lr", after.checked(rate))])
+
+    def checked(self, rate: float) -> float:
+        """The rate, if an optimizer can go on with it."""
+        return self.optimizer.check(f"{type(self).__name__}: the learning rate of epoch {self.epoch}", rate)
 
     def rate(self) -> float:
         """The learning rate of this epoch, where this schedule is the only one."""
@@ -371,9 +415,9 @@ class LambdaLR:
             raise StateDictError(f"the state does not fit {type(self).__name__}: missing {', '.join(sorted(missing))}")
         after = copy.copy(self)
         after.epoch, after.initial_lr = int(state["epoch"]), float(state["initial_lr"])
-        rate = float(state["lr"] if "lr" in state else after.rate())
+        rate = after.checked(float(state["lr"]) if "lr" in state else after.rate())
         changes = [(self, "epoch", after.epoch), (self, "initial_lr", after.initial_lr)]
-        assign([*changes, (self.optimizer, "initial_lr", after.initial_lr), (self.optimizer, "lr", rate)])
+        assign([*changes, (self.optimizer, "initial_lr", after.initial_lr), (self.optimizer, "_lr", rate)])
 
 
 class StepLR(LambdaLR):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd.tensor import Tensor
-from ..errors import DtypeError, ShapeError
+from ..errors import DataError, DtypeError, ShapeError
 from ..ops.cross_entropy import CrossEntropy
 from ..ops.elementwise import softplus, where
 from .basic import as_tensor, class_numbers
@@ -64,14 +64,24 @@ def mse_loss(input: Any, target: Any, *, reduction: str = "mean") -> Tensor:
 def binary_cross_entropy_with_logits(input: Any, target: Any, *, reduction: str = "mean") -> Tensor:
     """-y log σ(o) - (1 - y) log(1 - σ(o)) = log(1 + e^o) - o y, for targets y in [0, 1], safe for large o.
 
-    Raises ShapeError unless both have one shape.
+    Certainty costs nothing where it is right, 0 for o = inf, y = 1, and everything where it is wrong, inf.
+
+    Raises ShapeError unless both have one shape, DataError for a target outside [0, 1].
 
     >>> import tinygrad_rnn as tg
     >>> tg.nn.binary_cross_entropy_with_logits(tg.tensor([0.0, 1000.0]), [1.0, 1.0]).item()  # (log 2 + 0) / 2
     0.34657359027997264
     """
     o, y = same_shape("binary_cross_entropy_with_logits", input, target)
-    return reduce(softplus(o) - o * y, reduction)
+    wrong = y.array[~((y.array >= 0) & (y.array <= 1))]
+    if wrong.size:
+        raise DataError(f"binary_cross_entropy_with_logits: target must be in 0 .. 1, and {wrong[0]} is not")
+    sure, scored = np.isinf(o.array), o
+    if sure.any():  # inf - inf and 0 inf would be nan: log(1 + e^-10000) is 0 as well
+        right = sure & (y.array == (o.array > 0))
+        o = where(right, np.copysign(o.dtype.type(1e4), o.array), o)
+        scored = where(y.array == 0, 0, o)
+    return reduce(softplus(o) - scored * y, reduction)
 
 
 def real(name: str, input: Any) -> Tensor:

@@ -7,12 +7,15 @@ import os
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from .errors import DrawError
 from .files import check_picture, replace_file
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # told apart by everyone
 FORMATS = ("svg", "png", "pdf")
@@ -35,7 +38,7 @@ def new_axes(rows: int = 1, columns: int = 1, **size: Any) -> Any:
     return Figure(layout="constrained", **size).subplots(rows, columns)
 
 
-def axes_for(path: str | os.PathLike[str]) -> Any:
+def axes_for(path: str | os.PathLike[str]) -> Axes:
     """An Axes whose figure will be saved to this path: DrawError, before anything is computed, where it cannot be."""
     check_picture(path, FORMATS)
     return new_axes(figsize=(7, 4))
@@ -55,7 +58,9 @@ def save(ax: Any, path: str | os.PathLike[str]) -> Path:
     return replace_file(path, data.getvalue())
 
 
-def loss_curve(log: Sequence[Mapping[str, Any]], levels: Mapping[str, float] | None = None, ax: Any = None) -> Any:
+def loss_curve(
+    log: Sequence[Mapping[str, Any]], levels: Mapping[str, float] | None = None, ax: Axes | None = None
+) -> Axes:
     """Training and held-out loss in bits a character over the steps of a run's log, with horizontal levels to beat."""
     ax = ax or new_axes(figsize=(7, 4))
     ax.plot([line["step"] for line in log], [line["bits"] for line in log], color="#0072B2", lw=1.2, label="training")
@@ -70,7 +75,7 @@ def loss_curve(log: Sequence[Mapping[str, Any]], levels: Mapping[str, float] | N
     return ax
 
 
-def log_curves(curves: Mapping[str, tuple[Any, Any]], xlabel: str, ylabel: str, ax: Any = None) -> Any:
+def log_curves(curves: Mapping[str, tuple[Any, Any]], xlabel: str, ylabel: str, ax: Axes | None = None) -> Axes:
     """Curves of (x, y) on a logarithmic scale; where y is exactly 0 there is a cross on the axis instead of a point."""
     ax = ax or new_axes(figsize=(7, 4))
     styles = [(colour, style) for style in STYLES for colour in COLOURS]
@@ -91,8 +96,8 @@ def log_curves(curves: Mapping[str, tuple[Any, Any]], xlabel: str, ylabel: str, 
 
 
 def heat_map(
-    norms: np.ndarray, columns: list[int], rows: list[int], xlabel: str, ylabel: str, label: str, ax: Any = None
-) -> Any:
+    norms: np.ndarray, columns: list[int], rows: list[int], xlabel: str, ylabel: str, label: str, ax: Axes | None = None
+) -> Axes:
     """A table of norms on a logarithmic colour scale; what is missing (nan) stays grey, what is exactly 0 white."""
     ax = ax or new_axes(figsize=(6, 5))
     from matplotlib.colors import LogNorm
@@ -119,7 +124,7 @@ def _whole_numbers(axis: Any) -> None:
     axis.get_major_locator().set_params(integer=True)
 
 
-def singular_values(report: Spectra, ax: Any = None) -> Any:
+def singular_values(report: Spectra, ax: Axes | None = None) -> Axes:
     """Every singular value of the Jacobian of each step, of the first sequence: log scale, the largest drawn out.
 
     A gradient that passes a step is stretched along some directions and shrunk along others, by factors between the
@@ -137,7 +142,7 @@ def singular_values(report: Spectra, ax: Any = None) -> Any:
     shown = np.where(values > 0, values, np.nan)
     for k in range(values.shape[1] - 1, -1, -1):
         label = {0: "largest", values.shape[1] - 1: "least"}.get(k)
-        style = {"color": COLOURS[0], "lw": 1.6} if k == 0 else {"color": COLOURS[5], "lw": 0.8}
+        style: dict[str, Any] = {"color": COLOURS[0], "lw": 1.6} if k == 0 else {"color": COLOURS[5], "lw": 0.8}
         ax.plot(report.steps[:-1], shown[:, k], label=label, **style)
     ax.axhline(1, color="#555555", ls="--", lw=1)
     ax.set_yscale("log")
@@ -147,7 +152,7 @@ def singular_values(report: Spectra, ax: Any = None) -> Any:
     return ax
 
 
-def text_map(text: str, values: Any, ax: Any = None, columns: int = 64, label: str = "") -> Any:
+def text_map(text: str, values: Any, ax: Axes | None = None, columns: int = 64, label: str = "") -> Axes:
     """A text, each character on the colour of a number: what a gate or a unit did as it read it (Karpathy et al. 2015).
 
     values   (T,), one for each character; the colours go from 0 to 1, or from -1 to 1 where some are negative

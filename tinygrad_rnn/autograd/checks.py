@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from ..engine.anomaly import check_start
+from ..engine.arrays import DType
 from ..engine.lending import own
 from ..engine.modes import at_step, mode
 from ..engine.tape import Op
 from ..errors import DtypeError, GraphError, NonScalarError, NotDifferentiableError, ShapeError
 
 
-def is_tensor(x: Any) -> bool:
+def is_tensor(x: object) -> bool:
     """Whether x is a Tensor, without knowing its class."""
     return hasattr(x, "apply_op")
 
@@ -48,7 +49,7 @@ def start_gradient(y: Any, gradient: Any, caller: str) -> Any:
     return g
 
 
-def as_array(data: Any, dtype: Any, what: str = "a tensor") -> np.ndarray:
+def as_array(data: Any, dtype: DType, what: str = "a tensor") -> np.ndarray:
     """A copy of the data as an array of real numbers."""
     if is_tensor(data):
         data = data.array
@@ -110,7 +111,7 @@ def explained(error: Exception, op: Op, arrays: list[Any]) -> Exception:
     return ShapeError(message)
 
 
-def _described(a: Any) -> str:
+def _described(a: object) -> str:
     if isinstance(a, np.ndarray):
         return f"{a.dtype}{list(a.shape)}"
     return f"an integer of {a.bit_length()} bits" if isinstance(a, int) and a.bit_length() > 64 else repr(a)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.arrays import Array
 from ..engine.backward import sweep
 from ..engine.modes import enable_grad, no_grad
 from ..engine.tape import Op, Record
@@ -21,10 +22,10 @@ class Level(Op):
 
     flat = True
 
-    def forward(self, value: Any, *others: Any) -> Any:
+    def forward(self, value: np.ndarray, *others: Array) -> np.ndarray:
         return value.view()
 
-    def vjp(self, g: Any, y: Any, value: Any, *others: Any) -> Any:
+    def vjp(self, g: Array, y: Array, value: Array, *others: Array) -> Any:
         return None, *map(np.zeros_like, others)
 
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..engine.anomaly import check_forward
+from ..engine.arrays import DType, Operand
 from ..engine.backward import sweep
 from ..engine.lending import seal
 from ..engine.modes import Step, mode
@@ -102,7 +103,9 @@ class Tensor(ArrayLike, Copied):
     _array: np.ndarray
     locked: bool  # whether nobody may write to the array; `data` of a leaf gives one that can be written to
 
-    def __init__(self, data: Any, dtype: Any = None, requires_grad: bool = False, name: str | None = None) -> None:
+    def __init__(
+        self, data: Operand, dtype: DType = None, requires_grad: bool = False, name: str | None = None
+    ) -> None:
         array = as_array(data, dtype)
         if requires_grad and array.dtype.kind != "f":
             raise DtypeError(
@@ -135,7 +138,7 @@ class Tensor(ArrayLike, Copied):
         return self.array
 
     @data.setter
-    def data(self, new: Any) -> None:
+    def data(self, new: Operand) -> None:
         if self.record is not None:
             raise GraphError(f"{self!r} is the result of an op: only a leaf can be given new data")
         array = new if new is self._array else as_array(new, self.dtype, "data")
@@ -206,7 +209,7 @@ class Tensor(ArrayLike, Copied):
 
     # ---------------------------------------------------------------- gradients
 
-    def backward(self, gradient: Any = None, retain_graph: bool = False) -> None:
+    def backward(self, gradient: Operand | None = None, retain_graph: bool = False) -> None:
         """Add dL/dx to ``x.grad`` for every leaf x that this was computed from.
 
         gradient      dL/d(this), an array of the same shape; may be left out where this has one entry (it is 1)
@@ -255,7 +258,7 @@ class Tensor(ArrayLike, Copied):
         return f"tensor({', '.join([values, *notes])})"
 
 
-def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, name: str | None = None) -> Tensor:
+def tensor(data: Operand, dtype: DType = None, requires_grad: bool = False, name: str | None = None) -> Tensor:
     """A leaf Tensor with a copy of the data: numbers, nested lists, an array or another Tensor.
 
     Python floats give float64, as in NumPy; the dtype of an array is kept.

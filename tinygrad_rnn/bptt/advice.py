@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from ..nn import GRU, LSTM, RNN, init
 from ..nn.basic import positive
 from ..unrolled.tables import table
 from .step_jacobians import jacobians
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 def models(T: int, hidden: int, seed: int) -> dict[str, tuple[Any, float | None]]:
@@ -58,7 +61,7 @@ class Remedies:
         rows = [[name, *(norms[k] for k in chosen)] for name, norms in self.norms.items()]
         return table([f"|ds_{T}/ds_t|", *(f"t={k + 1}" for k in chosen)], rows)
 
-    def plot(self, ax: Any = None) -> Any:
+    def plot(self, ax: Axes | None = None) -> Axes:
         """The norms over the time steps, on a logarithmic scale."""
         from ..plots import log_curves
 

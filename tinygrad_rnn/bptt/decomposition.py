@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +23,9 @@ from ..ops.linalg import Affine, MatMul
 from ..unrolled.listing import Tape
 from ..unrolled.network import Place, Unrolled, refuse_checkpoints
 from ..unrolled.tables import norm, table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Label = int | None  # a time step or loss term; None for what belongs to none
 
@@ -79,7 +82,7 @@ class Decomposition:
     def __repr__(self) -> str:
         return f"<dL/d{self.name}: {self.count} terms, {len(self.terms)} losses x {len(self.steps)} steps>"
 
-    def plot(self, ax: Any = None) -> Any:
+    def plot(self, ax: Axes | None = None) -> Axes:
         """The norms of T(t, k) as a heat map, log scale: grey where there is no term, white where it is exactly 0."""
         from ..plots import heat_map
 

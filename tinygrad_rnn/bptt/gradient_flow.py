@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from ..engine.tape import Record
 from ..unrolled.expand import Expanded
 from ..unrolled.network import Place, Run, gradient, runs, tensor_at
 from ..unrolled.tables import norm, table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 @dataclass
@@ -57,7 +60,7 @@ class Flow:
         sizes = ", ".join(f"{layer}: {len(part.steps)} steps" for layer, part in self.layers.items())
         return f"<flow of {sizes}>"
 
-    def plot(self, ax: Any = None) -> Any:
+    def plot(self, ax: Axes | None = None) -> Axes:
         """The norms over the time steps, on a logarithmic scale; a cross on the axis is an exact zero."""
         from ..plots import log_curves
 

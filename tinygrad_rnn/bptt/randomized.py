@@ -10,6 +10,7 @@ import numpy as np
 
 from ..autograd.checkpoint import replaced, tensors_in
 from ..autograd.tensor import Tensor
+from ..engine.arrays import Array
 from ..engine.modes import Setting, Step, mode
 from ..engine.tape import Op
 from ..nn.init import Rng
@@ -107,10 +108,10 @@ class ScaleGradient(Op):
     def __init__(self, factor: float) -> None:
         self.factor = factor
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Array) -> Array:
         return x
 
-    def vjp(self, g: Any, y: Any, x: Any) -> Any:
+    def vjp(self, g: Array, y: Array, x: Array) -> Array:
         return g * self.factor
 
 

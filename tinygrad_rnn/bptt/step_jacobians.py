@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..autograd.tensor import Tensor
+from ..engine.arrays import Operand
 from ..engine.backward import sweep
 from ..unrolled.network import the_run
 from ..unrolled.tables import norm, table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 class Jacobians:
@@ -65,7 +69,7 @@ class Jacobians:
         """``|ds_t/ds_k,j|`` for every step k up to t and every unit j, (k, B, n): how much s_t feels of unit j."""
         return norm(self.products(t), -2)
 
-    def bound(self, W: Any, slope: float = 1.0) -> np.ndarray:
+    def bound(self, W: Operand, slope: float = 1.0) -> np.ndarray:
         """(γ_W γ_φ)^n for n = t - k factors, k = every step up to the last t, which no ``|dh_t/dh_k|`` of a vanilla RNN
         exceeds (Pascanu et al. 2013, section 2.1).
 
@@ -79,7 +83,7 @@ class Jacobians:
             raise ValueError(f"slope, the largest slope of the nonlinearity, must be positive, not {slope}")
         return (np.linalg.norm(W, 2) * slope) ** np.arange(len(self.steps) - 1, -1, -1.0)
 
-    def left_behind(self, W: Any, slope: float = 1.0, factor: float = 10.0) -> int | None:
+    def left_behind(self, W: Operand, slope: float = 1.0, factor: float = 10.0) -> int | None:
         """After how many factors, back from the last step, the product is under the bound / `factor`; None if never.
 
         In a batch, the largest product counts.
@@ -102,7 +106,7 @@ class Jacobians:
         count, batch, n, _ = self.matrices.shape
         return f"<jacobians of {self.layer}: {count} of {n} x {n}, batch {batch}>"
 
-    def plot(self, ax: Any = None, W: Any = None, slope: float = 1.0) -> Any:
+    def plot(self, ax: Axes | None = None, W: Operand | None = None, slope: float = 1.0) -> Axes:
         """Norms of the steps, of the products up to the last step and, given W_hh, the bound; over time, log scale."""
         from ..plots import log_curves
 

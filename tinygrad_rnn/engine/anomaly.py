@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import AnomalyError
+from .arrays import Array
 from .modes import Step, at_step, mode
 from .tape import Op, Record
 
@@ -135,7 +136,7 @@ def _source(record: Record) -> _Source | None:
     return None
 
 
-def _finite(a: Any) -> bool:
+def _finite(a: Array) -> bool:
     return not isinstance(a, np.ndarray | float | np.generic) or bool(np.all(np.isfinite(a)))
 
 
@@ -148,7 +149,7 @@ def check_start(caller: str, y: Any, g: Any) -> None:
         raise AnomalyError(f"{caller}: the gradient given for {of} holds {what}{place}, in {users_line()}")
 
 
-def _first(array: Any) -> tuple[str, str]:
+def _first(array: np.ndarray) -> tuple[str, str]:
     """The place and the kind of the first entry that is not finite."""
     index = tuple(int(k) for k in np.argwhere(~np.isfinite(array))[0])
     value = np.asarray(array)[index]

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .arrays import Array, Arrays
 from .tape import Op, Record
 
 
@@ -81,13 +82,13 @@ class Scatter(Op):
     def __init__(self, indices: tuple[Any, ...], shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         self.indices, self.shape, self.dtype = indices, shape, dtype
 
-    def forward(self, *parts: Any) -> np.ndarray:
+    def forward(self, *parts: Array) -> np.ndarray:
         y = np.zeros(self.shape, self.dtype)
         for index, part in zip(self.indices, parts, strict=True):
             add_at(y, index, part)
         return y
 
-    def vjp(self, g: Any, y: Any, *parts: Any) -> tuple[Any, ...]:
+    def vjp(self, g: Array, y: Array, *parts: Array) -> Arrays:
         return tuple(g[index] for index in self.indices)
 
 

@@ -86,18 +86,18 @@ def _held(tree: Any, above: tuple[int, ...]) -> list[tuple[Any, Any]] | None:
     return parts(tree)
 
 
-def is_plain(x: Any) -> bool:
+def is_plain(x: object) -> bool:
     """Whether x is a number, a text, an array of numbers or the like, which can hold nothing else."""
     if isinstance(x, np.ndarray):
         return x.dtype != object
     return isinstance(x, (*PLAIN, np.random.Generator))
 
 
-def _has_fields(tree: Any) -> bool:
+def _has_fields(tree: object) -> bool:
     return isinstance(tree, NAMESPACES) or (dataclasses.is_dataclass(tree) and not isinstance(tree, type))
 
 
-def _attributes(tree: Any) -> list[str]:
+def _attributes(tree: object) -> list[str]:
     """The names of what a container holds in attributes: the fields of a dataclass, what a subclass of list adds."""
     fields = [field.name for field in dataclasses.fields(tree)] if dataclasses.is_dataclass(tree) else []
     own = [name for name in getattr(tree, "__dict__", ()) if name not in fields]

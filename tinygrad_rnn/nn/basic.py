@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from ..autograd.tensor import Tensor
+from ..engine.arrays import DType, Operand
 from ..errors import DataError, DtypeError, ShapeError
 from ..ops.linalg import affine
 from .init import Rng
 from .module import Module, Parameter
 
 
-def as_tensor(x: Any, caller: str) -> Tensor:
+def as_tensor(x: Operand, caller: str) -> Tensor:
     """What is given in place of one array, as a Tensor; TypeError that says what to do with what is several."""
     if isinstance(x, Tensor):
         return x
@@ -28,7 +29,7 @@ def as_tensor(x: Any, caller: str) -> Tensor:
         raise DtypeError(f"{caller}: a {kind} cannot be made an array: {error}") from None
 
 
-def refuse_packed(x: Any, caller: str) -> None:
+def refuse_packed(x: object, caller: str) -> None:
     """Raise TypeError for PyTorch's PackedSequence, a tuple of other things."""
     if hasattr(x, "batch_sizes"):
         raise TypeError(
@@ -37,7 +38,7 @@ def refuse_packed(x: Any, caller: str) -> None:
         )
 
 
-def refuse_several(x: Any, caller: str) -> None:
+def refuse_several(x: object, caller: str) -> None:
     """Raise TypeError for a packed sequence, (output, state), (x, lengths), or sequences of several lengths."""
     refuse_packed(x, caller)
     if isinstance(x, tuple) and x and isinstance(x[0], Tensor):
@@ -58,7 +59,7 @@ def refuse_several(x: Any, caller: str) -> None:
         )
 
 
-def as_input(x: Any, dtype: np.dtype[Any], layer: str) -> Tensor:
+def as_input(x: Operand, dtype: np.dtype[Any], layer: str) -> Tensor:
     """What enters a layer, as a Tensor of the layer's dtype; numbers that stand for classes are refused."""
     t = as_tensor(x, layer)
     if t.dtype == dtype:
@@ -71,7 +72,7 @@ def as_input(x: Any, dtype: np.dtype[Any], layer: str) -> Tensor:
     return t.astype(dtype)
 
 
-def positive(name: str, value: Any) -> int:
+def positive(name: str, value: object) -> int:
     """A size as an int; ValueError or TypeError, naming it, for anything but 1, 2, 3, ..."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise TypeError(f"{name} must be an integer of 1 or more, not {value!r}")
@@ -93,7 +94,7 @@ class Linear(Module):
     layouts = {"W": "(inputs, outputs), as in x @ W"}  # noqa: RUF012
 
     def __init__(
-        self, inputs: int, outputs: int, bias: bool = True, *, dtype: Any = np.float32, rng: Rng = None
+        self, inputs: int, outputs: int, bias: bool = True, *, dtype: DType = np.float32, rng: Rng = None
     ) -> None:
         self.inputs, self.outputs = positive("inputs", inputs), positive("outputs", outputs)
         generator = np.random.default_rng(rng)
@@ -101,7 +102,7 @@ class Linear(Module):
         self.W = Parameter(generator.uniform(-bound, bound, (self.inputs, self.outputs)), dtype)
         self.b = Parameter(generator.uniform(-bound, bound, self.outputs), dtype) if bias else None
 
-    def forward(self, x: Any) -> Tensor:
+    def forward(self, x: Operand) -> Tensor:
         x = as_input(x, self.W.dtype, "Linear")
         if x.ndim < 1 or x.shape[-1] != self.inputs:
             raise ShapeError(f"Linear({self.inputs}, {self.outputs}): x must be (..., {self.inputs}), got {x.shape}")
@@ -123,18 +124,18 @@ class Embedding(Module):
 
     layouts = {"W": "(classes, size), as in W[ids]"}  # noqa: RUF012
 
-    def __init__(self, classes: int, size: int, *, dtype: Any = np.float32, rng: Rng = None) -> None:
+    def __init__(self, classes: int, size: int, *, dtype: DType = np.float32, rng: Rng = None) -> None:
         self.classes, self.size = positive("classes", classes), positive("size", size)
         self.W = Parameter(np.random.default_rng(rng).standard_normal((self.classes, self.size)), dtype)
 
-    def forward(self, ids: Any) -> Tensor:
+    def forward(self, ids: Operand) -> Tensor:
         return self.W[class_numbers(ids, self.classes, "Embedding: ids")]
 
     def extra_repr(self) -> str:
         return f"{self.classes}, {self.size}"
 
 
-def class_numbers(ids: Any, classes: int, name: str) -> np.ndarray:
+def class_numbers(ids: Operand, classes: int, name: str) -> np.ndarray:
     """The ids as an integer array, each in 0 .. classes - 1."""
     refuse_several(ids, name)
     array = np.asarray(ids.array if isinstance(ids, Tensor) else ids)
@@ -160,7 +161,7 @@ class Dropout(Module):
         self.shared = shared
         self.rng = np.random.default_rng(rng)
 
-    def forward(self, x: Any) -> Tensor:
+    def forward(self, x: Operand) -> Tensor:
         t = as_tensor(x, "Dropout")
         if t.dtype.kind != "f":
             raise DtypeError(f"Dropout needs real-valued features, not {t.dtype}: what is kept is divided by 1 - p")
@@ -192,12 +193,12 @@ class LayerNorm(Module):
     array([-1.,  1.])
     """
 
-    def __init__(self, size: int, eps: float = 1e-5, *, dtype: Any = np.float32) -> None:
+    def __init__(self, size: int, eps: float = 1e-5, *, dtype: DType = np.float32) -> None:
         self.size, self.eps = positive("size", size), eps
         self.gain = Parameter(np.ones(self.size), dtype)
         self.bias = Parameter(np.zeros(self.size), dtype)
 
-    def forward(self, x: Any) -> Tensor:
+    def forward(self, x: Operand) -> Tensor:
         x = as_input(x, self.gain.dtype, "LayerNorm")
         if x.ndim < 1 or x.shape[-1] != self.size:
             raise ShapeError(f"LayerNorm({self.size}): x must be (..., {self.size}), got {x.shape}")

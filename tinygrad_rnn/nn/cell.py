@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd.tensor import Tensor
+from ..engine.arrays import DType, Operand
 from ..errors import ShapeError
 from ..ops.linalg import affine
 from ..ops.shape import broadcast_to
@@ -42,7 +43,7 @@ class Cell(Module):
         input_size: int,
         hidden_size: int,
         bias: bool,
-        dtype: Any,
+        dtype: DType,
         rng: Rng,
         layer_norm: bool = False,
         learn_initial_state: bool = False,
@@ -89,7 +90,7 @@ class Cell(Module):
         """The output and the state after one time step."""
         raise NotImplementedError
 
-    def forward(self, x: Any, state: Any = None) -> Any:
+    def forward(self, x: Operand, state: Any = None) -> Any:
         """The state after one step on x (B, I), or (I,) for one sequence without a batch; a missing state is zero."""
         x = as_input(x, self.W_hh.dtype, type(self).__name__)
         if x.ndim not in (1, 2) or x.shape[-1] != self.input_size:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd.tensor import Tensor
+from ..engine.arrays import DType
 from ..ops.elementwise import relu, sigmoid, tanh
 from ..ops.shape import split
 from .cell import Cell, norm
@@ -48,7 +49,7 @@ class RNNCell(Cell):
         *,
         layer_norm: bool = False,
         learn_initial_state: bool = False,
-        dtype: Any = np.float32,
+        dtype: DType = np.float32,
         rng: Rng = None,
     ) -> None:
         if nonlinearity not in NONLINEARITIES:
@@ -108,7 +109,7 @@ class LSTMCell(Cell):
         cut_gate_gradient: bool = False,
         layer_norm: bool = False,
         learn_initial_state: bool = False,
-        dtype: Any = np.float32,
+        dtype: DType = np.float32,
         rng: Rng = None,
     ) -> None:
         rng = np.random.default_rng(rng)
@@ -190,7 +191,7 @@ class GRUCell(Cell):
         *,
         layer_norm: bool = False,
         learn_initial_state: bool = False,
-        dtype: Any = np.float32,
+        dtype: DType = np.float32,
         rng: Rng = None,
     ) -> None:
         if layer_norm and not reset_after:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from ..autograd.tensor import Tensor
+from ..engine.arrays import Operand
 from ..errors import DataError, DtypeError, ShapeError
 from ..ops.cross_entropy import CrossEntropy
 from ..ops.elementwise import softplus, where
 from .basic import as_tensor, class_numbers
 
 
-def cross_entropy(input: Any, target: Any, *, reduction: str = "mean", ignore_index: int = -100) -> Tensor:
+def cross_entropy(input: Operand, target: Operand, *, reduction: str = "mean", ignore_index: int = -100) -> Tensor:
     """-log softmax(o)_y = log Σ e^o - o_y, in nats: scores o (..., classes), class numbers y (...).
 
     A difference of scores neither overflows nor loses small probabilities, in float32 too. Targets equal to
@@ -49,7 +48,7 @@ def cross_entropy(input: Any, target: Any, *, reduction: str = "mean", ignore_in
     return reduce(losses, reduction)
 
 
-def mse_loss(input: Any, target: Any, *, reduction: str = "mean") -> Tensor:
+def mse_loss(input: Operand, target: Operand, *, reduction: str = "mean") -> Tensor:
     """(o - y)², averaged over all entries. Raises ShapeError unless both have one shape.
 
     >>> import tinygrad_rnn as tg
@@ -61,7 +60,7 @@ def mse_loss(input: Any, target: Any, *, reduction: str = "mean") -> Tensor:
     return reduce(error * error, reduction)
 
 
-def binary_cross_entropy_with_logits(input: Any, target: Any, *, reduction: str = "mean") -> Tensor:
+def binary_cross_entropy_with_logits(input: Operand, target: Operand, *, reduction: str = "mean") -> Tensor:
     """-y log σ(o) - (1 - y) log(1 - σ(o)) = log(1 + e^o) - o y, for targets y in [0, 1], safe for large o.
 
     Certainty costs nothing where it is right, 0 for o = inf, y = 1, and everything where it is wrong, inf.
@@ -84,7 +83,7 @@ def binary_cross_entropy_with_logits(input: Any, target: Any, *, reduction: str 
     return reduce(softplus(o) - scored * y, reduction)
 
 
-def real(name: str, input: Any) -> Tensor:
+def real(name: str, input: Operand) -> Tensor:
     """The input as a Tensor of real numbers: whole numbers are no predictions."""
     o = as_tensor(input, name)
     if o.dtype.kind != "f":
@@ -92,7 +91,7 @@ def real(name: str, input: Any) -> Tensor:
     return o
 
 
-def same_shape(name: str, input: Any, target: Any) -> tuple[Tensor, Tensor]:
+def same_shape(name: str, input: Operand, target: Operand) -> tuple[Tensor, Tensor]:
     """Both as Tensors of the input's dtype; a target that would be broadcast is refused: it is always a slip."""
     o = real(name, input)
     y = target if isinstance(target, Tensor) else Tensor(target, dtype=o.dtype)

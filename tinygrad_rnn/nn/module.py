@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..autograd.tensor import Tensor
+from ..engine.arrays import DType, Operand
 from ..engine.at_once import assign
 from ..engine.trees import is_plain, parts
 from .weights import as_arrays, fill, problems_of, refuse
@@ -28,7 +29,7 @@ class Parameter(Tensor):
 
     __slots__ = ("layout",)
 
-    def __init__(self, data: Any, dtype: Any = None, name: str | None = None) -> None:
+    def __init__(self, data: Operand, dtype: DType = None, name: str | None = None) -> None:
         super().__init__(data, dtype, requires_grad=True, name=name)
         self.layout: str | None = None  # what its axes mean, where the module it belongs to says so
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..autograd.checkpoint import checkpoint
 from ..autograd.tensor import Tensor
+from ..engine.arrays import Operand
 from ..engine.modes import After, Setting, mode, scope
 from ..errors import ShapeError
 from ..ops.shape import concatenate, stack
@@ -121,7 +122,7 @@ class Recurrent(Layer):
     zeros, and its state is the one it was given. An x without time steps (T = 0) raises ShapeError.
     """
 
-    def forward(self, x: Any, state: Any = None, lengths: Any = None) -> tuple[Tensor, Any]:
+    def forward(self, x: Operand, state: Any = None, lengths: Any = None) -> tuple[Tensor, Any]:
         first = 1 + last_step(state)
         x, lengths, unbatched = self.enter(x, lengths)
         starts, ends = self.starts(state, x, unbatched), []

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.errors import DtypeError, NotDifferentiableError
+from tinygrad_rnn.errors import DtypeError, GraphError, NotDifferentiableError
 
 T = tg.tensor([1.0, 2.0], requires_grad=True)
 OPERATORS = [operator.add, operator.sub, operator.mul, operator.truediv, operator.floordiv, operator.mod, operator.pow]
@@ -145,6 +145,32 @@ def test_a_function_of_another_library_that_asks_its_arguments_is_called_by_its_
 
     dispatched.__module__, dispatched.__name__ = "labelled.numpy.tools", "smooth"
     assert refusal(lambda: dispatched(T)).startswith("labelled.numpy.tools.smooth of a Tensor is not supported")
+
+
+def test_a_function_is_called_by_the_shortest_name_it_is_known_by() -> None:
+    for name, call in {
+        "np.full": lambda: np.full(3, T),
+        "np.r_": lambda: np.r_[T, 1.0],
+        "np.testing.assert_allclose": lambda: np.testing.assert_allclose(T, T),
+        "np.ma.masked_where": lambda: np.ma.masked_where(T > 1, T),
+        "np.asmatrix": lambda: np.asmatrix(T),
+        "np.ndenumerate": lambda: list(np.ndenumerate(T)),
+        "np.vectorize": lambda: np.vectorize(abs)(T),
+    }.items():
+        assert refusal(call).startswith(f"{name} of a Tensor is not supported, since turning a Tensor")
+    assert "use np.concatenate" in refusal(lambda: np.c_[T, T])
+
+
+def test_a_function_of_an_installed_package_is_named_and_no_wrapper_of_it() -> None:
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    pyplot.switch_backend("agg")
+    for name in ("scatter", "bar", "errorbar", "vlines"):  # some are wrapped by decorators
+        said = refusal(lambda name=name: getattr(pyplot, name)(T, T, T))
+        assert said.startswith(f"matplotlib.pyplot.{name} of a Tensor is not supported")
+        assert said.endswith("give it t.detach() if that is meant")  # an op of one's own would be no plot
+    with pytest.raises(GraphError, match=r"^matplotlib\.pyplot\.plot of a Tensor: only leaves .* use t\.detach\(\)"):
+        pyplot.plot(T)
+    pyplot.close("all")
 
 
 def test_numpys_own_functions_keep_their_names() -> None:

@@ -101,9 +101,10 @@ def refuse_loss(t: Any, what: str, cure: str = "t.item() or float(t.detach())") 
     """Raise NotDifferentiableError where a gradient is recorded that `what` would lose."""
     if mode().recording and not flat(t):
         if (function := refusals.asked_by(sys._getframe(2))) is not None:
+            maths = function.startswith(("np.", "scipy."))  # and not a plot, a table or the like
+            cure = refusals.cure(function) if maths else "give it t.detach() if that is meant"
             raise NotDifferentiableError(
-                f"{function} of a Tensor is not supported, since {what} would lose the gradient: "
-                f"{refusals.cure(function)}"
+                f"{function} of a Tensor is not supported, since {what} would lose the gradient: {cure}"
             )
         raise NotDifferentiableError(
             f"{what} would lose the gradient: use {cure} if that is meant; to put Tensors together np.stack or "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import sys
 from collections.abc import Callable
 from typing import Any, Self, TypeVar
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from ..engine.tape import Record
 from ..errors import GraphError
+from .refusals import asked_by
 
 T = TypeVar("T", bound="Copied")
 
@@ -29,8 +31,9 @@ class Copied:
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...], tuple[None, dict[str, Any]] | None]:
         if self.record is not None:
+            function = asked_by(sys._getframe(2))  # who called `copy`: matplotlib.pyplot.plot does
             raise GraphError(
-                "only leaves can be copied or pickled: a copy of a result would need a copy of its graph. For its "
+                f"{f'{function} of a Tensor: ' if function else ''}only leaves can be copied or pickled: a copy of a result would need a copy of its graph. For its "
                 "values use t.detach()"
             )
         return _rebuilt, (type(self), self._array, self.requires_grad, self.name), self._attributes()

@@ -13,6 +13,7 @@ from .. import ops
 OURS = {
     "expit": "tg.sigmoid",
     "log_expit": "-tg.softplus(-x)",
+    "r_": "np.concatenate or np.column_stack",
     **{name: f"tg.{name}" for name in ("sigmoid", "softplus", "relu", "gelu", "softmax", "log_softmax", "logsumexp")},
 }
 """Functions of other libraries by their last name, and what is the same here."""
@@ -54,9 +55,23 @@ def asked_by(frame: FrameType | None) -> str | None:
     """The function of an installed package that was called by the user's own code, where there is one."""
     found = None
     while frame is not None and "site-packages" in frame.f_code.co_filename:
-        found, frame = frame, frame.f_back
-    if found is None:
-        return None
-    module = ".".join(part for part in found.f_globals.get("__name__", "").split(".") if not part.startswith("_"))
-    name = found.f_code.co_qualname.removesuffix(".__call__")
-    return f"{module}.{name}".replace("numpy.lib.", "np.", 1).replace("numpy.", "np.", 1)
+        if found is None or "<locals>" not in frame.f_code.co_qualname:  # no decorator's wrapper, if it can be helped
+            found = frame
+        frame = frame.f_back
+    return None if found is None else _public(found.f_globals.get("__name__", ""), found.f_code.co_qualname)
+
+
+def _public(module: str, name: str) -> str:
+    """The shortest name under which it is known: np.full, and not numpy._core.numeric.full."""
+    module, name = SPECIAL.get((module.rpartition(".")[2], name), (module, name))
+    for special in ("__call__", "__init__", "__new__"):
+        name = name.removesuffix(f".{special}")
+    parts = module.split(".")
+    homes = [".".join(parts[: k + 1]) for k in range(len(parts))]
+    known = [home for home in homes if hasattr(sys.modules.get(home), name.partition(".")[0])]
+    public = [part for part in (known or [module])[0].split(".") if not part.startswith("_")]
+    return ".".join([*public, name]).replace("numpy.", "np.", 1)
+
+
+SPECIAL = {("_index_tricks_impl", "AxisConcatenator.__getitem__"): ("numpy", "r_")}
+"""Functions that nobody calls by their names."""

@@ -25,6 +25,8 @@ PLAIN = (type(None), numbers.Number, str, bytes, bytearray, range, slice, type, 
 
 def parts(tree: Any) -> list[tuple[Any, Any]] | None:
     """What a container holds, each with its key, index or attribute; None for what is no container."""
+    if type(tree) is tuple or type(tree) is list:  # nearly every state, at every step
+        return list(enumerate(tree))
     if isinstance(tree, dict | MappingProxyType):
         held = list(tree.items())
     elif isinstance(tree, SEQUENCES):

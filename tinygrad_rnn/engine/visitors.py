@@ -44,8 +44,9 @@ def hooked(record: Record, gs: Gradients) -> Gradients:
 
 def filled(record: Record, gs: Gradients) -> Gradients:
     """As `hooked`; what then has arrived at the outputs that retain it goes into their `grad`."""
-    if record.hooks is not None:
-        gs = hooked(record, gs)
+    if record.hooks is None and record.kept is None:  # most records
+        return gs
+    gs = hooked(record, gs)
     for k, reference in (record.kept or {}).items():
         tensor = reference()
         if tensor is not None and gs[k] is not None:

@@ -62,8 +62,9 @@ def _left(g: Array, a: Array, b: Array) -> Array:
     """dL/dA = G Bᵀ."""
     g, a2, b = _matrices(g, a, b)
     if g.ndim > 2 and b.ndim == 2:  # as in `_product`: one product for all rows
-        return np.reshape(product(_rows(g), np.swapaxes(b, -1, -2)), a.shape)
-    return np.reshape(sum_to(product(g, np.swapaxes(b, -1, -2)), a2.shape), a.shape)
+        return product(_rows(g), b.swapaxes(-1, -2)).reshape(a.shape)
+    part = sum_to(product(g, b.swapaxes(-1, -2)), a2.shape)
+    return part if part.shape == a.shape else part.reshape(a.shape)
 
 
 def _right(g: Array, a: Array, b: Array) -> Array:
@@ -71,7 +72,8 @@ def _right(g: Array, a: Array, b: Array) -> Array:
     g, a, b2 = _matrices(g, a, b)
     if a.ndim > 2 and b2.ndim == 2:  # the rows of all batch entries meet the one matrix: again one product
         a, g = _rows(a), _rows(g)
-    return np.reshape(sum_to(product(np.swapaxes(a, -1, -2), g), b2.shape), b.shape)
+    part = sum_to(product(a.swapaxes(-1, -2), g), b2.shape)
+    return part if part.shape == b.shape else part.reshape(b.shape)
 
 
 def affine(x: A, W: A, b: A | None) -> A:

@@ -6,6 +6,7 @@ import ast
 import importlib
 import pkgutil
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -30,6 +31,18 @@ def test_imports_go_down_only(module):
         assert there == here or LEVEL.get(there, 1) < LEVEL[here], f"{module}, line {i.line}: imports {i.imported}"
 
 
+def test_no_two_modules_import_each_other():
+    """Also not through others, or for types alone. Drawings still do, whose kinds are made by one another."""
+    below = {m: {i.imported for i in house.imports(m)} - {m} for m in house.MODULES}
+    while leaves := [m for m in below if not below[m] & set(below)]:
+        for m in leaves:
+            del below[m]
+    circles = {m for m in below if house.room(m) != "pictures"}
+    while above := {m for m in circles if not any(m in below[other] for other in circles)}:
+        circles -= above  # which only stand on a circle
+    assert circles == set()
+
+
 def test_no_module_is_hidden_behind_a_function_of_its_name():
     names = [name for _, name, _ in pkgutil.walk_packages(tinygrad_rnn.__path__, "tinygrad_rnn.")]
     for name in names:
@@ -52,6 +65,23 @@ def test_the_command_can_be_called_from_python(capsys):
 
     assert main(["draw", "no such run"]) == 1
     assert "no such run" in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------ types say something
+
+
+def annotations(tree: ast.AST) -> Iterator[ast.expr]:
+    """What parameters, results and variables are said to be."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.arg(annotation=said) | ast.FunctionDef(returns=said) | ast.AnnAssign(annotation=said) if said:
+                yield said
+
+
+def test_few_annotations_are_any():
+    said = [x for path in house.MODULES.values() for x in annotations(ast.parse(path.read_text("utf-8")))]
+    bare = sum(isinstance(x, ast.Name) and x.id == "Any" for x in said)
+    assert bare < 0.12 * len(said), f"{bare} of {len(said)} are Any: see engine/arrays.py for what they could be"
 
 
 # ------------------------------------------------------------------ the core is short enough to be read

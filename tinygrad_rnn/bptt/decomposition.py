@@ -21,7 +21,8 @@ from ..engine.tape import Record
 from ..errors import GraphError
 from ..ops.linalg import Affine, MatMul
 from ..unrolled.listing import Tape
-from ..unrolled.network import Place, Unrolled, refuse_checkpoints
+from ..unrolled.network import Unrolled, refuse_checkpoints
+from ..unrolled.run import Place
 from ..unrolled.tables import norm, table
 
 if TYPE_CHECKING:

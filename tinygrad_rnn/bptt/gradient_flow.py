@@ -12,7 +12,8 @@ from ..autograd.tensor import Tensor
 from ..engine.backward import sweep
 from ..engine.tape import Record
 from ..unrolled.expand import Expanded
-from ..unrolled.network import Place, Run, gradient, runs, tensor_at
+from ..unrolled.network import gradient, runs
+from ..unrolled.run import Place, Run, tensor_at
 from ..unrolled.tables import norm, table
 
 if TYPE_CHECKING:

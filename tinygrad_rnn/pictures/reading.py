@@ -23,7 +23,8 @@ from ..engine.tape import Record
 from ..nn.module import Module, Parameter
 from ..ops.elementwise import Elementwise
 from ..unrolled.listing import Tape
-from ..unrolled.network import Place, Unrolled, fused
+from ..unrolled.network import Unrolled, fused
+from ..unrolled.run import Place
 
 MARK = "\ue000"
 """Stands for the number of the time step in a text that many steps share (a character that nobody uses)."""

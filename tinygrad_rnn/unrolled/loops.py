@@ -9,18 +9,30 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+from ..engine.modes import Step
 from ..engine.tape import Record
-
-if TYPE_CHECKING:
-    from .network import Place, Run, Unrolled, Use
+from .listing import Tape
+from .losses import Added
+from .run import Place, Run, Use
 
 NAMES = ("h", "c")
 """What the states of the library's cells are called."""
 
 
-def guessed(network: Unrolled, run: Run) -> dict[str, dict[int, tuple[Place, ...]]]:
+class Sorted(Protocol):
+    """What is asked of a network whose records are sorted into steps, and whose states are still to be found."""
+
+    tape: Tape
+    where: dict[Record, Step]
+
+    @property
+    def added(self) -> Added: ...
+    def crossing(self, x: Any, run: Run, t: int) -> Place | None: ...
+
+
+def guessed(network: Sorted, run: Run) -> dict[str, dict[int, tuple[Place, ...]]]:
     """The states of a loop of one's own: what later steps use of earlier ones, told apart by name and by equation."""
     crossing: dict[int, dict[Place, None]] = {t: {} for t in run.records}
     for t, records in run.records.items():
@@ -54,9 +66,7 @@ def guessed(network: Unrolled, run: Run) -> dict[str, dict[int, tuple[Place, ...
     return found
 
 
-def _matched(
-    network: Unrolled, states: list[Place], crossing: list[Place], records: list[Record]
-) -> dict[Place, Place]:
+def _matched(network: Sorted, states: list[Place], crossing: list[Place], records: list[Record]) -> dict[Place, Place]:
     """For each known state the result of another step that is most like it, of what crosses to a later step first."""
     if len(states) == len(crossing) == 1:
         return {states[0]: crossing[0]}
@@ -75,7 +85,7 @@ def _matched(
     return found
 
 
-def _likeness(network: Unrolled, a: Place, b: Place, strict: bool) -> int:
+def _likeness(network: Sorted, a: Place, b: Place, strict: bool) -> int:
     """How much two results are computed alike: 0 where they cannot be the same state of two steps."""
     name, other = network.tape.names.get(a), network.tape.names.get(b)
     if a[0].values[a[1]].shape != b[0].values[b[1]].shape or (name and other and name != other):
@@ -93,7 +103,7 @@ def _outputs(records: list[Record]) -> Iterator[Place]:
     return ((record, k) for record in records for k in range(len(record.values)))
 
 
-def alike(network: Unrolled, a: Place, b: Place) -> Iterator[tuple[Use, Use, Any]]:
+def alike(network: Sorted, a: Place, b: Place) -> Iterator[tuple[Use, Use, Any]]:
     """The inputs that stand at the same place of the equations of two steps, found on the way down from two results.
 
     Gives the input of the first step, that of the second, and the Tensor (or None) that stands in the first.

@@ -1,0 +1,70 @@
+"""A run of one layer over a sequence: the records of its steps, and where its states stand on the tape."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from ..autograd.tensor import Tensor, results
+from ..engine.tape import Record
+
+Place = tuple[Record, int]  # a record, and which of its outputs
+Use = tuple[Record, int]  # a record, and which of its inputs
+
+
+def tensor_at(place: Place) -> Tensor:
+    """The result that stands there, as a Tensor."""
+    return results(place[0].values, place[0])[place[1]]
+
+
+class Run:
+    """One layer, in one direction, running over a sequence.
+
+    layer    its tag; a layer that runs over a second sequence is there again, as ``rnn #2``
+    records  those of each time step, in the order in which the steps ran: backwards for a reverse direction
+    places   by the name of a state, where it stands after each step, as far as the root depends on it. In a batch with
+             `lengths` there may be two of it: what the cell made, and what was handed on, where the sequences that have
+             ended keep the old one
+    initial  the state before the first step, by name, as far as it needs a gradient
+    """
+
+    def __init__(self, layer: str) -> None:
+        self.layer = layer
+        self.records: dict[int, list[Record]] = {}
+        self.places: dict[str, dict[int, tuple[Place, ...]]] = {}
+        self.initial: dict[str, Tensor] = {}
+
+    @property
+    def backwards(self) -> bool:
+        times = list(self.records)
+        return len(times) > 1 and times[0] > times[1]
+
+    @property
+    def steps(self) -> list[int]:
+        """The numbers of the time steps as they ran; the one before the first too, if there is an initial state."""
+        first = next(iter(self.records))
+        before = [first + (1 if self.backwards else -1)] if self.initial else []
+        return [*before, *self.records]
+
+    @cached_property
+    def states(self) -> dict[str, list[Tensor | None]]:
+        """For each name the Tensor at each of the steps, or None where the loss does not depend on one."""
+        found = {}
+        for name, places in self.places.items():
+            before = [self.initial.get(name)] if self.initial else []
+            found[name] = [*before, *(tensor_at(places[t][-1]) if t in places else None for t in self.records)]
+        return found
+
+    def unused(self, k: int) -> np.ndarray | None:
+        """Which sequences have ended before step k, where their state after it is not in the graph (else None).
+
+        After the last step only the outputs may lead to the loss: the new states, masked.
+        """
+        t = self.steps[k]
+        states = {places[t][-1] for places in self.places.values() if t in places}
+        for record in self.records.get(t, ()):
+            new = record.inputs[1] if record.op.name == "where" else None
+            if new is not None and (new.record, new.output) in states:
+                return np.logical_not(record.arrays[0]).reshape(-1)
+        return None

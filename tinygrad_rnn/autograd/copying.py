@@ -33,8 +33,8 @@ class Copied:
         if self.record is not None:
             function = asked_by(sys._getframe(2))  # who called `copy`: matplotlib.pyplot.plot does
             raise GraphError(
-                f"{f'{function} of a Tensor: ' if function else ''}only leaves can be copied or pickled: a copy of a result would need a copy of its graph. For its "
-                "values use t.detach()"
+                f"{f'{function} of a Tensor: ' if function else ''}only leaves can be copied or pickled: a copy of a "
+                "result would need a copy of its graph. For its values use t.detach()"
             )
         return _rebuilt, (type(self), self._array, self.requires_grad, self.name), self._attributes()
 

@@ -108,11 +108,13 @@ def met() -> set[Any]:
     return set().union(*map(checked, TABLE))
 
 
+@pytest.mark.slow
 def test_a_check_has_met_every_function_that_has_a_derivative() -> None:
     """A new function needs a row in tests/calls/, or its derivative may be anything."""
     assert not sorted(f.__name__ for f in {*ops.UFUNCS, *ops.FUNCTIONS} - met())
 
 
+@pytest.mark.slow
 def test_a_check_has_met_every_op() -> None:
     """So does an op that no function of NumPy stands for."""
     assert not sorted(kind.__name__ for kind in kinds(tg.Op) - met() if has_rule(kind))

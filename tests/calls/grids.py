@@ -28,8 +28,8 @@ def spaces(draw: Draw, kind: Any) -> Call:
 
 @row
 def interp(draw: Draw) -> Call:
-    x = draw.array(0, 2, span=(-1, 5))
-    xp = np.cumsum(draw.values((draw.int(1, 5),), 0.4, 1.2))
+    x = draw.array(1, 2, 1, span=(-0.5, 3))
+    xp = np.cumsum(draw.values((draw.one(4, 3, 2, 1, 5),), 0.4, 1.2))
     fp = draw.values(xp.shape)
     ends = draw.one({}, {"left": -1.0}, {"left": 0.5, "right": 2}, {"period": 3.7})
     return Call(lambda x, xp, fp: np.interp(x, xp, fp, **ends), [x, xp, fp])

@@ -156,7 +156,7 @@ def singular_or_not(draw: Draw, kind: Any) -> Call:
         if kind.endswith("rank") and n:
             x = np.concatenate([x[..., :1, :]] * n, -2)
         return Call(lambda x: Cofactors()(x), [x], None, cofactors)
-    x = stacked(draw, draw.int(1, 3), draw.int(1, 3))
+    x = stacked(draw, draw.one(3, 2, 1), draw.one(3, 2, 1))
     if kind == "nuclear":
         return Call(
             lambda x: Nuclear()(x),

@@ -131,3 +131,16 @@ def test_a_changed_quotation_is_noticed():
     assert not is_verbatim("    y = x + 2\n", source)
     assert not is_verbatim("y = x + 1\n", source)
     assert quotations("From `a.py`:\n\n```python\nx\n```\n\n```python\ny\n```\n") == [("a.py", "x\n"), (None, "y\n")]
+
+
+def test_the_tests_that_promises_name_are_there() -> None:
+    """Each is in the file that is linked before it."""
+    text = (ROOT / "docs" / "reliability.md").read_text("utf-8")
+    found = re.findall(r"\]\(\.\./(tests/\w+\.py)\)|`(test_\w+)`", text)
+    file, named = "", 0
+    for link, name in found:
+        file = link or file
+        if name:
+            assert f"def {name}(" in (ROOT / file).read_text("utf-8"), f"{file} has no {name}"
+            named += 1
+    assert named > 30

@@ -520,6 +520,7 @@ def test_grad_gives_what_was_asked_for_in_the_same_form() -> None:
     one = tg.grad(z, x, retain_graph=True)
     assert type(one) is tg.Tensor
     assert one.data.tolist() == [3, 4]
+    assert [g.data.tolist() for g in tg.grad(z, (v for v in (y, x)), retain_graph=True)] == [[1, 2], [3, 4]]
     several = tg.grad(z, [y, x, x])
     assert type(several) is tuple
     assert [g.data.tolist() for g in several] == [[1, 2], [3, 4], [3, 4]]

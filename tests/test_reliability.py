@@ -113,3 +113,49 @@ def test_pictures_that_depend_on_the_hash_seed_are_noticed(monkeypatch: pytest.M
 def test_a_gradient_lost_between_threads_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tg.Tensor, "add_grad", unlocked)
     assert attack("threads").failed
+
+
+WATCHED = """
+import os, sys
+folder = os.path.realpath(sys.argv[1])
+wrong = []
+
+def watch(event, args):
+    if event.partition(".")[0] in ("socket", "pickle", "ftplib", "urllib") or event in (
+        "os.system", "subprocess.Popen", "os.exec", "os.posix_spawn", "os.fork", "ctypes.dlopen",
+    ):
+        wrong.append((event, args[:1]))
+    if event == "open" and isinstance(args[0], str) and args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+        if not os.path.realpath(args[0]).startswith((folder, os.devnull)):
+            wrong.append((event, args[:2]))
+
+sys.dont_write_bytecode = True
+import numpy
+sys.addaudithook(watch)
+sys.modules["matplotlib"] = None  # it keeps a list of fonts of its own
+import tinygrad_rnn as tg
+from tinygrad_rnn.cli import main
+
+text, run = folder + "/text.txt", folder + "/run"
+small = "--hidden 4 --embedding 3 --batch 2 --window 5 --quiet".split()
+assert main(["train", "--text", text, "--out", run, "--steps", "3", *small]) == 0
+assert main(["train", "--resume", run, "--steps", "5"]) == 0
+assert main(["sample", run, "--length", "5"]) == 0
+assert main(["draw", run, "--steps", "3", "--page"]) == 0
+tg.load(run + "/model.safetensors")
+wrong and sys.exit(str(wrong))
+"""
+
+
+def test_nothing_is_started_fetched_unpickled_or_written_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text(reliability.WORDS * 5, "utf-8")
+    process = reliability.in_new_process(WATCHED, str(tmp_path))
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
+
+
+def test_the_watch_notices(tmp_path: Path) -> None:
+    elsewhere = WATCHED.replace("tg.load(run", 'open(folder + "/../elsewhere", "w").close(); tg.load(run')
+    (tmp_path / "text.txt").write_text(reliability.WORDS * 5, "utf-8")
+    process = reliability.in_new_process(elsewhere, str(tmp_path))
+    assert "elsewhere" in process.communicate()[1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,7 @@ _level = Level()
 
 def grad(
     outputs: Tensor | Sequence[Tensor],
-    inputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor] | Iterator[Tensor],
     grad_outputs: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
@@ -42,7 +42,7 @@ def grad(
 ) -> Any:
     """dL/dx for each input x, where L is the output (or Σ grad_outputs · outputs), without touching any ``.grad``.
 
-    Gives one Tensor for one input, a tuple for a sequence. Inputs may be leaves or results.
+    Gives one Tensor for one input, a tuple for several, such as ``model.parameters()``. Inputs may be leaves or results.
 
     retain_graph  keep the graph for another pass; by default only with create_graph
     create_graph  record the gradient itself, so that it can be differentiated again; where it is the same everywhere,
@@ -57,7 +57,7 @@ def grad(
     """
     single = isinstance(inputs, Tensor)
     for name, given in (("outputs", outputs), ("inputs", inputs)):
-        if not isinstance(given, Tensor | list | tuple):
+        if not isinstance(given, Tensor | list | tuple | Iterator):
             raise TypeError(f"{name} of grad() must be a Tensor or a list of Tensors, not {type(given).__name__}")
     ys = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     xs: list[Tensor] = [inputs] if isinstance(inputs, Tensor) else list(inputs)

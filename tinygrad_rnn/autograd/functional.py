@@ -42,7 +42,7 @@ def grad(
 ) -> Any:
     """dL/dx for each input x, where L is the output (or Σ grad_outputs · outputs), without touching any ``.grad``.
 
-    Gives one Tensor for one input, a tuple for several, such as ``model.parameters()``. Inputs may be leaves or results.
+    Gives one Tensor for one input, a tuple for several, as of ``model.parameters()``. Inputs may be leaves or results.
 
     retain_graph  keep the graph for another pass; by default only with create_graph
     create_graph  record the gradient itself, so that it can be differentiated again; where it is the same everywhere,

@@ -23,17 +23,20 @@ class Lazy:
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
 
-    def join(self, other: Any) -> bool:
+    def join(self, other: Cotangent) -> bool:
         """Take in another contribution to the same gradient; False where that cannot be done here."""
         return False
 
-    def value(self) -> np.ndarray:
+    def value(self) -> Any:
         """The gradient as an array."""
         raise NotImplementedError
 
     def add_to(self, buffer: np.ndarray) -> None:
         """``buffer += value``."""
         buffer += self.value()
+
+
+Cotangent = Array | Lazy
 
 
 class Indexed(Lazy):
@@ -45,7 +48,7 @@ class Indexed(Lazy):
 
     __slots__ = ("index", "part")
 
-    def __init__(self, index: Any, part: Any, x: Any) -> None:
+    def __init__(self, index: Any, part: Array, x: Array) -> None:
         self.index = index
         self.part = part
         self.shape = x.shape
@@ -101,7 +104,7 @@ class ArraySum(Lazy):
 
     __slots__ = ("total",)
 
-    def __init__(self, first: Any, second: Any) -> None:
+    def __init__(self, first: Cotangent, second: Cotangent) -> None:
         if isinstance(first, Lazy) or isinstance(second, Lazy):
             self.total = np.zeros(first.shape, first.dtype)
             self.join(first)
@@ -109,7 +112,7 @@ class ArraySum(Lazy):
         else:
             self.total = np.asarray(first + second)
 
-    def join(self, other: Any) -> bool:
+    def join(self, other: Cotangent) -> bool:
         if isinstance(other, Lazy):
             other.add_to(self.total)
         else:
@@ -125,13 +128,13 @@ class RecordedSum(Lazy):
 
     __slots__ = ("parts", "total")
 
-    def __init__(self, first: Any, second: Any) -> None:
+    def __init__(self, first: Cotangent, second: Cotangent) -> None:
         self.total: Any = None
         self.parts: list[Indexed] = []
         self.join(first)
         self.join(second)
 
-    def join(self, other: Any) -> bool:
+    def join(self, other: Cotangent) -> bool:
         if type(other) is Indexed:
             self.parts.append(other)
         else:
@@ -147,7 +150,7 @@ class RecordedSum(Lazy):
         return self.total
 
 
-def written(g: Any) -> Any:
+def written(g: Cotangent | None) -> Any:
     """A gradient, lazy or not, as an array (or as a Tensor, with `create_graph=True`)."""
     return g.value() if isinstance(g, Lazy) else g
 
@@ -164,10 +167,10 @@ class Waiting:
     """
 
     def __init__(self, recorded: bool) -> None:
-        self.sum: Any = RecordedSum if recorded else ArraySum
+        self.sum = RecordedSum if recorded else ArraySum
         self.places: dict[Any, Any] = {}  # leaf or record -> contribution or sum; for several outputs a dict of them
 
-    def add(self, x: Any, g: Any) -> None:
+    def add(self, x: Any, g: Cotangent) -> None:
         """Add g to the gradient of the tensor x."""
         place, key = self.places, x.record
         if key is None:

@@ -66,6 +66,7 @@ def test_layers_agree_with_torch(torch: Any) -> None:
 def test_initial_values_are_bounded_by_one_over_root_inputs_and_repeat_with_the_seed() -> None:
     a, b, c = (nn.Linear(16, 300, rng=seed) for seed in (0, 0, 1))
     assert 0.24 < np.abs(a.W.data).max() <= 0.25 and 0.24 < np.abs(a.b.data).max() <= 0.25
+    assert a.W.data.min() < -0.24 and a.b.data.min() < -0.24 and abs(a.b.data.mean()) < 0.05
     np.testing.assert_array_equal(a.W.data, b.W.data)
     assert not np.array_equal(a.W.data, c.W.data)
     assert a.W.dtype == a.b.dtype == np.float32

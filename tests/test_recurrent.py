@@ -289,14 +289,14 @@ def test_a_gru_has_three_quarters_of_the_weights_of_an_lstm() -> None:
 # -- what holds for every layer ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_initial_weights_are_uniform_within_one_over_root_hidden(kind: str) -> None:
-    layer = getattr(nn, kind)(7, 25, num_layers=2, bidirectional=True, rng=0)
+@pytest.mark.parametrize(("kind", "options"), [*((kind, {}) for kind in KINDS), ("LSTM", {"peepholes": True})])
+def test_initial_weights_are_uniform_within_one_over_root_hidden(kind: str, options: dict[str, Any]) -> None:
+    layer = getattr(nn, kind)(7, 25, num_layers=2, bidirectional=True, rng=0, **options)
     for _, p in layer.named_parameters():
         assert p.dtype == np.float32
         assert 0.15 < np.abs(p.data).max() <= 0.2  # 1/√25
         assert np.abs(p.data.mean()) < 4 * 0.2 / np.sqrt(3 * p.size)  # four standard deviations
-    again, other = (getattr(nn, kind)(7, 25, num_layers=2, bidirectional=True, rng=seed) for seed in (0, 1))
+    again, other = (getattr(nn, kind)(7, 25, num_layers=2, bidirectional=True, rng=seed, **options) for seed in (0, 1))
     for (_, p), (_, q), (_, r) in zip(*(m.named_parameters() for m in (layer, again, other)), strict=True):
         np.testing.assert_array_equal(p.data, q.data)
         assert not np.array_equal(p.data, r.data)

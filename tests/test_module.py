@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import itertools
+import warnings
 from collections import OrderedDict, deque
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.errors import StateDictError
+from tinygrad_rnn.errors import DtypeError, StateDictError
 
 nn = tg.nn
 
@@ -610,3 +611,60 @@ def test_parameters_that_would_not_be_found_are_refused() -> None:
 
     with pytest.raises(TypeError, match="make it an attribute"):
         Model()
+
+
+@pytest.mark.parametrize("mode", ["no", None, 0, 1.0])
+def test_training_is_on_or_off(mode: Any) -> None:
+    dropout = tg.nn.Dropout(0.5)
+    with pytest.raises(TypeError, match=f"mode must be True or False, not {mode!r}"):
+        dropout.train(mode)
+    assert dropout.training is True
+    assert dropout.train(np.bool_(False)).training is False
+
+
+@pytest.mark.parametrize("dtype", [int, np.int32, bool, complex, "float33", object, "torch.float32"])
+def test_parameters_are_real_numbers(dtype: Any) -> None:
+    for make in (lambda: tg.nn.LSTM(2, 3, dtype=dtype), lambda: tg.nn.LayerNorm(3, dtype=dtype)):
+        with pytest.raises(DtypeError, match="dtype must be a floating-point type of NumPy"):
+            make()
+
+
+def test_torchs_dtypes_are_not_numpys(torch: Any) -> None:
+    with pytest.raises(DtypeError, match=r"dtype must be .* not torch\.float64"):
+        tg.nn.Linear(1, 1, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("rng", [-1, 1.5, "a", np.random])
+def test_what_is_no_seed_is_named(rng: Any) -> None:
+    for make in (
+        lambda: tg.nn.GRU(1, 1, rng=rng),
+        lambda: tg.nn.RNNCell(1, 1, rng=rng),
+        lambda: tg.nn.Linear(1, 1, rng=rng),
+        lambda: tg.nn.Embedding(1, 1, rng=rng),
+        lambda: tg.nn.Dropout(rng=rng),
+        lambda: tg.nn.init.orthogonal_(tg.tensor([[1.0]]), rng=rng),
+        lambda: tg.bptt.Randomized(0.5, rng=rng),
+    ):
+        with pytest.raises((TypeError, ValueError), match="rng must be a seed, a whole number of 0 or more"):
+            make()
+
+
+def test_modules_in_an_array_would_not_be_found() -> None:
+    class Stack(tg.nn.Module):
+        def __init__(self) -> None:
+            self.layers = np.array([tg.nn.Linear(1, 1), tg.nn.Linear(1, 1)])
+
+    with pytest.raises(TypeError, match=r"Stack\.layers: modules in an array would not be found: put them in a list"):
+        Stack()
+    holder = tg.nn.Module()
+    holder.names = np.array(["a", None], dtype=object)  # what is no module may lie in one
+
+
+def test_what_was_made_of_a_parameter_is_warned_of() -> None:
+    holder = tg.nn.Linear(1, 1, rng=0)
+    with pytest.warns(UserWarning, match=r"Linear\.scale is made of a Parameter, and is none itself"):
+        holder.scale = tg.nn.Parameter([1.0]) * 0.1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        holder.last = holder.W * 2  # of a parameter that is found
+        holder.state = holder(np.ones((1, 1)))

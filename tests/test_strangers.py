@@ -153,7 +153,6 @@ def test_a_function_is_called_by_the_shortest_name_it_is_known_by() -> None:
         "np.r_": lambda: np.r_[T, 1.0],
         "np.testing.assert_allclose": lambda: np.testing.assert_allclose(T, T),
         "np.ma.masked_where": lambda: np.ma.masked_where(T > 1, T),
-        "np.asmatrix": lambda: np.asmatrix(T),
         "np.ndenumerate": lambda: list(np.ndenumerate(T)),
         "np.vectorize": lambda: np.vectorize(abs)(T),
     }.items():

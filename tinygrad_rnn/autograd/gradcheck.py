@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..engine import randomness
 from ..errors import DtypeError, GradcheckError
 from .functional import grad
 from .tensor import Tensor
@@ -41,7 +42,7 @@ def gradcheck(
     for k in varied:
         if xs[k].dtype != np.float64:
             raise DtypeError(f"gradcheck needs float64 inputs, and inputs[{k}] is {xs[k].dtype}: too coarse")
-    generator = np.random.default_rng(rng)
+    generator = randomness.generator(rng)
     for level in range(1, order + 1):
         s = _projected(f, generator)
         _compare(s, xs, varied, level, eps, rtol, atol)

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..autograd.checkpoint import replaced, tensors_in
 from ..autograd.tensor import Tensor
+from ..engine import randomness
 from ..engine.arrays import Array
 from ..engine.modes import Setting, Step, mode
 from ..engine.tape import Op
@@ -37,7 +38,7 @@ class Randomized:
         if not (isinstance(pi, int | float | np.floating) and 0 < pi <= 1):
             raise ValueError(f"pi, the probability to go on, must be a number above 0 and at most 1, not {pi!r}")
         self.pi = float(pi)
-        self.rng = np.random.default_rng(rng)
+        self.rng = randomness.generator(rng)
 
     def draw(self, count: int) -> np.ndarray:
         """That many ξ, each 0 or 1/π."""

@@ -1,4 +1,4 @@
-"""The random generators that a function can draw from, and running it again with the same numbers."""
+"""Random generators: of a seed, those that a function can draw from, and running it again with the same numbers."""
 
 from __future__ import annotations
 
@@ -18,6 +18,21 @@ OURS = __name__.partition(".")[0]
 LONG = 1000  # entries of a list of data, in which nobody keeps generators
 CONTAINERS = (dict, list, tuple, set, frozenset, deque, MappingProxyType)
 SIMPLE = {type(None), bool, int, float, str, np.ndarray}  # the most frequent types of what holds nothing
+
+
+def generator(rng: Any) -> np.random.Generator:
+    """A Generator as it is, or one from a seed; None gives one that is different each time.
+
+    Raises TypeError or ValueError for what is no seed.
+
+    >>> generator(0).integers(10)
+    np.int64(8)
+    """
+    try:
+        return np.random.default_rng(rng)
+    except (TypeError, ValueError) as error:
+        expected = "a seed, a whole number of 0 or more, a NumPy Generator or None"
+        raise type(error)(f"rng must be {expected}, not {rng!r}") from None
 
 
 class Drawn:

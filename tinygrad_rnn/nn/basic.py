@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd.tensor import Tensor
+from ..engine import randomness
 from ..engine.arrays import DType, Operand
 from ..errors import DataError, DtypeError, ShapeError
 from ..ops.linalg import affine
@@ -97,7 +98,7 @@ class Linear(Module):
         self, inputs: int, outputs: int, bias: bool = True, *, dtype: DType = np.float32, rng: Rng = None
     ) -> None:
         self.inputs, self.outputs = positive("inputs", inputs), positive("outputs", outputs)
-        generator = np.random.default_rng(rng)
+        generator = randomness.generator(rng)
         bound = 1 / math.sqrt(self.inputs)
         self.W = Parameter(generator.uniform(-bound, bound, (self.inputs, self.outputs)), dtype)
         self.b = Parameter(generator.uniform(-bound, bound, self.outputs), dtype) if bias else None
@@ -126,7 +127,7 @@ class Embedding(Module):
 
     def __init__(self, classes: int, size: int, *, dtype: DType = np.float32, rng: Rng = None) -> None:
         self.classes, self.size = positive("classes", classes), positive("size", size)
-        self.W = Parameter(np.random.default_rng(rng).standard_normal((self.classes, self.size)), dtype)
+        self.W = Parameter(randomness.generator(rng).standard_normal((self.classes, self.size)), dtype)
 
     def forward(self, ids: Operand) -> Tensor:
         return self.W[class_numbers(ids, self.classes, "Embedding: ids")]
@@ -159,7 +160,7 @@ class Dropout(Module):
             raise ValueError(f"dropout must be at least 0 and below 1, not {p}")
         self.p = float(p)
         self.shared = shared
-        self.rng = np.random.default_rng(rng)
+        self.rng = randomness.generator(rng)
 
     def forward(self, x: Operand) -> Tensor:
         t = as_tensor(x, "Dropout")

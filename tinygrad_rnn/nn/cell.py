@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd.tensor import Tensor
+from ..engine import randomness
 from ..engine.arrays import DType, Operand
 from ..errors import ShapeError
 from ..ops.linalg import affine
@@ -49,7 +50,7 @@ class Cell(Module):
         learn_initial_state: bool = False,
     ) -> None:
         self.input_size, self.hidden_size = positive("input_size", input_size), positive("hidden_size", hidden_size)
-        rng = np.random.default_rng(rng)
+        rng = randomness.generator(rng)
         bound = 1 / math.sqrt(self.hidden_size)
         width = len(self.gates) * self.hidden_size
         self.W_xh = Parameter(rng.uniform(-bound, bound, (self.input_size, width)), dtype)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd.tensor import Tensor
+from ..engine import randomness
 from ..engine.arrays import DType
 from ..ops.elementwise import relu, sigmoid, tanh
 from ..ops.shape import split
@@ -112,7 +113,7 @@ class LSTMCell(Cell):
         dtype: DType = np.float32,
         rng: Rng = None,
     ) -> None:
-        rng = np.random.default_rng(rng)
+        rng = randomness.generator(rng)
         self.peepholes, self.forget_gate, self.cut_gate_gradient = peepholes, forget_gate, cut_gate_gradient
         if not forget_gate:
             self.gates = "igo"
@@ -196,7 +197,7 @@ class GRUCell(Cell):
     ) -> None:
         if layer_norm and not reset_after:
             raise ValueError("layer_norm normalises h W_hh as a whole, and with reset_after=False it is never computed")
-        rng = np.random.default_rng(rng)
+        rng = randomness.generator(rng)
         super().__init__(input_size, hidden_size, bias, dtype, rng, layer_norm, learn_initial_state)
         self.reset_after = reset_after
         bound = 1 / math.sqrt(self.hidden_size)

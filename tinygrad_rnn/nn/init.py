@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from ..autograd.tensor import Tensor
+from ..engine import randomness
 from ..errors import ShapeError
 
 if TYPE_CHECKING:
@@ -26,12 +27,12 @@ M = TypeVar("M", bound="Module")
 
 def uniform_(tensor: Tensor, low: float = 0.0, high: float = 1.0, *, rng: Rng = None) -> Tensor:
     """Draw each entry from U(low, high)."""
-    return _fill(tensor, lambda shape: np.random.default_rng(rng).uniform(low, high, shape))
+    return _fill(tensor, lambda shape: randomness.generator(rng).uniform(low, high, shape))
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, *, rng: Rng = None) -> Tensor:
     """Draw each entry from N(mean, std²)."""
-    return _fill(tensor, lambda shape: np.random.default_rng(rng).normal(mean, std, shape))
+    return _fill(tensor, lambda shape: randomness.generator(rng).normal(mean, std, shape))
 
 
 def constant_(tensor: Tensor, value: float) -> Tensor:
@@ -70,7 +71,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, *, rng: Rng = None) -> Tensor
     >>> np.allclose(W[:, :3] @ W[:, :3].T, np.eye(3))
     True
     """
-    generator = np.random.default_rng(rng)
+    generator = randomness.generator(rng)
 
     def draw(shape: tuple[int, ...]) -> np.ndarray:
         tall = generator.standard_normal((max(shape), min(shape)))
@@ -97,7 +98,7 @@ def irnn_(module: M, std: float = 0.001, *, rng: Rng = None) -> M:
     >>> rnn(np.zeros((100, 1, 1)), np.ones((1, 1, 3)))[1].data     # after 100 steps
     array([[[1., 1., 1.]]])
     """
-    generator = np.random.default_rng(rng)
+    generator = randomness.generator(rng)
     for cell in _cells(module, "irnn_"):
         if getattr(cell, "nonlinearity", None) not in ("relu", "identity"):
             raise ValueError(f'irnn_ is for an RNN with nonlinearity="relu" (or "identity"), not for {cell!r}')
@@ -127,7 +128,7 @@ def chrono_(module: M, T_max: float, *, rng: Rng = None) -> M:
     """
     if not T_max >= 2 or T_max == math.inf:
         raise ValueError(f"chrono_: T_max must be a number of time steps of at least 2, not {T_max}")
-    generator = np.random.default_rng(rng)
+    generator = randomness.generator(rng)
     for cell in _cells(module, "chrono_"):
         keep = _gate_with_bias(cell, "z" if "z" in cell.gates else "f", "chrono_")
         cell.b_h.data[keep] = np.log(generator.uniform(1, T_max - 1, cell.hidden_size))

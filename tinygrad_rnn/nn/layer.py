@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd.tensor import Tensor
+from ..engine import randomness
 from ..engine.modes import mode
 from ..errors import ShapeError
 from ..ops.elementwise import where
@@ -68,7 +69,7 @@ class Layer(Module):
             raise ValueError(f'fused must be True, False or "auto", not {fused!r}')
         self.fused = fused
         self.checkpoint = checkpoint if isinstance(checkpoint, bool) else positive("checkpoint", checkpoint)
-        rng = np.random.default_rng(rng)
+        rng = randomness.generator(rng)
         self.dropout = Dropout(dropout, shared=0 if variational else None, rng=rng)  # axis 0 of (T, B, H) is time
         if dropout and self.num_layers == 1:
             message = f"dropout={dropout} acts between layers, and num_layers=1 has none: put tg.nn.Dropout after it"

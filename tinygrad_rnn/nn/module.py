@@ -18,7 +18,20 @@ from ..autograd.tensor import Tensor
 from ..engine.arrays import DType, Operand
 from ..engine.at_once import assign
 from ..engine.trees import is_plain, parts
+from ..errors import DtypeError
 from .weights import as_arrays, fill, problems_of, refuse
+
+
+def real(dtype: Any) -> np.dtype[Any]:
+    """A dtype that a parameter can have. Raises DtypeError for integers, complex numbers and what NumPy has not."""
+    try:
+        known: Any = np.dtype(dtype)
+    except TypeError:
+        known = None
+    if known is None or known.kind != "f":
+        given = repr(dtype) if known is None else known
+        raise DtypeError(f"dtype must be a floating-point type of NumPy, as np.float32 or float, not {given}")
+    return known
 
 
 class Parameter(Tensor):
@@ -30,6 +43,8 @@ class Parameter(Tensor):
     __slots__ = ("layout",)
 
     def __init__(self, data: Operand, dtype: DType = None, name: str | None = None) -> None:
+        if dtype is not None:
+            dtype = real(dtype)
         super().__init__(data, dtype, requires_grad=True, name=name)
         self.layout: str | None = None  # what its axes mean, where the module it belongs to says so
 
@@ -94,6 +109,10 @@ class Module:
         if type(value) is Tensor and value.requires_grad and value.is_leaf:
             message = f"{where} is a Tensor that needs a gradient, but no Parameter, and parameters() leaves it out: "
             warnings.warn(message + f"self.{name} = tg.nn.Parameter(...), if it is to be trained", stacklevel=3)
+        made_of = value.record.inputs if type(value) is Tensor and value.record is not None else ()
+        if any(isinstance(x, Parameter) and x.name is None for x in made_of):  # which no module holds
+            message = f"{where} is made of a Parameter, and is none itself, and parameters() leaves both out: compute "
+            warnings.warn(message + f"first, and then self.{name} = tg.nn.Parameter(...)", stacklevel=3)
 
     # ---------------------------------------------------------------- the walk
 
@@ -163,7 +182,9 @@ class Module:
 
     def train(self, mode: bool = True) -> Module:
         """Switch dropout on (or off) in this module and all modules inside it."""
-        assign((module, "training", mode) for module in self.modules())
+        if not isinstance(mode, bool | np.bool_):
+            raise TypeError(f"train: mode must be True or False, not {mode!r}")
+        assign((module, "training", bool(mode)) for module in self.modules())
         return self
 
     def eval(self) -> Module:
@@ -231,9 +252,16 @@ def _within(name: str, value: Any, above: tuple[int, ...] = ()) -> Iterator[tupl
                 f"{name}: a parameter within a list or dict would not be found, and so not trained: make it an "
                 "attribute of a module"
             )
+        if isinstance(value, np.ndarray) and any(isinstance(x, Module | Parameter) for x in _objects(value)):
+            raise TypeError(f"{name}: modules in an array would not be found: put them in a list, with .tolist()")
         yield name, value
     elif id(value) not in above:
         for key, item in held:
             if isinstance(item, Module) and isinstance(value, set | frozenset):
                 raise TypeError(f"{name}: modules in a set have no names: put them in a list or dict")
             yield from _within(f"{name}.{key}", item, (*above, id(value)))
+
+
+def _objects(array: np.ndarray) -> Iterator[Any]:
+    """What an array of Python objects holds; nothing for one of numbers."""
+    return iter(array.flat if array.dtype == object else ())

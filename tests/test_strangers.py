@@ -160,6 +160,18 @@ def test_a_function_is_called_by_the_shortest_name_it_is_known_by() -> None:
     assert "use np.concatenate" in refusal(lambda: np.c_[T, T])
 
 
+@pytest.mark.parametrize("name", ["mean", "sum", "max", "var", "cumsum", "average", "sort", "argmax"])
+def test_a_list_of_losses_is_no_tensor_and_the_message_says_what_to_do_with_it(name: str) -> None:
+    losses = [(T * k).sum() for k in range(3)]
+    said = refusal(lambda: getattr(np, name)(losses))
+    assert said.startswith(
+        f"np.{name} of a list of Tensors would lose the gradient: put them together first, as in np."
+    )
+    assert "[t.item() for t in list]" in said
+    assert getattr(np, name)(np.stack(losses)) is not None
+    assert getattr(np, name)([loss.item() for loss in losses]) is not None
+
+
 def test_a_function_of_an_installed_package_is_named_and_no_wrapper_of_it() -> None:
     pyplot = pytest.importorskip("matplotlib.pyplot")
     pyplot.switch_backend("agg")

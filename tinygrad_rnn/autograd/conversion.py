@@ -101,6 +101,11 @@ def refuse_loss(t: Any, what: str, cure: str = "t.item() or float(t.detach())") 
     """Raise NotDifferentiableError where a gradient is recorded that `what` would lose."""
     if mode().recording and not flat(t):
         if (function := refusals.asked_by(sys._getframe(2))) is not None:
+            if refusals.is_known(function):  # so it was not given the Tensor itself
+                raise NotDifferentiableError(
+                    f"{function} of a list of Tensors would lose the gradient: put them together first, as in "
+                    f"{function}(np.stack(list)), or take plain numbers, [t.item() for t in list]"
+                )
             maths = function.startswith(("np.", "scipy."))  # and not a plot, a table or the like
             cure = refusals.cure(function) if maths else "give it t.detach() if that is meant"
             raise NotDifferentiableError(

@@ -51,6 +51,13 @@ def cure(name: str) -> str:
     return f"use {ours}, or write your own tg.Op; for plain numbers use t.detach().data" if ours else GENERAL
 
 
+def is_known(name: str) -> bool:
+    """Whether a Tensor takes part in NumPy's function of this name."""
+    home, _, last = name.rpartition(".")
+    function = getattr({"np": np, "np.linalg": np.linalg}.get(home), last, None)
+    return any(function in known for known in (ops.FUNCTIONS, ops.UFUNCS, ops.PLAIN))
+
+
 def asked_by(frame: FrameType | None) -> str | None:
     """The function of an installed package that was called by the user's own code, where there is one."""
     found = None

@@ -208,6 +208,15 @@ def test_anomaly_names_the_step_whose_derivative_overflows() -> None:
         output[2].sum().backward()
 
 
+@pytest.mark.parametrize("fused", [False, True])
+def test_outside_anomaly_what_overflows_goes_on_as_inf(fused: bool) -> None:
+    layer = nn.RNN(1, 1, nonlinearity="relu", fused=fused, rng=0)
+    layer.W_xh.data, layer.W_hh.data = np.ones((1, 1)), np.full((1, 1), 1e30)
+    with np.errstate(all="ignore"):
+        out, _ = layer(np.ones((4, 1, 1), np.float32))
+    assert np.isposinf(out.data[2:]).all() and np.isfinite(out.data[:2]).all()
+
+
 def test_the_tape_has_one_record_a_step_with_its_names() -> None:
     output, (h, c) = nn.LSTM(3, 4, rng=0)(np.ones((3, 1, 3)))
     tape = tg.tape(output.sum() + h.sum() + c.sum())

@@ -12,7 +12,7 @@ import pytest
 import tinygrad_rnn as tg
 from tinygrad_rnn import files, plots
 from tinygrad_rnn.app.cli import main
-from tinygrad_rnn.errors import DrawError
+from tinygrad_rnn.errors import CheckpointError, DrawError
 from tinygrad_rnn.files import check_picture, replace_file
 
 posix_only = pytest.mark.skipif(os.name != "posix", reason="pipes and permissions of POSIX systems")
@@ -79,6 +79,19 @@ def test_what_is_no_file_is_not_replaced(tmp_path):
         with pytest.raises(DrawError, match=r"regular file|a folder"):
             check_picture(tmp_path / name, ["svg"])
     assert sorted(os.listdir(tmp_path)) == ["folder.svg", "pipe.svg"]
+
+
+@posix_only
+@pytest.mark.parametrize("write", [lambda p: replace_file(p, "new"), lambda p: tg.save({"a": np.ones(1)}, p)])
+def test_a_file_that_is_write_protected_is_not_replaced(tmp_path, monkeypatch, write):
+    path = tmp_path / "kept.safetensors"
+    path.write_text("mine")
+    path.chmod(0o444)
+    if os.access(path, os.W_OK):  # to the superuser nothing is
+        monkeypatch.setattr(os, "access", lambda file, mode: mode != os.W_OK or Path(file) != path)
+    with pytest.raises((OSError, CheckpointError), match="may not be written to"):
+        write(path)
+    assert path.read_text() == "mine" and os.listdir(tmp_path) == ["kept.safetensors"]
 
 
 @posix_only

@@ -238,6 +238,21 @@ def test_without_brackets_above_a_function() -> None:
     assert [tg.is_grad_enabled() for _ in Model().numbers()] == [True]
 
 
+@pytest.mark.parametrize("name", ["no_grad", "enable_grad", "anomaly"])
+def test_a_block_without_parentheses_says_what_is_missing(name: str) -> None:
+    entered = False
+    with pytest.raises(TypeError, match=rf"write the parentheses, with tg\.{name}\(\):"), getattr(tg, name):
+        entered = True
+    assert not entered and in_force() == UNTOUCHED
+    assert getattr(tg, name).__name__ == name and ">>> import" in getattr(tg, name).__doc__
+
+
+def test_a_scope_has_a_name() -> None:
+    for layer in (lambda x: x, 3, None):  # a function: `@tg.scope` above it
+        with pytest.raises(TypeError, match="scope: layer must be a name"):
+            tg.scope(layer)  # type: ignore[arg-type]
+
+
 def test_what_cannot_be_decorated_is_refused() -> None:
     class Model: ...
 

@@ -33,7 +33,8 @@ def replace_file(path: AnyPath, data: bytes | bytearray | str) -> Path:
     """Give a file new contents, so that a reader finds the old or the new, never a mix; a str is written as UTF-8.
 
     The new file is written beside the old one and renamed over it, through symbolic links, with the old one's
-    permissions. Raises OSError that names the file where that fails; the old one is then as it was.
+    permissions. Raises OSError that names the file where that fails, also where the old one is write-protected; the old
+    one is then as it was.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -48,6 +49,8 @@ def replace_file(path: AnyPath, data: bytes | bytearray | str) -> Path:
         if not stat.S_ISREG(mode):  # renaming over a device or a pipe would destroy it
             kind = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
             raise OSError(kind, "not a regular file; give the path of a file")
+        if target.exists() and not os.access(target, os.W_OK):  # renaming would ask the folder alone
+            raise OSError(errno.EACCES, "the file is there already, and may not be written to")
         with _temporary_beside(target) as temporary:
             with open(temporary, "xb", opener=partial(os.open, mode=stat.S_IMODE(mode))) as file:
                 file.write(data)

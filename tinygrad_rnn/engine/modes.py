@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import ContextDecorator
 from contextvars import ContextVar
-from typing import Any, NamedTuple, TypeVar, overload
+from typing import Any, NamedTuple, NoReturn, TypeVar, overload
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -129,10 +129,29 @@ def _each_step(setting: Setting, func: Callable[..., Iterator[Any]]) -> Callable
     return steps
 
 
+class Called:
+    """A function that gives a setting; a ``with`` block that is given the function itself says what is missing."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        functools.update_wrapper(self, function)
+        self.function = function
+
+    def __call__(self, func: Any = None) -> Any:
+        return self.function(func)
+
+    def __enter__(self) -> NoReturn:
+        name = self.function.__name__
+        raise TypeError(f"with tg.{name}: write the parentheses, with tg.{name}():")
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
 @overload
 def no_grad(func: None = None) -> Setting: ...
 @overload
 def no_grad(func: F) -> F: ...
+@Called
 def no_grad(func: Any = None) -> Any:
     """Record nothing within the block or the decorated function: faster, and without memory.
 
@@ -154,6 +173,7 @@ def no_grad(func: Any = None) -> Any:
 def enable_grad(func: None = None) -> Setting: ...
 @overload
 def enable_grad(func: F) -> F: ...
+@Called
 def enable_grad(func: Any = None) -> Any:
     """Record again within a `no_grad` block.
 
@@ -170,6 +190,7 @@ def enable_grad(func: Any = None) -> Any:
 def anomaly(func: None = None) -> Setting: ...
 @overload
 def anomaly(func: F) -> F: ...
+@Called
 def anomaly(func: Any = None) -> Any:
     """Raise AnomalyError at the first nan or inf, forward or backward, naming the op, the time step and your line.
 
@@ -214,4 +235,6 @@ def scope(layer: str, t: int | None = None) -> Scope:
     >>> h.record.step
     Step(layer='rnn', t=2)
     """
+    if not isinstance(layer, str):
+        raise TypeError(f"scope: layer must be a name, as in `with tg.scope('rnn') as at:`, not {layer!r}")
     return Scope("step", Step(layer, t))

@@ -7,7 +7,9 @@ import copy
 import ctypes
 import json
 import math
+import operator
 import pickle
+import re
 import statistics
 import struct
 import sys
@@ -319,6 +321,27 @@ def test_torch_takes_tensors(torch: Any) -> None:
 def test_names_from_elsewhere_are_answered_with_ours(use: Callable[[Any], Any], words: str) -> None:
     with pytest.raises(AttributeError, match=f"a Tensor has no '.*': write .*{words}"):
         use(tg.tensor([[1.0, 2.0]], requires_grad=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("manual_seed", "rng=0"),
+        ("zeros", r"tg\.tensor\(np\.zeros"),
+        ("randn", r".*standard_normal"),
+        ("cat", r"np\.concatenate"),
+    ],
+)
+def test_functions_from_elsewhere_too(name: str, words: str) -> None:
+    with pytest.raises(AttributeError, match=f"^module 'tinygrad_rnn' has no attribute '{name}': write {words}"):
+        getattr(tg, name)
+    assert not hasattr(tg, "sahpe") and name not in dir(tg)
+
+
+def test_advice_about_functions_is_about_what_there_is() -> None:
+    for advice in vars(tg)["_INSTEAD"].values():
+        for place in re.findall(r"(?:tg|np)\.[a-z0-9_.]*[a-z0-9_]", advice):
+            assert operator.attrgetter(place.partition(".")[2])({"tg": tg, "np": np}[place[:2]])
 
 
 def test_a_name_that_nobody_has() -> None:

@@ -531,6 +531,20 @@ def test_unroll_takes_any_step_function() -> None:
         nn.unroll(step, np.zeros((0, 2)), (0, 0.0))
 
 
+@pytest.mark.parametrize("given", [nn.GRUCell(2, 3, rng=0), lambda x_t, h: h + 1, lambda x_t, h: (h, h, h)])
+def test_a_step_that_does_not_give_two_things(given: Any) -> None:
+    # of a batch of 2 the two rows of h would be taken for y_t and the state
+    with pytest.raises(TypeError, match=r"cell\(x_t, state\) must return two things, y_t and the new state, not "):
+        nn.unroll(given, np.ones((1, 2, 2)), tg.tensor(np.zeros((2, 3))))
+
+
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+@pytest.mark.parametrize("lengths", [[3, 2], (3, 2), np.array([3, 2]), tg.tensor([3, 2])])
+def test_lengths_in_the_place_of_the_state(kind: str, lengths: Any) -> None:
+    with pytest.raises(TypeError, match=rf"{kind}: state must be h.*, not whole numbers: are they lengths="):
+        getattr(nn, kind)(2, 3, rng=0)(np.ones((3, 2, 2)), lengths)
+
+
 # -- bad inputs: each a clear error -------------------------------------------------------------------
 
 

@@ -7,6 +7,8 @@
 array([0.6397  , 0.136219, 0.019634])
 """
 
+from typing import NoReturn
+
 from .app import startup  # noqa: F401  # isort: skip  (before NumPy is loaded)
 from . import bptt, errors, io, nn, optim
 from .autograd.checkpoint import checkpoint
@@ -65,6 +67,27 @@ __all__ = [
     "tensor",
     "vjp",
 ]
+
+
+_INSTEAD = {
+    "manual_seed": "rng=0, a seed or a NumPy Generator, for each layer",
+    **{name: f"tg.tensor(np.{name}(...))" for name in ("zeros", "ones", "full", "eye", "arange", "linspace")},
+    "rand": "tg.tensor(rng.random(shape)), with rng = np.random.default_rng(0)",
+    "randn": "tg.tensor(rng.standard_normal(shape)), with rng = np.random.default_rng(0)",
+    **{name: f"np.{name}(...)" for name in ("stack", "where", "tanh", "exp", "log", "matmul", "einsum")},
+    "cat": "np.concatenate(...)",
+    "from_numpy": "tg.tensor(array)",
+    "Variable": "tg.tensor(data, requires_grad=True)",
+    **{name: f"np.{name}, or its name as a string" for name in ("float16", "float32", "float64", "int64")},
+    "utils": "tg.optim.clip_grad_norm_, tg.checkpoint and tg.bptt.windows",
+    **{name: f"import tinygrad_rnn.{name}, which is not imported by itself" for name in ("data", "plots")},
+}
+"""PyTorch's names for what has another name here, and what has to be imported."""
+
+
+def __getattr__(name: str) -> NoReturn:
+    here = f": write {_INSTEAD[name]}" if name in _INSTEAD else ""
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{here}")
 
 
 def __dir__() -> list[str]:

@@ -24,7 +24,7 @@ from .basic import refuse_packed
 from .cells import GRUCell, LSTMCell, RNNCell
 from .fused.steps import unroll_fused
 from .layer import Layer
-from .state import check_lengths, declare, last_repeated, last_step, select
+from .state import check_lengths, declare, last_repeated, last_step, pair, select
 
 CellFunction = Callable[[Any, Any], tuple[Any, Any]]
 """``y_t, state = cell(x_t, state)``."""
@@ -81,7 +81,7 @@ def loop(
     with scope(name) as at:
         for t in reversed(range(T)) if reverse else range(T):
             at(first + t)
-            y, new = cell(x[t], state)
+            y, new = pair(cell(x[t], state))
             declare(new)
             if n is not None and not (t < n).all():  # some sequences are shorter than this
                 y, new = select(t < n, y, None), select(t < n, new, state)

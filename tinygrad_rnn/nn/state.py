@@ -44,6 +44,8 @@ def check_state(
     `x_was` says for the message how the axes of x were read.
     """
     kind = type(owner).__name__
+    if _are_lengths(state):
+        raise TypeError(f"{kind}: state must be {' and '.join(names)}, not whole numbers: are they lengths={state!r}?")
     if len(names) > 1 and not (isinstance(state, tuple | list) and len(state) == len(names)):
         raise TypeError(f"{kind}: state must be a tuple ({', '.join(names)}), not {_described(state)}")
     if len(names) == 1 and isinstance(state, tuple | list):
@@ -62,6 +64,23 @@ def check_state(
             )
         parts.append(part)
     return tuple(parts) if len(names) > 1 else parts[0]
+
+
+def _are_lengths(state: Any) -> bool:
+    """Whether this is a list of integers, or an array of them, which no state is."""
+    if isinstance(state, tuple | list):
+        return bool(state) and all(isinstance(n, int | np.integer) for n in state)
+    return getattr(getattr(state, "dtype", None), "kind", None) in ("i", "u") and len(state.shape) <= 1
+
+
+def pair(result: Any) -> Any:
+    """What a step of `unroll` gave, (y_t, state). Raises TypeError for one tensor: its rows would be taken for both."""
+    if isinstance(result, tuple | list) and len(result) == 2:
+        return result
+    raise TypeError(
+        f"unroll: cell(x_t, state) must return two things, y_t and the new state, not {_described(result)}. Of a cell "
+        "whose h is both: def step(x_t, h): h = cell(x_t, h); return h, h"
+    )
 
 
 def _described(state: Any) -> str:

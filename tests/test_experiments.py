@@ -178,7 +178,7 @@ def test_what_cannot_be_run_is_refused(options, message, capsys):
 def test_a_seed_that_is_none_is_refused(seed, capsys):
     with pytest.raises(SystemExit):
         main(["bptt", "experiment", "cliff", f"--seeds={seed}"])
-    assert f"expected whole numbers of 0 or more, got {seed!r}" in capsys.readouterr().err
+    assert f"expected a whole number from 0 to 10^18, got {seed!r}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("path", ["picture.doc", "picture", "no/such/folder/picture.svg"])

@@ -3,6 +3,8 @@
 import numpy as np
 
 import tinygrad_rnn as tg
+from tinygrad_rnn.pictures.marks import Block, Path
+from tinygrad_rnn.pictures.parts import Join
 
 CELLS = {"RNN": tg.nn.RNN, "LSTM": tg.nn.LSTM, "GRU": tg.nn.GRU}
 
@@ -128,3 +130,18 @@ GRAPHS = {
 
 def by_id(picture):
     return {node.id: node for node in picture.nodes}
+
+
+def marks(drawn, kind):
+    """The marks of one kind, in the walk that every writer makes."""
+    return [mark for mark in drawn.marks() if isinstance(mark, kind)]
+
+
+def places(drawn):
+    """By the id of each box its left and lower edge, its width and height."""
+    return {b.id: (b.x - b.width / 2, b.y - b.height / 2, b.width, b.height) for b in marks(drawn, Block)}
+
+
+def between_cells(drawn):
+    """The edges that lead from cell to cell."""
+    return [path for path in marks(drawn, Path) if isinstance(path.edge, Join)]

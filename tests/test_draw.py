@@ -10,10 +10,23 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from graphs import CELLS, GRAPHS, before_a_layer, by_id, mlp, network, per_step_losses, scalar_chain, windows
+from graphs import (
+    CELLS,
+    GRAPHS,
+    before_a_layer,
+    by_id,
+    marks,
+    mlp,
+    network,
+    per_step_losses,
+    places,
+    scalar_chain,
+    windows,
+)
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.errors import DrawError
+from tinygrad_rnn.pictures.marks import Path
 
 needs_dot = pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")
 
@@ -67,7 +80,7 @@ def test_the_reverse_direction_hands_its_state_to_the_left():
     states = {(edge.source, edge.target) for edge in picture.edges if edge.kind == "state"}
     assert ("t3_rnn_reverse_h", "t2_rnn_reverse_matmul") in states
     assert ("t4_rnn_reverse_h", "t3_rnn_reverse_matmul") in states  # its initial state
-    x = {name: left for name, left, *_ in picture.drawn.boxes()}
+    x = {name: left for name, (left, *_) in places(picture.drawn).items()}
     assert x["t3_rnn_reverse_h"] > x["t2_rnn_reverse_h"]
 
 
@@ -254,7 +267,7 @@ def test_a_cut_whose_past_is_gone_stands_at_the_left_edge():
     assert cuts == [("past4_past", "cut4_h"), ("cut4_h", "t4_matmul")]
     past = by_id(picture)["past4_past"]
     assert past.kind == "past" and past.lines == ("before the cut", "t ≤ 3", "no gradient")  # a shadow of what is gone
-    left = {name: x for name, x, *_ in picture.drawn.boxes()}
+    left = {name: x for name, (x, *_) in places(picture.drawn).items()}
     assert min(left, key=left.get) == "past4_past" and picture.drawn.rules[0] < left["cut4_h"]
 
 
@@ -323,7 +336,7 @@ def test_steps_that_do_not_exist_are_refused(steps):
 def test_losses_of_single_steps_stand_above_their_step():
     picture = tg.draw(per_step_losses(4), level="cell")
     assert sum(node.kind == "loss" for node in picture.nodes) == 5  # four, and their sum
-    boxes = {name: (x + w / 2, y) for name, x, y, w, h in picture.drawn.boxes()}
+    boxes = {name: (x + w / 2, y) for name, (x, y, w, h) in places(picture.drawn).items()}
     assert boxes["after2_mean"][1] > boxes["t2_cell"][1]
     assert abs(boxes["after2_mean"][0] - boxes["t2_cell"][0]) < 20
 
@@ -365,23 +378,23 @@ def along(points):
 @pytest.mark.parametrize("level", ["op", "cell"])
 def test_no_edge_runs_through_a_box_and_no_boxes_overlap(graph, level):
     drawn = tg.draw(GRAPHS[graph](), level=level).drawn
-    boxes = list(drawn.boxes())
+    boxes = [(name, *place) for name, place in places(drawn).items()]
     for k, (name, x, y, w, h) in enumerate(boxes):
         assert x >= -0.5 and y >= -0.5 and x + w <= drawn.width + 0.5 and y + h <= drawn.height + 0.5, name
         for other, x2, y2, w2, h2 in boxes[:k]:
             assert x + w <= x2 + 0.5 or x2 + w2 <= x + 0.5 or y + h <= y2 + 0.5 or y2 + h2 <= y + 0.5, (name, other)
-    for source, target, points in drawn.paths():
-        pieces = along(points)
+    for path in marks(drawn, Path):
+        pieces = along(path.points)
         (left, low), (right, high) = np.min(pieces, 0), np.max(pieces, 0)
         near = [b for b in boxes if b[1] <= right and left <= b[1] + b[3] and b[2] <= high and low <= b[2] + b[4]]
         for a, b in pairwise(pieces):
             for box in near:
-                assert not touches(a, b, box), f"{source} -> {target} runs through {box[0]}"
+                assert not touches(a, b, box), f"{' -> '.join(path.edge.ends)} runs through {box[0]}"
 
 
 def test_time_goes_right_and_layers_go_up():
     picture = tg.draw(network("LSTM", T=4, layers=2))
-    place = {name: (x, y) for name, x, y, _, _ in picture.drawn.boxes()}
+    place = places(picture.drawn)
     assert place["t1_lstm_cell"][0] < place["t2_lstm_cell"][0] < place["t4_lstm_cell"][0]
     assert place["t1_lstm_l1_cell"][1] > place["t1_lstm_cell"][1]
 

@@ -6,13 +6,14 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from graphs import GRAPHS, by_id, network, windows
+from graphs import GRAPHS, between_cells, by_id, network, windows
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.errors import DrawError, GraphError
-from tinygrad_rnn.pictures.flow import Amount, Axis, Scale, amount
+from tinygrad_rnn.pictures.amount import Amount, Axis, Scale, amount
 from tinygrad_rnn.pictures.overlay import beside
 from tinygrad_rnn.pictures.strokes import scale_legend, stroke
+from tinygrad_rnn.pictures.svg import Writer
 
 
 def edge(picture, source, target):
@@ -373,7 +374,7 @@ def test_the_legend_gives_the_whole_gradient_of_each_weight():
 
 def test_the_words_of_a_short_ribbon_are_neither_cut_off_nor_crossed_out():
     picture = tg.draw(windows(T=12, k=4), level="layer", grads=True)
-    ribbon, writer = picture.ribbon, picture.writer()
+    ribbon, writer = picture.ribbon, Writer(picture.sheet())
     assert ribbon.room > ribbon.width
     assert writer.width >= ribbon.room
     rules = re.findall(r'rule" d="M[\d.]+ ([\d.]+)V', writer.strip(writer.width, 0.0))
@@ -395,10 +396,10 @@ def test_states_of_masked_steps_do_not_cross():
     output, _ = lstm(np.ones((6, 3, 3)), lengths=[6, 4, 2])
     drawn = tg.draw((output * output).sum()).drawn
     heights = {}
-    for line in drawn.lines:
-        if line.join.kind == "state" and line.join.source.step is not None:
-            ends = heights.setdefault(line.join.source.step.t, {"h": [], "c": []})
-            ends[line.join.name] += [line.points[0][1], line.points[-1][1]]
+    for path in between_cells(drawn):
+        if path.edge.kind == "state" and path.edge.source.step is not None:
+            ends = heights.setdefault(path.edge.source.step.t, {"h": [], "c": []})
+            ends[path.edge.name] += [path.points[0][1], path.points[-1][1]]
     assert sorted(heights) == [1, 2, 3, 4, 5]
     for ends in heights.values():
         assert (ends["h"][0] < ends["c"][0]) == (ends["h"][1] < ends["c"][1])
@@ -469,7 +470,7 @@ def test_the_head_of_a_gradient_points_back_to_where_the_edge_starts(end, sign):
 
 def test_brackets_below_a_ribbon_span_the_steps_that_are_drawn():
     picture = tg.draw(long_memory(60), level="cell", steps=[1, 2, 3, "...", 59, 60], grads=True)
-    ribbon, strip = picture.ribbon, picture.writer().strip(800.0, 0.0)
+    ribbon, strip = picture.ribbon, Writer(picture.sheet()).strip(800.0, 0.0)
     spans = re.findall(rf'hl" d="M([\d.]+) {ribbon.foot + 2.5:.1f}H([\d.]+)"', strip)
     ends = [(ribbon.x(first), ribbon.x(last) + ribbon.px) for first, last in ((1, 3), (59, 60))]
     assert [(float(a), float(b)) for a, b in spans] == ends

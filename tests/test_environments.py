@@ -20,7 +20,7 @@ from graphs import GRAPHS
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import nn, ops
-from tinygrad_rnn.pictures import tile
+from tinygrad_rnn.pictures import routes
 
 PACKAGE = Path(tg.__file__).parent
 
@@ -157,7 +157,7 @@ def rounded_once(numbers: Iterable[Any], start: Any = 0) -> Any:
 def test_a_picture_is_the_same_whichever_way_python_adds_up(name, monkeypatch):
     pictures = []
     for way in (rounded_each, rounded_once):
-        tile.best_order.cache_clear()
+        routes.best_order.cache_clear()
         monkeypatch.setattr(builtins, "sum", way)
         pictures.append([tg.draw(GRAPHS[name](), level=level).svg() for level in ("op", "cell")])
         monkeypatch.undo()

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import gc
+import pathlib
 import re
 import sys
+import xml.etree.ElementTree as ET
+from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from graphs import GRAPHS, between_cells, marks
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import nn
 from tinygrad_rnn.pictures import layout
+from tinygrad_rnn.pictures.marks import Block, Panel, Path, Rule, Text, Tile
 from tinygrad_rnn.pictures.strokes import _head
 from tinygrad_rnn.pictures.svg import curve
+
+SVG = "{http://www.w3.org/2000/svg}"
 
 
 def loss_of(kind: Any = nn.LSTM, T: int = 30, **options: Any) -> tg.Tensor:
@@ -24,14 +30,52 @@ def loss_of(kind: Any = nn.LSTM, T: int = 30, **options: Any) -> tg.Tensor:
     return (output**2).mean()
 
 
+@pytest.mark.parametrize("level", ["op", "cell"])
+@pytest.mark.parametrize("graph", GRAPHS)
+def test_what_is_tested_of_the_marks_is_true_of_the_files(graph: str, level: str) -> None:
+    """The boxes and edges of a picture are its marks, and those of its SVG and DOT are these and no others."""
+    picture = tg.draw(GRAPHS[graph](), level)
+    drawn = picture.drawn
+    blocks, paths = marks(drawn, Block), marks(drawn, Path)
+    assert [block.id for block in blocks] == [node.id for node in picture.nodes]
+    ends = sorted(path.edge.ends for path in paths)
+    assert ends == sorted((edge.source, edge.target) for edge in picture.edges)
+
+    body = ET.fromstring(picture.svg()).find(f"{SVG}g")
+    assert body is not None
+    assert [g.attrib["id"].partition("-")[2] for g in body.iter(f"{SVG}g") if "id" in g.attrib] == [
+        b.id for b in blocks
+    ]
+    ways = [way.attrib["d"] for way in body.iter(f"{SVG}path") if re.search(r"-e[sgc]?( |$)", way.attrib["class"])]
+    assert ways == [curve([(x, drawn.height - y) for x, y in path.points]) for path in paths]
+    frames = [rect.attrib["class"].partition("-")[2] for rect in body.iter(f"{SVG}rect")]
+    assert frames.count("panel") == len(marks(drawn, Panel))
+    words = Counter("".join(text.itertext()) for text in body.iter(f"{SVG}text"))
+    assert words >= Counter(text.words for text in marks(drawn, Text))
+    assert words["detach"] == len(marks(drawn, Rule))
+
+    dot = picture.dot()
+    assert sorted(re.findall(r"^\t(\w+) -> (\w+) ", dot, re.MULTILINE)) == ends
+    assert set(re.findall(r"^\t+(\w+) \[label=", dot, re.MULTILINE)) - {"legend"} == {block.id for block in blocks}
+
+
+def test_cells_of_one_structure_are_the_same_marks_at_another_place() -> None:
+    picture = tg.draw(loss_of(T=40), level="op", steps="all")
+    steps = [mark for mark in picture.drawn.groups() if isinstance(mark, Tile) and mark.cell.step is not None]
+    assert len(steps) == 40 and len({id(tile.cell.template) for tile in steps}) == 1
+    corner = [[b[1:] for b in tile.at_corner().marks() if isinstance(b, Block)] for tile in steps]
+    assert all(blocks == corner[0] for blocks in corner)
+    assert len(re.findall("<use ", picture.svg())) == 40
+
+
 @pytest.mark.parametrize("kind", [nn.RNN, nn.LSTM])
 def test_folded_steps_lie_halfway_between_what_leads_in_and_what_leads_out(kind: Any) -> None:
     picture = tg.draw(loss_of(kind), level="op", steps=[1, 2, "...", 30])
-    states = [line for line in picture.drawn.lines if line.join.kind == "state"]
-    into = [line for line in states if line.join.target.template.folded]
-    out = [line for line in states if line.join.source.template.folded]
+    states = [path for path in between_cells(picture.drawn) if path.edge.kind == "state"]
+    into = [path for path in states if path.edge.target.template.folded]
+    out = [path for path in states if path.edge.source.template.folded]
     assert into and len(into) == len(out)
-    fall = [sum(line.points[0][1] - line.points[-1][1] for line in lines) for lines in (into, out)]
+    fall = [sum(path.points[0][1] - path.points[-1][1] for path in paths) for paths in (into, out)]
     assert fall[0] == pytest.approx(fall[1], abs=2)
 
 
@@ -71,9 +115,9 @@ def test_a_line_is_straight_where_it_is_level_or_upright_and_else_a_curve() -> N
 def test_a_dot_marks_where_an_edge_joins_a_bus() -> None:
     picture = tg.draw(loss_of(T=3), level="cell")
     joined = {
-        (round(line.points[-1][0], 1), round(picture.drawn.height - line.points[-1][1], 1))
-        for line in picture.drawn.lines
-        if not line.whole
+        (round(path.points[-1][0], 1), round(picture.drawn.height - path.points[-1][1], 1))
+        for path in marks(picture.drawn, Path)
+        if not path.whole
     }
     dots = re.findall(r'<circle [^>]*cx="([\d.]+)" cy="([\d.]+)" r="2"', picture.svg())
     assert joined == {(float(x), float(y)) for x, y in dots} != set()
@@ -134,7 +178,7 @@ def test_the_work_for_gradients_grows_as_the_number_of_steps() -> None:
 
 
 @pytest.mark.parametrize("way", ["page", "picture", "flow"])
-def test_nothing_is_left_for_the_cyclic_collector(way: str, tmp_path: Path) -> None:
+def test_nothing_is_left_for_the_cyclic_collector(way: str, tmp_path: pathlib.Path) -> None:
     def work() -> None:
         loss = loss_of(T=4)
         if way == "page":

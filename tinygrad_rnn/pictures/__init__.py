@@ -1,16 +1,131 @@
 """Pictures of unrolled graphs.
 
-    reading, sources, fold, template, parts, picture   the picture as data
-    flow, overlay                                      how much gradient goes where
-    layout, tile, text, fit                            where everything is, and how much of it
-    svg, strokes, ribbon, legend, theme, dot, render   the picture as a file
-    drawing, comparison, output                        `draw`, and the `Drawing` it gives
-    stepper                                            `page`, a tape to step through in a browser
+    reading, sources, fold, template, parts   what is to be drawn of a tape
+    picture, levels, outside                  the picture as data
+    flow, amount, overlay                     how much gradient goes where
+    layout, routes, tile, text, fit           where everything is, and how much of it
+    marks, ribbon, sheet                      the picture with coordinates
+    svg, strokes, legend, theme, dot, render  the picture as a file
+    drawing, comparison, output               what `draw` gives
+    stepper                                   `page`, a tape to step through in a browser
 
-Only `drawing` and the door of `stepper` are imported with the library; the rest is, when the first picture is drawn.
+Only this, `drawing` and the door of `stepper` are imported with the library; the rest is, when the first picture is
+drawn.
 """
 
-from .drawing import Drawing, draw
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, overload
+
+from ..autograd.tensor import Tensor
+from ..errors import DrawError, FreedGraphError, GraphError
+from ..unrolled.listing import Tape
+from .drawing import Drawing
 from .stepper import page
 
+if TYPE_CHECKING:
+    from ..nn.module import Module
+    from .comparison import Comparison
+
 __all__ = ["Drawing", "draw", "page"]
+
+
+@overload
+def draw(
+    root: Tensor,
+    level: str | None = None,
+    steps: Any = None,
+    grads: bool = False,
+    values: bool = False,
+    theme: str = "light",
+    names: Mapping[str, Any] | Module | None = None,
+) -> Drawing: ...
+@overload
+def draw(
+    root: Sequence[Tensor] | Mapping[str, Tensor],
+    level: str | None = None,
+    steps: Any = None,
+    grads: bool = False,
+    values: bool = False,
+    theme: str = "light",
+    names: Mapping[str, Any] | Module | None = None,
+) -> Comparison: ...
+def draw(
+    root: Tensor | Sequence[Tensor] | Mapping[str, Tensor],
+    level: str | None = None,
+    steps: Any = None,
+    grads: bool = False,
+    values: bool = False,
+    theme: str = "light",
+    names: Mapping[str, Any] | Module | None = None,
+) -> Drawing | Comparison:
+    """A picture of the graph that leads to `root`, unrolled over time.
+
+    root    a Tensor; or several, drawn one below the other: a list, or a mapping from titles to Tensors. They show the
+            same steps, and their gradients are on one scale
+    level   "op": a node for each op; "cell": a node for each time step of each layer; "layer": a node for each layer,
+            its state handed on in a loop; "strip": no graph, but the gradient of the state of every step. None chooses
+            what can be read: "op" for few steps, else "cell"
+    steps   "all", or a list such as ``[1, 2, "...", 30]``. None shows the first and the last, every cut and every loss,
+            the step with the largest gradient, and as many more as can be read in a column of 1100 px
+    grads   show the gradient of the root with respect to each result: its norm in the node, and beside each edge a
+            stroke for what goes back along it, by its norm on a scale of twelve decades
+    values  write the value of each result (its norm) into the node
+    theme   "light", "dark", or "auto": as the reader's system prefers
+    names   names for tensors, a mapping: ``names=locals()`` works. Or a Module: its parameters get their full names
+
+    Draw before ``backward()``, which frees the graph, or call ``backward(retain_graph=True)``.
+    Raises DrawError where the graph is gone, or too large to be read.
+
+    >>> import numpy as np, tinygrad_rnn as tg
+    >>> output, h = tg.nn.RNN(3, 4, rng=0)(np.ones((50, 1, 3)))
+    >>> picture = tg.draw(output.sum())
+    >>> picture.steps, picture.hidden
+    ([1, 2, 3, 4, 48, 49, 50], [(5, 47)])
+    >>> tg.draw(output.sum(), level="op", steps=[1, "...", 50])
+    <drawing: 20 nodes, 21 edges, 2 of 50 steps, level op>
+    """
+    from .theme import check
+
+    check(theme)
+    one = partial(_draw, grads=grads, values=values, theme=theme, names=names)
+    if isinstance(root, Tensor):
+        return one(root, level, steps)
+    if isinstance(root, Mapping | list | tuple) and len(root):
+        from .comparison import compare
+
+        return compare(root, one, level, steps)
+    raise TypeError(f"draw() needs a Tensor, or a list or mapping of some, not {type(root).__name__}")
+
+
+def _draw(
+    root: Any, level: str | None, steps: Any, title: str = "", *, grads: bool, values: bool, theme: str, names: Any
+) -> Drawing:
+    """The picture of one graph."""
+    from .fit import fitted
+    from .flow import Flow
+    from .reading import Reading
+
+    if not isinstance(root, Tensor):
+        raise TypeError(f"draw() needs Tensors, and {title} is of type {type(root).__name__}")
+    try:
+        tape = Tape(root)
+    except FreedGraphError as error:
+        raise DrawError(
+            "nothing is left to draw: backward() has freed this graph. Draw before calling backward(), or call "
+            "backward(retain_graph=True)"
+        ) from error
+    grads = grads or level == "strip"
+    if grads and not root.requires_grad:
+        raise GraphError("draw() of the gradients of a tensor that needs no gradient: there are none to show")
+    reading = Reading(tape, names)
+    flow = Flow(reading) if grads else None
+    picture = fitted(reading, level, steps, bool(values), flow)
+    picture.title = title
+    if values:
+        picture.notes.append("a number is the value of a result, ‖·‖ its norm")
+    if grads:
+        picture.notes.append("∇ is the gradient of the root with respect to a result, ‖·‖ its norm")
+    return Drawing(picture, theme, values, flow)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from .drawing import Drawing
+from .levels import LEVELS
 from .output import Output
 from .parts import Edge, Node
 
@@ -47,15 +48,15 @@ class Comparison(Output):
 
     def svg(self) -> str:
         """The pictures as the text of one SVG file."""
-        from .svg import beneath
+        from .svg import Writer, beneath
 
-        return beneath([drawing.writer() for drawing in self.drawings])
+        return beneath([Writer(drawing.sheet()) for drawing in self.drawings])
 
     def dot(self, pinned: bool = True) -> str:
         """The pictures as text for Graphviz: see `Drawing.dot`."""
         from .dot import write
 
-        return write(self.named(), pinned)
+        return write([(p, drawing.sheet()) for p, drawing in self.named()], pinned)
 
     def __repr__(self) -> str:
         return f"<comparison: {', '.join(map(repr, self.drawings))}>"
@@ -74,8 +75,7 @@ def compare(roots: Any, draw: Callable[..., Drawing], level: str | None, steps: 
         for (title, root), drawing in zip(pairs, drawings, strict=True):
             known = set(drawing.picture.reading.times)
             shown = [t for t in chosen if t in known]
-            again.append(
-                draw(root, level, shown if steps is None and shown and level in ("op", "cell") else steps, title)
-            )
+            chooses = steps is None and shown and not LEVELS[level].all_steps
+            again.append(draw(root, level, shown if chooses else steps, title))
         drawings = again
     return Comparison(drawings)

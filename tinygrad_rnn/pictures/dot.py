@@ -10,30 +10,28 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import theme
-from .flow import Amount
+from .amount import Amount
 from .layout import Point
 from .legend import Legend, wrap
+from .marks import Block, Panel, Path
 from .overlay import ASIDE, beside
-from .parts import Cell, Column
+from .parts import Cell, Column, Join
 from .ribbon import Ribbon
+from .sheet import Sheet
 from .template import ROUND, layer_title
 from .text import escape as xml
 from .text import line_width, pieces, printable
-from .tile import Line
-
-if TYPE_CHECKING:
-    from .drawing import Drawing
 
 UNPINNED = 100  # steps that Graphviz lays out in a time one can wait for
 
 FONT = "DejaVu Sans,Helvetica,Arial,sans-serif"
 
 
-def write(named: list[tuple[str, Drawing]], pinned: bool = True) -> str:
-    """The DOT of drawings, one below the other, made with the graphviz package; ids begin with what goes with each."""
+def write(named: list[tuple[str, Sheet]], pinned: bool = True) -> str:
+    """The DOT of sheets, one below the other, made with the graphviz package; ids begin with what goes with each."""
     import graphviz
 
     first = named[0][1]
@@ -41,20 +39,20 @@ def write(named: list[tuple[str, Drawing]], pinned: bool = True) -> str:
     notes = "the layout is part of this file; to render it: dot -Tsvg, or neato -n2 -Tsvg" if pinned else "dot -Tsvg"
     graph = graphviz.Digraph("tape", comment=notes)
     graph.attr(rankdir="BT", newrank="true", nodesep="0.2", ranksep="0.3", bgcolor=colours["page"], splines="line")
-    titles = [Legend(drawing.picture).title for _, drawing in named]
+    titles = [Legend(sheet.picture).title for _, sheet in named]
     graph.attr(labelloc="t", fontname=FONT, fontcolor=colours["text"], fontsize="13", label=escape("; ".join(titles)))
     if pinned:
         graph.attr(layout="nop2")
-    elif sum(len(drawing.steps) for _, drawing in named) > UNPINNED:
+    elif sum(len(sheet.picture.steps) for _, sheet in named) > UNPINNED:
         steps = f"{UNPINNED} time steps and more take Graphviz minutes to lay out"
         warnings.warn(f"dot(pinned=False): {steps}; dot() keeps the layout of this library", UserWarning, stacklevel=3)
     graph.attr("node", fontname=FONT, fontsize="10", margin="0.08,0.04", height="0.3", fontcolor=colours["text"])
     graph.attr("edge", arrowsize="0.5", color=colours["edge"], fontname=FONT, fontcolor=colours["text"])
     floor = 0.0
-    for k, (p, drawing) in enumerate(named):
-        writer = _Writer(graph, p, drawing, pinned)
+    for k, (p, sheet) in enumerate(named):
+        writer = _Writer(graph, p, sheet, pinned)
         if k:
-            floor -= drawing.drawn.height + 90
+            floor -= sheet.drawn.height + 90
         writer.floor = floor
         writer.write()
         floor = writer.lowest
@@ -62,56 +60,53 @@ def write(named: list[tuple[str, Drawing]], pinned: bool = True) -> str:
 
 
 class _Writer:
-    """Writes one drawing into a graph."""
+    """Writes one sheet into a graph."""
 
-    def __init__(self, graph: Any, p: str, drawing: Drawing, pinned: bool) -> None:
-        self.graph, self.p, self.drawing, self.pinned = graph, p, drawing, pinned
-        self.picture, self.drawn, self.overlay = drawing.picture, drawing.drawn, drawing.overlay
-        self.colours = theme.DARK if drawing.theme == "dark" else theme.LIGHT
-        self.ramp = theme.ramp(drawing.theme)
-        self.tiles = {tile.cell: tile for tile in self.drawn.tiles}
+    def __init__(self, graph: Any, p: str, sheet: Sheet, pinned: bool) -> None:
+        self.graph, self.p, self.sheet, self.pinned = graph, p, sheet, pinned
+        self.picture, self.drawn, self.overlay = sheet.picture, sheet.drawn, sheet.overlay
+        self.colours = theme.DARK if sheet.theme == "dark" else theme.LIGHT
+        self.ramp = theme.ramp(sheet.theme)
         self.floor = self.lowest = 0.0
 
     def at(self, point: Point) -> str:
         return f"{point[0]:.1f},{point[1] + self.floor:.1f}"
 
     def write(self) -> None:
-        by_column: dict[Any, list[Cell]] = {}
-        for cell in self.picture.cells.values():
-            by_column.setdefault(cell.column, []).append(cell)
-        places = {column: (x, width) for column, x, width in self.drawn.columns}
-        for column in self.picture.columns:
-            panel = column.kind in ("step", "layer")
+        blocks: dict[Column, list[Block]] = {column: [] for column in self.picture.columns}
+        panels: dict[Column, Panel] = {}
+        paths: list[Path] = []
+        for mark in self.drawn.marks():
+            if isinstance(mark, Block):
+                blocks[mark.cell.column].append(mark)
+            elif isinstance(mark, Panel):
+                panels[mark.column] = mark
+            elif isinstance(mark, Path):
+                paths.append(mark)
+        for column, inside in blocks.items():
+            panel = panels.get(column)
             name = f"cluster_{self.p}t{column.t}" if panel else f"{self.p}{column.kind}_{column.t}"
             with self.graph.subgraph(name=name) as cluster:
                 if panel:
-                    self.panel(cluster, column, *places[column])
-                for cell in by_column[column]:
-                    for k in range(len(cell.template.boxes)):
-                        self.node(cluster, cell, k)
-        for tile in self.drawn.tiles:
-            for link, points in zip(tile.cell.template.links, tile.layout.edges, strict=True):
-                kind = "cut" if tile.cell.template.boxes[link.target].kind == "cut" else "forward"
-                ends = tile.cell.id_of(link.source), tile.cell.id_of(link.target)
-                amount = None if self.overlay is None else self.overlay.on_link(tile.cell, link)
-                self.edge(ends, edge_looks(kind, self.colours), [tile.at(q) for q in points], amount)
-        severed = {line.join.target for line in self.drawn.lines if line.join.kind == "cut"}
-        for line in self.drawn.lines:
-            self.join(line, severed)
+                    self.panel(cluster, panel)
+                for block in inside:
+                    self.node(cluster, block)
+        severed = {path.edge.target for path in paths if isinstance(path.edge, Join) and path.edge.kind == "cut"}
+        for path in paths:
+            self.path(path, severed)
         if not self.pinned:
-            self.in_order([by_column[column] for column in self.picture.columns])
+            self.in_order(list(blocks.values()))
         lowest = self.floor
-        if self.pinned and self.drawing.ribbon is not None:
-            lowest = self.ribbon(self.drawing.ribbon, self.floor - 24)
+        if self.pinned and self.sheet.ribbon is not None:
+            lowest = self.ribbon(self.sheet.ribbon, self.floor - 24)
         self.lowest = self.footer(lowest)
 
-    def in_order(self, columns: list[list[Cell]]) -> None:
+    def in_order(self, columns: list[list[Block]]) -> None:
         """Keep the columns in the order of time: the data of each on one level, joined by edges that are not seen."""
         firsts = []
-        for cells in columns:
-            boxes = cells[0].template.boxes
-            data = (k for k, box in enumerate(boxes) if box.kind in ROUND)
-            firsts.append(self.p + cells[0].id_of(next(data, 0)))
+        for blocks in columns:
+            data = (block for block in blocks if block.cell is blocks[0].cell and block.box.kind in ROUND)
+            firsts.append(self.p + next(data, blocks[0]).id)
         with self.graph.subgraph() as level:
             level.attr(rank="same")
             for name in firsts:
@@ -119,8 +114,9 @@ class _Writer:
         for a, b in pairwise(firsts):
             self.graph.edge(a, b, style="invis")
 
-    def panel(self, cluster: Any, column: Column, x: float, width: float) -> None:
+    def panel(self, cluster: Any, panel: Panel) -> None:
         """The frame and the heading of a time step."""
+        column, x, width = panel
         words = column.heading
         if self.overlay is not None and self.overlay.largest_at == column.t and column.kind == "step":
             words += ": largest ∇"
@@ -135,56 +131,40 @@ class _Writer:
             low, high = (x - 8, -8.0), (x + width + 8, self.drawn.height + 22)
             cluster.attr(bb=f"{self.at(low)},{self.at(high)}", lp=self.at((x + width / 2, self.drawn.height + 12)))
 
-    def node(self, target: Any, cell: Cell, k: int) -> None:
-        name, tile, box = cell.id_of(k), self.tiles[cell], cell.template.boxes[k]
-        w, h = tile.sizes[k]
-        if box.kind == "loss":  # the second outline lies outside
+    def node(self, cluster: Any, block: Block) -> None:
+        w, h = block.width, block.height
+        if block.box.kind == "loss":  # the second outline lies outside
             w, h = w - 8, h - 8
-        words = label((*map(cell.text, box.lines), *self.drawing.figures.get(name, ())))
-        look = looks(box.kind, self.colours)
+        words = label((*block.lines, *self.sheet.figures.get(block.id, ())))
+        look = looks(block.box.kind, self.colours)
         if self.pinned:
-            look |= {
-                "width": f"{w / 72:.3f}",
-                "height": f"{h / 72:.3f}",
-                "pos": self.at(tile.at(tile.layout.centres[k])),
-            }
-        target.node(self.p + name, words, tooltip=escape(cell.text(box.title)), **look)
+            look |= {"width": f"{w / 72:.3f}", "height": f"{h / 72:.3f}", "pos": self.at((block.x, block.y))}
+        cluster.node(self.p + block.id, words, tooltip=escape(block.title), **look)
 
-    def join(self, line: Line, severed: set[Cell]) -> None:
-        join = line.join
-        look = edge_looks(join.kind, self.colours)
-        if join.kind == "cut" and join.source in severed:  # the word stands where the cut is, once for each state
-            del look["label"]
-        if join.kind in ("state", "cut", "gather"):
-            look["constraint"] = "false"
-        look["edgetooltip"] = escape(join.name)
-        ends = join.source.id_of(join.box), join.target.id_of(join.target.template.entries[join.entry])
-        amount = None if self.overlay is None else self.overlay.on_join(join)
-        self.edge(ends, look, line.points, amount, line.points[:2] if join.kind == "gather" else None, line.whole)
+    def path(self, path: Path, severed: set[Cell]) -> None:
+        edge = path.edge
+        look = edge_looks(edge.kind, self.colours)
+        if isinstance(edge, Join):
+            if edge.kind == "cut" and edge.source in severed:  # the word stands where the cut is, once for each state
+                del look["label"]
+            if edge.kind in ("state", "cut", "gather"):
+                look["constraint"] = "false"
+            look["edgetooltip"] = escape(edge.name)
+        self.edge(path, look, None if self.overlay is None else self.overlay.along(edge))
 
-    def edge(
-        self,
-        ends: tuple[str, str],
-        look: dict[str, str],
-        points: list[Point],
-        amount: Amount | None,
-        part: list[Point] | None = None,
-        whole: bool = True,
-    ) -> None:
-        """An edge, and the gradient that goes back along it (or along a part): beside it, or written at it."""
-        source, target = (self.p + end for end in ends)
+    def edge(self, path: Path, look: dict[str, str], amount: Amount | None) -> None:
+        """An edge, and the gradient that goes back along it: beside it, or written at it."""
+        source, target = (self.p + end for end in path.edge.ends)
         if not self.pinned:
             words = {} if amount is None else {"label": f"∇ {amount:.2g}", "fontsize": "8"}
             words |= look
-            if (
-                "constraint" in words and "label" in words
-            ):  # Graphviz cannot lay out a label there ("trouble in init_rank")
+            if "constraint" in words and "label" in words:  # no label can be laid out there ("trouble in init_rank")
                 words["xlabel"] = words.pop("label")
             self.graph.edge(source, target, **words)
             return
-        self.graph.edge(source, target, pos=self.spline(points, whole), **look)
-        if amount is not None and self.overlay is not None:
-            back = self.spline(beside(part or points, -ASIDE))
+        self.graph.edge(source, target, pos=self.spline(path.points, path.whole), **look)
+        if amount is not None:
+            back = self.spline(beside(path.own, -ASIDE))
             self.graph.edge(target, source, pos=back, constraint="false", **self.stroke(amount))
 
     def stroke(self, amount: Amount) -> dict[str, str]:

@@ -1,25 +1,22 @@
-"""`draw`, and the `Drawing` it gives."""
+"""What `draw` gives: a picture of one graph as data, and the door to its writers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, overload
+from collections.abc import Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-from ..autograd.tensor import Tensor
-from ..errors import DrawError, FreedGraphError, GraphError
-from ..unrolled.listing import Tape, figure
+from ..unrolled.listing import figure
 from .output import Output
 
 if TYPE_CHECKING:
-    from ..nn.module import Module
-    from .comparison import Comparison
-    from .flow import Amount, Flow
+    from .amount import Amount
+    from .flow import Flow
+    from .marks import Drawn
     from .parts import Cell, Edge, Node
     from .picture import Picture
     from .ribbon import Ribbon
-    from .svg import Writer
-    from .tile import Drawn
+    from .sheet import Sheet
 
 STRIP_WIDTH = 1044.0  # a thousand columns and the numbers at their left
 
@@ -74,7 +71,10 @@ class Drawing(Output):
     @cached_property
     def edges(self) -> list[Edge]:
         """Every edge that is drawn, as ids of nodes."""
-        return list(self.picture.edges(self.overlay))
+        from .parts import Edge
+
+        along = (lambda edge: None) if self.overlay is None else self.overlay.along
+        return [Edge(*edge.ends, edge.kind, edge.name, along(edge)) for edge in self.picture.edges()]
 
     @cached_property
     def figures(self) -> dict[str, tuple[str, ...]]:
@@ -127,25 +127,26 @@ class Drawing(Output):
     @cached_property
     def ribbon(self) -> Ribbon | None:
         """The gradient of every step, where not every step is drawn with its own."""
-        from .overlay import FULL
         from .ribbon import Ribbon
 
-        if self.overlay is None or not (self.hidden or len(self.steps) > FULL or self.level in ("layer", "strip")):
+        picture, overlay = self.picture, self.overlay
+        if overlay is None or (picture.full and not self.hidden and not picture.all_steps):
             return None
-        reading, overlay = self.picture.reading, self.overlay
-        if self.level == "strip":
-            return Ribbon(reading, overlay, self.steps, STRIP_WIDTH, tall=90.0, widest=4)
-        return Ribbon(reading, overlay, self.steps, max(self.drawn.width, 430.0), tall=34.0, widest=10)
+        if not picture.cells:  # it is all there is
+            return Ribbon(picture.reading, overlay, self.steps, STRIP_WIDTH, tall=90.0, widest=4)
+        return Ribbon(picture.reading, overlay, self.steps, max(self.drawn.width, 430.0), tall=34.0, widest=10)
 
-    def writer(self) -> Writer:
-        """What writes the picture as SVG."""
-        from .svg import Writer
+    def sheet(self) -> Sheet:
+        """What the writers write."""
+        from .sheet import Sheet
 
-        return Writer(self.drawn, self.theme, self.figures, self.overlay, self.ribbon)
+        return Sheet(self.drawn, self.theme, self.figures, self.overlay, self.ribbon)
 
     def svg(self) -> str:
         """The picture as the text of an SVG file; needs no other program."""
-        return self.writer().text()
+        from .svg import Writer
+
+        return Writer(self.sheet()).text()
 
     def dot(self, pinned: bool = True) -> str:
         """The picture as text for Graphviz: ``dot -Tpdf``. One cluster a time step, time to the right.
@@ -155,108 +156,9 @@ class Drawing(Output):
         """
         from .dot import write
 
-        return write([("", self)], pinned)
+        return write([("", self.sheet())], pinned)
 
     def __repr__(self) -> str:
         picture = self.picture
         steps = f", {len(picture.steps)} of {len(picture.reading.times)} steps" if picture.rows else ""
         return f"<drawing: {len(self.nodes)} nodes, {len(self.edges)} edges{steps}, level {self.level}>"
-
-
-@overload
-def draw(
-    root: Tensor,
-    level: str | None = None,
-    steps: Any = None,
-    grads: bool = False,
-    values: bool = False,
-    theme: str = "light",
-    names: Mapping[str, Any] | Module | None = None,
-) -> Drawing: ...
-@overload
-def draw(
-    root: Sequence[Tensor] | Mapping[str, Tensor],
-    level: str | None = None,
-    steps: Any = None,
-    grads: bool = False,
-    values: bool = False,
-    theme: str = "light",
-    names: Mapping[str, Any] | Module | None = None,
-) -> Comparison: ...
-def draw(
-    root: Tensor | Sequence[Tensor] | Mapping[str, Tensor],
-    level: str | None = None,
-    steps: Any = None,
-    grads: bool = False,
-    values: bool = False,
-    theme: str = "light",
-    names: Mapping[str, Any] | Module | None = None,
-) -> Drawing | Comparison:
-    """A picture of the graph that leads to `root`, unrolled over time.
-
-    root    a Tensor; or several, drawn one below the other: a list, or a mapping from titles to Tensors. They show the
-            same steps, and their gradients are on one scale
-    level   "op": a node for each op; "cell": a node for each time step of each layer; "layer": a node for each layer,
-            its state handed on in a loop; "strip": no graph, but the gradient of the state of every step. None chooses
-            what can be read: "op" for few steps, else "cell"
-    steps   "all", or a list such as ``[1, 2, "...", 30]``. None shows the first and the last, every cut and every loss,
-            the step with the largest gradient, and as many more as can be read in a column of 1100 px
-    grads   show the gradient of the root with respect to each result: its norm in the node, and beside each edge a
-            stroke for what goes back along it, by its norm on a scale of twelve decades
-    values  write the value of each result (its norm) into the node
-    theme   "light", "dark", or "auto": as the reader's system prefers
-    names   names for tensors, a mapping: ``names=locals()`` works. Or a Module: its parameters get their full names
-
-    Draw before ``backward()``, which frees the graph, or call ``backward(retain_graph=True)``.
-    Raises DrawError where the graph is gone, or too large to be read.
-
-    >>> import numpy as np, tinygrad_rnn as tg
-    >>> output, h = tg.nn.RNN(3, 4, rng=0)(np.ones((50, 1, 3)))
-    >>> picture = tg.draw(output.sum())
-    >>> picture.steps, picture.hidden
-    ([1, 2, 3, 4, 48, 49, 50], [(5, 47)])
-    >>> tg.draw(output.sum(), level="op", steps=[1, "...", 50])
-    <drawing: 20 nodes, 21 edges, 2 of 50 steps, level op>
-    """
-    from .theme import check
-
-    check(theme)
-    one = partial(_draw, grads=grads, values=values, theme=theme, names=names)
-    if isinstance(root, Tensor):
-        return one(root, level, steps)
-    if isinstance(root, Mapping | list | tuple) and len(root):
-        from .comparison import compare
-
-        return compare(root, one, level, steps)
-    raise TypeError(f"draw() needs a Tensor, or a list or mapping of some, not {type(root).__name__}")
-
-
-def _draw(
-    root: Any, level: str | None, steps: Any, title: str = "", *, grads: bool, values: bool, theme: str, names: Any
-) -> Drawing:
-    """The picture of one graph."""
-    from .fit import fitted
-    from .flow import Flow
-    from .reading import Reading
-
-    if not isinstance(root, Tensor):
-        raise TypeError(f"draw() needs Tensors, and {title} is of type {type(root).__name__}")
-    try:
-        tape = Tape(root)
-    except FreedGraphError as error:
-        raise DrawError(
-            "nothing is left to draw: backward() has freed this graph. Draw before calling backward(), or call "
-            "backward(retain_graph=True)"
-        ) from error
-    grads = grads or level == "strip"
-    if grads and not root.requires_grad:
-        raise GraphError("draw() of the gradients of a tensor that needs no gradient: there are none to show")
-    reading = Reading(tape, names)
-    flow = Flow(reading) if grads else None
-    picture = fitted(reading, level, steps, bool(values), flow)
-    picture.title = title
-    if values:
-        picture.notes.append("a number is the value of a result, ‖·‖ its norm")
-    if grads:
-        picture.notes.append("∇ is the gradient of the root with respect to a result, ‖·‖ its norm")
-    return Drawing(picture, theme, values, flow)

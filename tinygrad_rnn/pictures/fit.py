@@ -12,42 +12,43 @@ from typing import Any
 from ..errors import DrawError
 from . import tile
 from .flow import Flow
+from .levels import LEVELS
 from .picture import Picture
 from .reading import Reading
 
 WIDEST = 1375.0 - 48  # less the margins
 FIRST_TRY = {"op": 4, "cell": 10}  # steps
 FEWEST = 3
-LEVELS = ("op", "cell", "layer", "strip")
 
 
 def fitted(reading: Reading, level: str | None, steps: Any, values: bool, flow: Flow | None) -> Picture:
     """The picture of a tape, at the level that was asked for or at one that can be read."""
-    if level not in (None, *LEVELS):
+    if level is not None and level not in LEVELS:
         raise DrawError(
             'level must be "op" (a node an op), "cell" (a node a time step), "layer" (a node a layer, with a loop) or '
             f'"strip" (the gradient of every step), not {level!r}'
         )
+    all_steps = level is not None and LEVELS[level].all_steps
     if not reading.times:
-        if level in ("layer", "strip"):
+        if all_steps:
             raise DrawError(
                 f'level="{level}" needs time steps, and this graph has none: tg.nn.unroll and tg.scope tag them'
             )
-        return Picture(reading, level or "op", None, values, flow)
-    if level in ("layer", "strip"):
-        return Picture(reading, level, steps, values, flow)
+        return LEVELS[level or "op"](reading, None, values, flow)
+    if level is not None and all_steps:
+        return LEVELS[level](reading, steps, values, flow)
     if level is None and steps is None and len(reading.times) <= FIRST_TRY["op"]:
-        picture = Picture(reading, "op", None, values, flow)
+        picture = LEVELS["op"](reading, None, values, flow)
         if tile.draw(picture).width <= WIDEST:
             return picture
     level = level or "cell"
     room = FIRST_TRY[level]
-    picture = Picture(reading, level, steps, values, flow, room)
+    picture = LEVELS[level](reading, steps, values, flow, room)
     while steps is None and room > FEWEST:
         drawn = tile.draw(picture)
         if drawn.width <= WIDEST:
             break
         column = max(width for at, _, width in drawn.columns if at.kind == "step") + tile.GUTTER
         room = max(FEWEST, min(room, len(picture.steps)) - math.ceil((drawn.width - WIDEST) / column))
-        picture = Picture(reading, level, steps, values, flow, room)
+        picture = LEVELS[level](reading, steps, values, flow, room)
     return picture

@@ -27,7 +27,7 @@ Point = tuple[float, float]
 
 
 class Request(NamedTuple):
-    """What to lay out. Boxes and edges are numbered; a port is any key.
+    """What to lay out. Boxes and edges are numbered; an entry or an output is any key, sorted where its place is free.
 
     edges     (source box, its output, target box)
     left, bottom   entries: key -> box
@@ -35,11 +35,11 @@ class Request(NamedTuple):
     """
 
     sizes: Sequence[tuple[float, float]]
-    edges: Sequence[tuple[int, int, int]]
+    edges: Sequence[tuple[int, Any, int]]
     left: dict[Any, int]
     bottom: dict[Any, int]
-    right: Sequence[tuple[int, int]]
-    top: Sequence[tuple[int, int]]
+    right: list[tuple[int, Any]]
+    top: list[tuple[int, Any]]
 
 
 class CellLayout(NamedTuple):
@@ -51,8 +51,8 @@ class CellLayout(NamedTuple):
     edges: list[list[Point]]
     left: dict[Any, list[Point]]
     bottom: dict[Any, list[Point]]
-    right: dict[tuple[int, int], list[Point]]
-    top: dict[tuple[int, int], list[Point]]
+    right: dict[tuple[int, Any], list[Point]]
+    top: dict[tuple[int, Any], list[Point]]
 
 
 class _Graph:
@@ -100,7 +100,7 @@ class _Graph:
         return new
 
 
-def ranks(n: int, edges: Sequence[tuple[int, int, int]]) -> list[int]:
+def ranks(n: int, edges: Sequence[tuple[int, Any, int]]) -> list[int]:
     """The layer of each box: one above the highest of what enters it.
 
     Boxes without inputs, and what is made of nothing but them, are lifted to right below their first use.
@@ -237,7 +237,7 @@ class _Placing:
     def share_gaps(self) -> None:
         """Entries and exits at a side go straight where no box is in the way, else along a lane below or above it."""
         self.low_lanes: dict[Any, int] = {}
-        self.high_lanes: dict[tuple[int, int], int] = {}
+        self.high_lanes: dict[tuple[int, Any], int] = {}
         self.lanes = [0] * (len(self.boxes) + 1)  # how many lanes there are in the gap below each layer
         for key, box in self.request.left.items():
             k = self.layer_of[box]
@@ -267,12 +267,12 @@ class _Placing:
     def set_ports(self) -> None:
         """Where lines touch a box: spread along its side, in the order of where they go or come from."""
         graph, xs, request = self.graph, self.xs, self.request
-        leaving: dict[int, dict[int, list[float]]] = {}
+        leaving: dict[int, dict[Any, list[float]]] = {}
         for p, output in self.output_of.items():
             leaving.setdefault(graph.paths[p][0], {}).setdefault(output, []).append(xs[graph.paths[p][1]])
         for box, output in self.high_lanes:
             leaving.setdefault(box, {}).setdefault(output, []).append(self.width + 1)
-        self.high_at: dict[tuple[int, int], float] = {}
+        self.high_at: dict[tuple[int, Any], float] = {}
         for box, outputs in leaving.items():
             ordered = sorted(outputs, key=lambda output: fsum(outputs[output]) / len(outputs[output]))
             places = _evenly(xs[box], self.sizes[box][0], len(ordered))

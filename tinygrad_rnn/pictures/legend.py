@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .flow import DECADES
+from .amount import DECADES
 from .overlay import Overlay
 from .picture import Picture
 from .reading import MARK

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from itertools import pairwise
 from math import fsum
-from typing import Any
 
-from .flow import Amount, Axis, Flow, Scale, amount
+from .amount import Amount, Axis, Scale, amount
+from .flow import Flow
 from .layout import Point
-from .parts import Cell, Join
+from .parts import Cell, Inner, Join
 from .picture import Picture
-from .template import Link
 
-FULL = 30  # drawn steps; beyond, a picture shows the gradient of each step, and no longer that of each edge
 ASIDE = 3.4  # px between an edge and the middle of its gradient
 
 
@@ -34,17 +32,11 @@ class Overlay:
         self.largest = flow.largest
         weights = picture.sources.weights.items()
         self.weights = {key: amount(*map(flow.at, alike.values())) for key, alike in weights}
-        self._links: dict[tuple[Cell, Link], Amount | None] = {}
-        self._joins: dict[Any, Amount | None] = {}
-        if len(picture.steps) <= FULL and picture.level != "layer":
-            for cell in picture.cells.values():
-                for link in cell.template.links:
-                    self._links[cell, link] = flow.along(uses_of(cell, link))
-            for key, join in picture.joins.items():
-                self._joins[key] = flow.along(join.uses)
+        edges = picture.edges() if picture.full and not picture.all_steps else ()
+        self._along = {edge: flow.along(edge.uses) for edge in edges}
         self.axis = Axis(a for row in self.states.values() for a in row.values())
-        edges = [*self._links.values(), *self._joins.values()]
-        amounts = [a for row in self.states.values() for a in row.values()] + [a for a in edges if a is not None]
+        amounts = [a for row in self.states.values() for a in row.values()]
+        amounts += [a for a in self._along.values() if a is not None]
         self.scale = Scale(amounts)
         self.kinds = {a.kind for a in amounts}
 
@@ -53,11 +45,9 @@ class Overlay:
         """The step whose state gets the largest gradient."""
         return None if self.largest is None else self.largest[1]
 
-    def on_link(self, cell: Cell, link: Link) -> Amount | None:
-        return self._links.get((cell, link))
-
-    def on_join(self, join: Join) -> Amount | None:
-        return self._joins.get(tuple(join[:5]))
+    def along(self, edge: Inner | Join) -> Amount | None:
+        """What goes back along an edge; None where nothing needs any, or a picture has too many edges to say it."""
+        return self._along.get(edge)
 
     def range_of(self, fold: Cell) -> tuple[str, str]:
         """The smallest and the largest gradient of the states in folded steps."""
@@ -71,14 +61,6 @@ class Overlay:
         self.scale = max((o.scale for o in overlays), key=lambda scale: scale.top)
         self.axis = Axis.around([o.axis for o in overlays])
         self.kinds = set().union(*(o.kinds for o in overlays))
-
-
-def uses_of(cell: Cell, link: Link) -> list[tuple[Any, int]]:
-    """The inputs of records that an edge inside a cell stands for."""
-    known = cell.template.uses.get(link)
-    if known is None:
-        known = [(link.target, link.slot)] if link.target < len(cell.members) else []
-    return [(cell.members[k], i) for k, i in known]
 
 
 def beside(points: list[Point], away: float = ASIDE) -> list[Point]:

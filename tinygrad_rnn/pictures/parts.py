@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from ..engine.modes import Step
 from ..engine.tape import Record
-from .flow import Amount
+from .amount import Amount
 from .reading import MARK
-from .template import Template
+from .template import Entry, Link, Port, Template
 
 Use = tuple[Record, int]
 """One input of one record: where a result is used."""
@@ -83,14 +83,56 @@ class Cell:
         return line.replace(MARK, str(self.step.t) if self.step is not None else self.mark)
 
 
-class Join(NamedTuple):
+class Inner(NamedTuple):
+    """An edge inside a cell."""
+
+    cell: Cell
+    link: Link
+    name: str = ""
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        """The ids of the nodes it joins."""
+        return self.cell.id_of(self.link.source), self.cell.id_of(self.link.target)
+
+    @property
+    def into(self) -> int:
+        """The box it enters."""
+        return self.link.target
+
+    @property
+    def kind(self) -> str:
+        return "cut" if self.cell.template.boxes[self.link.target].kind == "cut" else "forward"
+
+    @property
+    def uses(self) -> list[Use]:
+        """The inputs of records that it stands for."""
+        template, members = self.cell.template, self.cell.members
+        known = template.uses.get(self.link)
+        if known is None:
+            known = [(self.link.target, self.link.slot)] if self.link.target < len(members) else []
+        return [(members[k], i) for k, i in known]
+
+
+@dataclass(eq=False, slots=True)
+class Join:
     """An edge between two cells: from a port of a box to an entry of a template, with the inputs that it feeds."""
 
     source: Cell
     box: int
-    port: int
+    port: Port
     target: Cell
-    entry: tuple[int, int]
+    entry: Entry
     kind: str
     name: str
-    uses: list[Use]
+    uses: list[Use] = field(default_factory=list)
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        """The ids of the nodes it joins."""
+        return self.source.id_of(self.box), self.target.id_of(self.into)
+
+    @property
+    def into(self) -> int:
+        """The box it enters."""
+        return self.target.template.entries[self.entry]

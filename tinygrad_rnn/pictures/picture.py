@@ -2,27 +2,38 @@
 
 Columns go with time. A cell stands where a column meets a row; there is a row for each layer. Beside the time steps
 there are columns for initial states, for cuts, for folded steps, and for what was computed before and after (`PHASES`).
+What is the same at every level is here, the levels themselves in `levels`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar
 
 from ..autograd.tensor import Tensor
 from ..engine.modes import Step
 from ..engine.tape import Record
 from ..errors import DrawError
-from ..unrolled.network import fused
-from .fold import LIMIT, choose
-from .parts import Cell, Column, Edge, Join, Node, Use
+from .flow import Flow
+from .fold import LIMIT
+from .outside import columns_outside
+from .parts import Cell, Column, Inner, Join, Node, Use
 from .reading import Reading, whole
-from .sources import Origin, Sources
-from .template import Box, Rows, Template, cell_template, group_template, identifier, labels, op_template, shape_text
-
-if TYPE_CHECKING:
-    from .flow import Flow
-    from .overlay import Overlay
+from .sources import Found, Origin, Sources
+from .template import (
+    Box,
+    Enters,
+    Entry,
+    Leaves,
+    Port,
+    Rows,
+    Template,
+    cell_template,
+    group_template,
+    identifier,
+    op_template,
+    shape_text,
+)
 
 PHASES = {
     "past": -4, "cut": -3, "setup": -2, "init": -1, "step": 0, "fold": 0, "layer": 0,
@@ -31,24 +42,29 @@ PHASES = {
 """Where a column stands among those of one time step: a cut before it, the loss after it."""
 
 GUARD = 500  # boxes of one cell; beyond that a plain layout is neither fast nor readable
+FULL = 30  # drawn steps; beyond, a picture shows the gradient of each step, and no longer that of each edge
 
-MANY = 1000  # an output of a step drawn as one box is port record * MANY + output
+Outside = tuple[Entry, Origin, Use]
+"""What enters a cell from outside: where, what it is, and the input that it is."""
+
+Start = tuple[Cell, int, Port]
+"""Where an edge starts: a cell, its box, and a port of that."""
 
 
 class Picture:
-    """What is to be drawn of a tape."""
+    """What is to be drawn of a tape; a level is a class that says how its cells are built (`_build`).
 
-    def __init__(
-        self, reading: Reading, level: str, steps: Any, values: bool, flow: Flow | None, room: int = LIMIT
-    ) -> None:
-        self.reading, self.level = reading, level
+    Here a box stands for a whole step, as at most levels.
+    """
+
+    level: ClassVar[str]
+    all_steps: ClassVar[bool] = False
+    """Whether it shows all time steps at once, so that none is chosen or folded."""
+
+    def __init__(self, reading: Reading, steps: Any, values: bool, flow: Flow | None, room: int = LIMIT) -> None:
+        self.reading = reading
         largest = flow.largest[1] if flow is not None and flow.largest is not None else None
-        if level in ("layer", "strip"):
-            self.steps, self.notes = reading.times, list[str]()
-            reading.expand([*reading.times[:2], *reading.times[-2:]] if level == "layer" else [])
-        else:
-            self.steps, self.notes = choose(reading, steps, room, largest) if reading.times else ([], [])
-            reading.expand(self.steps)
+        self.steps, self.notes = self._choose(steps, room, largest)
         self.title = ""
         self.rows = list(reading.layers)
         self.cells: dict[tuple[Any, ...], Cell] = {}
@@ -56,24 +72,39 @@ class Picture:
         self.sources = Sources(reading)
         self._grads = flow is not None
         self._extra = values + self._grads  # lines of a box
-        self._templates: dict[Any, Template] = {}
         self._losses = reading.network.added.losses
         self._details: dict[Any, str] = {}
         self._constants: dict[tuple[Any, ...], list[str]] = {}
         self._folds = self.sources.folds = self._find_folds()
         self._places: dict[Record, tuple[Cell, int]] = {}  # of the loose records that are drawn
-        if level == "strip":
-            pass  # the ribbon is all
-        elif level == "layer":
-            self._build_layers()
-        else:
-            self._build()
+        self._build()
         self.columns = sorted({c.column for c in self.cells.values()}, key=lambda c: (c.t, PHASES.get(c.kind, 0)))
+
+    def _choose(self, steps: Any, room: int, largest: int | None) -> tuple[list[int], list[str]]:
+        """The time steps to show, and what to say of others; puts the ops of the cell in the place of fused ones."""
+        return self.reading.times, []
+
+    def _find_folds(self) -> dict[int, tuple[int, int]]:
+        """For each hidden step, the range of hidden steps that it lies in."""
+        return {}
+
+    def _build(self) -> None:
+        """Make the cells and the joins between them."""
+        raise NotImplementedError
 
     @property
     def hidden(self) -> list[tuple[int, int]]:
         """The ranges of time steps that are folded, first and last."""
-        return sorted(set(self._folds.values())) if self.level != "layer" else []
+        return []
+
+    @property
+    def full(self) -> bool:
+        """Whether there are few enough steps to say something of each edge."""
+        return len(self.steps) <= FULL
+
+    def names_edge(self, kind: str) -> bool:
+        """Whether the name of what an edge of this kind hands on is written over it: not where the boxes say it."""
+        return False
 
     def nodes(self) -> Iterator[Node]:
         """Every node, in the order of recording."""
@@ -82,139 +113,20 @@ class Picture:
                 lines = tuple(map(cell.text, box.lines))
                 yield Node(cell.id_of(k), box.kind, lines, cell.step, cell.text(box.title))
 
-    def edges(self, overlay: Overlay | None = None) -> Iterator[Edge]:
+    def edges(self) -> Iterator[Inner | Join]:
         """Every edge, first those inside cells."""
         for cell in self.cells.values():
-            boxes = cell.template.boxes
             for link in cell.template.links:
-                kind = "cut" if boxes[link.target].kind == "cut" else "forward"
-                a = None if overlay is None else overlay.on_link(cell, link)
-                yield Edge(cell.id_of(link.source), cell.id_of(link.target), kind, gradient=a)
-        for join in self.joins.values():
-            target = join.target.template.entries[join.entry]
-            a = None if overlay is None else overlay.on_join(join)
-            yield Edge(join.source.id_of(join.box), join.target.id_of(target), join.kind, join.name, a)
+                yield Inner(cell, link)
+        yield from self.joins.values()
 
     # ---------------------------------------------------------------- cells
 
-    def _build(self) -> None:
-        waiting: list[tuple[Cell, tuple[int, int], Origin, Use]] = []
-        for step, records in self.reading.steps.items():
-            assert step.t is not None
-            if step.t not in self._folds:
-                waiting += self._add_step(step, records)
-            elif ("fold", step.layer, self._folds[step.t][0]) not in self.cells:
-                waiting += self._add_fold(step, records)  # the first of its steps in the order of recording
-        waiting += self._add_loose(waiting)
-        if not self.cells:
-            self._add_leaf(self.reading.root)
-        for item in waiting:
-            self._connect(*item)
-
-    def _build_layers(self) -> None:
-        """One cell a layer: a step that stands for all, its state handed on to itself, what the first starts from."""
-        times, loops = self.reading.times, []
-        waiting: list[tuple[Cell, tuple[int, int], Origin, Use]] = []
-        self._folds = self.sources.folds = dict.fromkeys(times[:-1], (times[0], times[-1]))
-        for layer in self.reading.layers:
-            steps = [step for step in self.reading.steps if step.layer == layer]  # in the order of recording
-            first, typical = steps[0], steps[min(1, len(steps) - 1)]
-            entering = self._add_layer(typical, self.reading.steps[typical])
-            cell = self.cells["step", layer]
-            waiting += entering
-            if typical is not first:
-                records = self.reading.steps[first]
-                _, outside = self._described(
-                    records, [self.sources.of_step(first, k, r) for k, r in enumerate(records)]
-                )
-                waiting += [(cell, *rest) for rest in outside if rest[1].kind in ("init", "forward")]
-                loops.append((cell, [rest for _, *rest in entering if rest[1].kind == "state"], len(steps) - 1))
-        waiting += self._add_loose(waiting)
-        for item in waiting:
-            self._connect(*item)
-        for loop in loops:
-            self._add_loop(*loop)
-
-    def _find_folds(self) -> dict[int, tuple[int, int]]:
-        """For each hidden step, the range of hidden steps that it lies in."""
-        folds: dict[int, tuple[int, int]] = {}
-        run: list[int] = []
-        shown = set(self.steps)
-        for t in [*self.reading.times, None]:
-            if t is not None and t not in shown:
-                run.append(t)
-            elif run:
-                folds.update(dict.fromkeys(run, (run[0], run[-1])))
-                run = []
-        return folds
-
-    def _add_step(self, step: Step, records: list[Record]) -> list[Any]:
-        rows, outside = self._described(records, [self.sources.of_step(step, k, r) for k, r in enumerate(records)])
-        key = (step.layer, tuple(map(self._signature, records)), rows)
-        template = self._templates.get(key)
-        if template is None:
-            if self.level == "op" and len(records) > GUARD:
-                raise DrawError(f'{step} has {len(records)} ops, too many to read: draw(root, level="cell") folds them')
-            build = op_template if self.level == "op" else cell_template
-            template = self._templates[key] = build(self.reading, records, rows, self._losses, self._extra)
-        cell = Cell(
-            template, Column("step", step.t or 0), self._row(step.layer), self._prefix(f"t{step.t}", step.layer)
-        )
-        cell.step, cell.layer = step, step.layer
-        cell.back = self.reading.reverse[step.layer]
-        cell.records = cell.members = records
-        self.cells["step", step] = cell
-        return [(cell, *rest) for rest in outside]
-
-    def _add_layer(self, step: Step, records: list[Record]) -> list[Any]:
-        """All steps of a layer as one box, which looks like this one of them."""
-        rows, outside = self._described(records, [self.sources.of_step(step, k, r) for k, r in enumerate(records)])
-        template = cell_template(self.reading, records, rows, self._losses, 0)
-        template.boxes[0].extra = 2 * self._grads
-        times = self.reading.times
-        column = Column("layer", times[0], (times[0], times[-1]))
-        cell = Cell(template, column, self._row(step.layer), self._prefix("all", step.layer), mark="t")
-        cell.layer, cell.back = step.layer, self.reading.reverse[step.layer]
-        self.cells["step", step.layer] = cell
-        return [(cell, *rest) for rest in outside]
-
-    def _add_loop(self, cell: Cell, states: list[Any], times: int) -> None:
-        """The state of the step before as a box of its own, into which the state of the cell goes back."""
-        before = self._beside(cell, "init")
-        box = len(before.template.boxes)
-        names = dict.fromkeys(self.reading.output_name(x.record, x.output) or "s" for _, (_, x, _), _ in states)
-        cuts = [str(t) for _, t in sorted(self.reading.network.cuts)]
-        places = f"✂ detach before t = {', '.join(cuts)}" if len(cuts) < 4 else f"✂ {len(cuts)} times detached"
-        lines = (f"× {times}", f"{' '.join(names)} of t {'+' if cell.back else '−'} 1", *([places] if cuts else []))
-        before.template.add("loop", "loop", lines, f"{', '.join(names)}, handed on {times} times")
-        for entry, (_, x, _), use in states:
-            name = self.reading.output_name(x.record, x.output) or "s"
-            port = MANY + list(names).index(name)
-            before.template.entries[0, port] = box
-            made = self.reading.place(x.record) * MANY + x.output
-            self._join((cell, 0, made), before, (0, port), "state", name, use)
-            self._join((before, box, port), cell, entry, "state", name, use)
-
-    def _add_fold(self, step: Step, records: list[Record]) -> list[Any]:
-        """The folded steps of a layer as one box; what enters it is what enters the first of them."""
-        assert step.t is not None
-        first, last = self._folds[step.t]
-        _, outside = self._described(records, [self.sources.of_step(step, k, r) for k, r in enumerate(records)])
-        count, ops = self.reading.count(step.layer, first, last)
-        span = f"t = {first} … {last}" if first != last else f"t = {first}"
-        template = Template(folded=True)
-        cuts = sum(first <= t <= last for _, t in self.reading.network.cuts)
-        inside = [f"{cuts} cut{'s' * (cuts != 1)} inside"] if cuts else []
-        lines = (f"{count} step{'s' * (count != 1)}", "not shown", span, f"{ops} ops", *inside)
-        words = f"{count} steps of {step.layer} are not shown: {span}"
-        template.add("fold", "fold", lines, words, 2 * self._grads)
-        column = Column("fold", first, (first, last))
-        cell = Cell(template, column, self._row(step.layer), self._prefix(f"t{first}to{last}", step.layer))
-        cell.layer, cell.back = step.layer, self.reading.reverse[step.layer]
-        self.cells["fold", step.layer, first] = cell
-        if fused(records[0]):  # in the order of the ops: first what the entry of the sequence is made of
-            outside.sort(key=lambda item: item[2][1] < len(self.reading.inputs(records[0])))
-        return [(cell, *rest) for rest in outside if rest[1].kind in ("state", "forward")]
+    def _layer_cell(self, template: Template, column: Column, start: str, layer: str) -> Cell:
+        """A cell in the row of a layer, whose ids start with this."""
+        cell = Cell(template, column, self._row(layer), self._prefix(start, layer))
+        cell.layer, cell.back = layer, self.reading.reverse[layer]
+        return cell
 
     def _row(self, layer: str) -> int:
         return self.rows.index(layer)
@@ -237,99 +149,88 @@ class Picture:
         lost = record in self._losses
         varies = lost or op.name == "getitem" or any(x is None for x in record.inputs)
         # a loss, an index or a number written into an op may be another one at each step
-        look = labels(self.reading, record, lost) if varies and self.level == "op" else None
+        look = self._look(record, lost) if varies else None
         return self._details[op], names, tuple(v.shape for v in record.values), lost, look
 
-    def _described(self, records: list[Record], found: list[Any]) -> tuple[Rows, list[tuple[Any, Origin, Use]]]:
-        """The sources of each record; and what enters from outside, at which place, and for which input of which."""
-        outside = []
+    def _look(self, record: Record, lost: bool) -> Any:
+        """What is written into the box of a record, where it has one of its own."""
+        return None
+
+    def _described_step(self, step: Step, records: list[Record]) -> tuple[Rows, list[Outside]]:
+        return self._described(records, [self.sources.of_step(step, k, record) for k, record in enumerate(records)])
+
+    def _described(self, records: list[Record], found: list[list[Found]]) -> tuple[Rows, list[Outside]]:
+        """The sources of each record, and what enters from outside."""
+        outside: list[Outside] = []
         for k, row in enumerate(found):
             for i, (source, origin) in enumerate(row):
-                if origin is not None:
-                    entry = (-1, source.number) if source.kind == "cut" else (k, 0 if origin.kind == "gather" else i)
+                if origin is not None and source.kind == "cut":
+                    outside.append((Entry(Enters.CUT, 0, source.number), origin, (records[k], i)))
+                elif origin is not None:
+                    entry = Entry(Enters.INPUT, k, 0 if origin.kind == "gather" else i)
                     outside.append((entry, origin, (records[k], i)))
         return tuple(tuple(source for source, _ in row) for row in found), outside
 
     def _add_loose(self, waiting: list[Any]) -> list[Any]:
         """The records outside the steps: before the first step that needs them, or after the last they depend on."""
+        requests = [(cell.column.t, origin.x.record) for cell, _, origin, _ in waiting] + self.sources.wanted
+        columns, ends = columns_outside(self.reading, requests, self.steps)
         groups: dict[Column, list[Record]] = {}
         hidden: list[tuple[Record, int]] = []
-        for record, column in sorted(self._loose_columns(waiting).items(), key=lambda item: item[0].seq):
-            if column.t not in self._folds or (self.level == "layer" and column.kind == "setup"):
-                groups.setdefault(column, []).append(record)
-            else:
+        for record, column in sorted(columns.items(), key=lambda item: item[0].seq):
+            if self._folded(column):
                 hidden.append((record, column.t))
-        inside = [(r, t, i, x) for r, t in hidden for i, x in enumerate(self.reading.inputs(r)) if x is not None]
-        loose = [(r, t, i, x) for r, t, i, x in inside if x.record in self.reading.after]
-        outside = [(self._fold_at(t), (-4, 0), Origin("forward", x), (r, i)) for r, t, i, x in loose]
+            else:
+                groups.setdefault(column, []).append(record)
         early = any(column.kind == "head" and column.t < self.reading.times[-1] for column in groups)
         if early:  # losses of windows or of steps stand above their step, so that they are not in the way of the states
             self.rows.append("loss")
+        entering = list(self._entering_hidden(hidden))
         for column, records in groups.items():
-            if len(records) > GUARD:
-                raise DrawError(
-                    f"{len(records)} ops outside of any time step are too many to draw (the limit is {GUARD}). Run the "
-                    "loop over time inside `with tg.scope(name) as at:` and call at(t) at each step, so that the "
-                    "picture can fold it; the layers of tg.nn do this. Or draw a smaller part of the graph"
-                )
-            places = {record: k for k, record in enumerate(records)}
-            rows, entering = self._described(records, [self.sources.of_loose(record, places) for record in records])
-            if self.level != "op" and column.kind != "plain":
-                ends = [k for record, k in places.items() if record in self._ends]
-                template = group_template(self.reading, records, rows, self._losses, self._extra, ends)
-                places = {records[end]: box for box, end in enumerate(ends)}
-            else:
-                template = op_template(self.reading, records, rows, self._losses, self._extra)
-            names = {"setup": f"before{column.t}", "head": f"after{column.t}", "plain": "n"}
-            cell = Cell(template, column, None, names[column.kind], records=list(places), members=records)
+            cell, outside = self._add_group(column, records, ends)
             if early and column.kind == "head":
                 cell.column, cell.row = Column("step", column.t), len(self.rows) - 1
-            self.cells[tuple(column)] = cell
-            self._places.update((record, (cell, k)) for record, k in places.items())
-            outside += [(cell, *rest) for rest in entering]
-        return outside
+            entering += [(cell, *rest) for rest in outside]
+        return entering
 
-    def _fold_at(self, t: int) -> Cell:
-        """The folded steps in which the loose records of this step are hidden."""
-        if self.level == "layer":
-            return self.cells["step", self.reading.layers[-1]]
-        first = self._folds[t][0]
-        return next(self.cells["fold", layer, first] for layer in self.rows if ("fold", layer, first) in self.cells)
+    def _folded(self, column: Column) -> bool:
+        """Whether what stands in this column outside the steps is hidden together with folded steps."""
+        return column.t in self._folds
 
-    def _loose_columns(self, waiting: list[Any]) -> dict[Record, Column]:
-        """Which loose records have to be drawn, and in which column."""
-        reading = self.reading
-        wanted: dict[Record, int] = {}  # the earliest step that needs it
-        requests = [(cell.column.t, origin.x.record) for cell, _, origin, _ in waiting] + self.sources.wanted
-        for t, record in requests:
-            if record is not None and record in reading.after:
-                wanted[record] = min(t, wanted.get(record, t))
-        end = reading.times[-1] if reading.times else 0
-        root = reading.root.record
-        if root is not None and root in reading.after:
-            wanted.setdefault(root, end)
-        found: dict[Record, Column] = {}
-        self._ends = {record for _, record in requests if record is not None} | self._losses | {root}
-        for record in reversed(reading.loose):
-            if record not in wanted:
-                continue
-            t = reading.after[record]
-            if not reading.times:
-                found[record] = Column("plain", 0)
-            elif t is not None:
-                found[record] = Column("head", t)
-            else:
-                found[record] = Column("setup", max(wanted[record], self.steps[0]))
-            for x in reading.inputs(record) if not reading.stacked(record) else ():
-                made = None if x is None else reading.taken(x).record
-                if made is not None and made in reading.after:
-                    wanted[made] = min(wanted[record], wanted.get(made, end))
-        for record, column in found.items():  # at level "cell" only what another column needs is a box of its own
-            if reading.stacked(record):
-                continue
-            made_by = [reading.taken(x).record for x in reading.inputs(record) if x is not None]
-            self._ends.update(made for made in made_by if made is not None and found.get(made, column) != column)
-        return found
+    def _entering_hidden(self, hidden: list[tuple[Record, int]]) -> Iterator[Any]:
+        """What the records need that are hidden with folded steps, of others outside the steps."""
+        for record, t in hidden:
+            for i, x in enumerate(self.reading.inputs(record)):
+                if x is not None and x.record in self.reading.after:
+                    yield self._fold_at(t), Entry(Enters.HIDDEN), Origin("forward", x), (record, i)
+
+    def _add_group(self, column: Column, records: list[Record], ends: set[Record | None]) -> tuple[Cell, list[Outside]]:
+        """The records outside the steps that stand in one column; `ends` are to have boxes of their own."""
+        if len(records) > GUARD:
+            raise DrawError(
+                f"{len(records)} ops outside of any time step are too many to draw (the limit is {GUARD}). Run the "
+                "loop over time inside `with tg.scope(name) as at:` and call at(t) at each step, so that the "
+                "picture can fold it; the layers of tg.nn do this. Or draw a smaller part of the graph"
+            )
+        places = {record: k for k, record in enumerate(records)}
+        rows, outside = self._described(records, [self.sources.of_loose(record, places) for record in records])
+        if column.kind == "plain":
+            template = op_template(self.reading, records, rows, self._losses, self._extra)
+        else:
+            template, places = self._group_template(records, rows, [k for r, k in places.items() if r in ends])
+        name = {"setup": f"before{column.t}", "head": f"after{column.t}", "plain": "n"}[column.kind]
+        cell = Cell(template, column, None, name, records=list(places), members=records)
+        self.cells[tuple(column)] = cell
+        self._places.update((record, (cell, k)) for record, k in places.items())
+        return cell, outside
+
+    def _step_template(self, step: Step, records: list[Record], rows: Rows, extra: int) -> Template:
+        return cell_template(self.reading, records, rows, self._losses, extra)
+
+    def _group_template(self, records: list[Record], rows: Rows, ends: list[int]) -> tuple[Template, dict[Record, int]]:
+        """A template for records outside the steps, and the box of each that has one."""
+        template = group_template(self.reading, records, rows, self._losses, self._extra, ends)
+        return template, {records[end]: box for box, end in enumerate(ends)}
 
     def _add_leaf(self, root: Tensor) -> None:
         """A root that nothing was computed for."""
@@ -341,7 +242,7 @@ class Picture:
 
     # ---------------------------------------------------------------- edges between cells
 
-    def _connect(self, cell: Cell, entry: tuple[int, int], origin: Origin, use: Use) -> None:
+    def _connect(self, cell: Cell, entry: Entry, origin: Origin, use: Use) -> None:
         kind, x, role = origin
         if kind in ("init", "cut") or (x.record is None and kind != "past"):
             start = self._constant(cell, kind, x, role or "x", entry, use)
@@ -353,76 +254,82 @@ class Picture:
             name = self.reading.output_name(x.record, x.output) or ""  # type: ignore[arg-type]
             self._join(self._made_by(x.record, x.output), cell, entry, kind, name, use)
 
-    def _join(self, start: Any, cell: Cell, entry: tuple[int, int], kind: str, name: str, use: Use) -> None:
+    def _join(self, start: Start | None, cell: Cell, entry: Entry, kind: str, name: str, use: Use) -> None:
         if start is None or start[0] is cell:
             return
         if cell.template.folded and cell.layer is not None:
             if name in self._state_names(cell.layer):  # two uses of h in one box are one edge
-                sign = -1 if self.level == "op" else 1  # h above c where it comes from, so that fewer lines cross
-                entry = (-2, sign * self._port(cell.layer, name))
+                entry = self._state_entry(self._state_names(cell.layer).index(name))
             cell.template.entries.setdefault(entry, 0)
-        source, box, port = start
-        key = (source, box, port, cell, entry)
-        self.joins.setdefault(key, Join(*key, kind, name, [])).uses.append(use)
+        key = (*start, cell, entry)
+        if key not in self.joins:
+            self.joins[key] = Join(*start, cell, entry, kind, name)
+        self.joins[key].uses.append(use)
 
     def _state_names(self, layer: str) -> list[str]:
         return list(next(run for run in self.reading.network.runs if run.layer == layer).places)
 
-    def _port(self, layer: str, state: str) -> int:
-        """Where a state leaves a box for a whole step: the first on top, as the ops of a cell come to h last."""
-        return MANY * MANY - self._state_names(layer).index(state)
+    def _state_entry(self, n: int) -> Entry:
+        """Where the state of this number enters a box for a whole step: the first below, as where it leaves one."""
+        return Entry(Enters.STATE, 0, -n)
 
-    def _made_by(self, record: Record | None, output: int) -> tuple[Cell, int, int] | None:
+    def _state_port(self, n: int) -> Port:
+        """Where the state of this number leaves folded steps: the first below, as the ops of a cell come to h last."""
+        return Port(Leaves.STATE, 0, -n)
+
+    def _made_by(self, record: Record | None, output: int) -> Start | None:
         """The cell, box and port where an output is drawn; None where it is not."""
         if record is None:
             return None
         record, output = self.reading.standing(record, output)
         if record in self.reading.where:
-            step, k = self.reading.where[record], self.reading.place(record)
-            if self.level == "layer":
-                return self.cells["step", step.layer], 0, k * MANY + output
-            if step.t in self._folds:
-                state = self.reading.network.named.get((record, output))
-                port = k * MANY + output if state is None else self._port(step.layer, state[1])
-                return self.cells["fold", step.layer, self._folds[step.t][0]], 0, port
-            cell = self.cells["step", step]
-            return (cell, 0, k * MANY + output) if self.level == "cell" else (cell, k, output)
+            return self._made_in_step(record, output)
         if record in self._places:
-            return *self._places[record], output
+            return *self._places[record], Port(Leaves.RESULT, 0, output)
         t = self.reading.after.get(record)
-        if t in self._folds:
-            return self._fold_at(t), 0, -1
-        return None
+        return (self._fold_at(t), 0, Port(Leaves.HIDDEN)) if t is not None and t in self._folds else None
 
-    def _constant(
-        self, cell: Cell, kind: str, x: Tensor, role: str, entry: tuple[int, int], use: Use
-    ) -> tuple[Cell, int, int]:
+    def _made_in_step(self, record: Record, output: int) -> Start:
+        """Where an output of a record of a step is drawn."""
+        raise NotImplementedError
+
+    def _fold_at(self, t: int) -> Cell:
+        """The folded steps in which the loose records of this step are hidden."""
+        raise NotImplementedError
+
+    def _constant(self, cell: Cell, kind: str, x: Tensor, role: str, entry: Entry, use: Use) -> Start:
         """An initial or severed state, in a column before the step that takes it; after it, where time runs left."""
         found = self._beside(cell, "cut" if kind == "cut" else "init")
-        key, before = (*found.column, found.layer), self._before(cell)
+        before = self._before(cell)
         given = x.name if x.name and "_" in x.name else None
         name = self.reading.given.get(x) or given or f"{role}_{before}"
-        names = self._constants.setdefault(key, [])
+        names = self._constants.setdefault((*found.column, found.layer), [])
+        port = Port(Leaves.RESULT, 0, names.index(name) if name in names else len(names))
         if name in names:
-            port = names.index(name)
-            return (found, port, 0) if self.level == "op" else (found, 0, port)
-        port = len(names)
+            return found, self._constant_box(port.output), port
         names.append(name)
-        shape = shape_text(x.shape)
-        words = "detached: no gradient passes" if kind == "cut" else "initial state"
         mark = "cut" if kind == "cut" else "leaf" if x.requires_grad else "input"
-        boxes = found.template.boxes
-        if self.level != "op" and boxes:  # all states of a layer in one box
-            boxes[0] = Box(boxes[0].key, mark, (" ".join(names), shape), f"{', '.join(names)} {shape}: {words}")
-        else:
-            label = role if self.level == "op" else "state"
-            found.template.add(label, mark, (name, shape), f"{name} {shape}: {words}")
-        box, out = (port, 0) if self.level == "op" else (0, port)
+        words = "detached: no gradient passes" if kind == "cut" else "initial state"
+        self._add_constant(found.template, names, role, mark, shape_text(x.shape), words)
+        box = self._constant_box(port.output)
         if kind == "cut":
-            found.template.entries[0, port] = box
+            through = Entry(Enters.INPUT, 0, port.output)
+            found.template.entries[through] = box
             past = self._past_of(x, cell, role) or self._gone(found, before, port)
-            self._join(past, found, (0, port), "cut", role, use)
-        return found, box, out
+            self._join(past, found, through, "cut", role, use)
+        return found, box, port
+
+    def _constant_box(self, n: int) -> int:
+        """The box of state n of those that a layer starts from: all stand in one."""
+        return 0
+
+    def _add_constant(self, template: Template, names: list[str], role: str, mark: str, shape: str, words: str) -> None:
+        """Add the last of these states that a layer starts from."""
+        title = f"{', '.join(names)} {shape}: {words}"
+        if template.boxes:
+            template.boxes[0] = Box(template.boxes[0].key, mark, (" ".join(names), shape), title)
+        else:
+            template.add("state", mark, (names[0], shape), title)
 
     def _beside(self, cell: Cell, kind: str) -> Cell:
         """The cell for what a layer starts from, in a column of its own."""
@@ -441,7 +348,7 @@ class Picture:
         first, last = cell.column.hidden or (cell.column.t, cell.column.t)
         return last + 1 if cell.back else first - 1
 
-    def _gone(self, cut: Cell, before: int, port: int) -> tuple[Cell, int, int]:
+    def _gone(self, cut: Cell, before: int, port: Port) -> Start:
         """What lies before a cut and is no part of the graph: a shadow of it, so that it does not vanish silently."""
         column = Column("past" + "_back" * cut.back, cut.column.t)
         key = (*column, cut.layer)
@@ -454,7 +361,7 @@ class Picture:
             self.cells[key] = Cell(template, column, cut.row, prefix, layer=cut.layer, back=cut.back)
         return self.cells[key], 0, port
 
-    def _past_of(self, x: Tensor, cell: Cell, role: str) -> tuple[Cell, int, int] | None:
+    def _past_of(self, x: Tensor, cell: Cell, role: str) -> Start | None:
         """What a severed state was computed by, if that is part of this graph.
 
         The layer stacks its last states and the loop detaches the stack, so the record of the cut itself is often gone;

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .flow import Amount
+from .amount import Amount
 from .overlay import Overlay
 from .reading import Reading
 from .template import layer_title

@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import groupby, pairwise
 
 from . import theme
-from .flow import DECADES, Amount, Scale
+from .amount import DECADES, Amount, Scale
 from .layout import Point
 from .overlay import beside
 from .ribbon import Bar, Ribbon, Row

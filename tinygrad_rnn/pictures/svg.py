@@ -1,7 +1,7 @@
 """The picture as SVG, written directly: no renderer is needed, and the text is the same in every process.
 
-Up to `FULL` drawn steps every node is written out, with a tooltip. Beyond, a step is written once for each template and
-placed with ``<use>``: a thousand steps stay below a megabyte.
+Where a picture is `full` every node is written out, with a tooltip. Beyond, a step is written once for each template
+and placed with ``<use>``: a thousand steps stay below a megabyte.
 """
 
 from __future__ import annotations
@@ -10,15 +10,14 @@ import zlib
 from collections.abc import Iterable
 
 from . import legend, strokes, theme
-from .flow import Amount
 from .layout import Point
-from .overlay import ASIDE, FULL, Overlay, beside
+from .marks import Block, Mark, Panel, Path, Rule, Text, Tile
+from .overlay import ASIDE, beside
 from .reading import MARK
-from .ribbon import Ribbon
+from .sheet import Sheet
 from .strokes import number
 from .template import ROUND, Box, layer_title
 from .text import escape, pieces
-from .tile import Drawn, Tile
 
 MARGIN = 16.0
 HEAD = 62.0  # title, and the headings of columns
@@ -36,16 +35,14 @@ SCISSORS = (  # two blades and two rings, on a square of 16 around 0, 0; glyphs 
 class Writer:
     """Collects the elements of one figure."""
 
-    def __init__(
-        self, drawn: Drawn, look: str, extra: dict[str, tuple[str, ...]], overlay: Overlay | None, ribbon: Ribbon | None
-    ) -> None:
-        self.drawn, self.picture, self.look, self.extra = drawn, drawn.picture, look, extra
-        self.overlay, self.ribbon = overlay, ribbon
+    def __init__(self, sheet: Sheet) -> None:
+        self.sheet, self.drawn, self.picture = sheet, sheet.drawn, sheet.picture
+        self.overlay, self.ribbon = sheet.overlay, sheet.ribbon
         self.p = "\ue001"  # stands for the prefix, which is computed from the finished text
         self.out: list[str] = []
-        self.height = drawn.height
-        self.full = len(self.picture.steps) <= FULL
-        self.width = max(drawn.width + 2 * PANEL, 430.0, ribbon.room if ribbon is not None else 0.0)
+        self.known: dict[tuple[int, bool], str] = {}  # the templates that were written
+        self.height = self.drawn.height
+        self.width = max(self.drawn.width + 2 * PANEL, 430.0, self.ribbon.room if self.ribbon is not None else 0.0)
 
     def flip(self, y: float) -> float:
         """From y upwards to y downwards."""
@@ -61,18 +58,12 @@ class Writer:
         foot = MARGIN + head + self.height + PANEL
         total_width, total_height = width + 2 * MARGIN, foot + strip + bottom + MARGIN + 6
         shift = PANEL + LEFT if salt else (width - self.drawn.width) / 2
-        self.panels()
-        self.rules()
-        if self.full:
-            for tile in self.drawn.tiles:
-                self.cell(tile)
-        else:
-            self.uses()
-        self.lines()
+        for mark in self.drawn.groups():
+            self.write(mark)
         p = self.p
         body = (
             f'<title id="{p}title">{escape(notes.title)}</title><desc id="{p}desc">{escape(notes.description)}</desc>'
-            f"<style>{theme.style(self.look, p, self.overlay is not None)}</style><defs>{self.markers()}</defs>"
+            f"<style>{theme.style(self.sheet.theme, p, self.overlay is not None)}</style><defs>{self.markers()}</defs>"
             f'<rect class="{p}bg" width="100%" height="100%"/>'
             f'<text class="{p}t" x="{number(MARGIN)}" y="{number(MARGIN + 13)}">{escape(notes.title)}</text>'
             f'<g transform="translate({number(MARGIN + shift)} {number(MARGIN + head)})">{"".join(self.out)}</g>'
@@ -104,54 +95,91 @@ class Writer:
         body = strokes.ribbon(self.p, self.ribbon, titles)
         return f'<g transform="translate({number(x)} {number(y)})">{body}</g>'
 
-    # ---------------------------------------------------------------- columns
+    # ---------------------------------------------------------------- marks
 
-    def panels(self) -> None:
-        p = self.p
-        for column, x, width in self.drawn.columns:
-            if column.kind in ("step", "layer"):
-                corner = f'x="{number(x - PANEL)}" y="{number(-PANEL)}"'
-                size = f'width="{number(width + 2 * PANEL)}" height="{number(self.height + 2 * PANEL)}"'
-                self.out.append(f'<rect class="{p}panel" {corner} {size} rx="6"/>')
-                self.heading(column.heading, x + width / 2)
-                if self.overlay is not None and self.overlay.largest_at == column.t:
-                    at = f'x="{number(x + width / 2)}" y="{number(-PANEL - 20)}"'
-                    self.out.append(f'<text class="{p}s" {at}>largest ∇ ▾</text>')
-        if len(self.drawn.rows) > 1 and self.drawn.tiles:
-            for name, floor, height in self.drawn.rows:
-                y = self.flip(floor + height / 2)
-                turned = f'transform="translate({number(-PANEL - 4)} {number(y)}) rotate(-90)"'
-                self.out.append(f'<text class="{p}h {p}q" {turned}>{escape(name)}</text>')
+    def write(self, mark: Mark | Tile) -> None:
+        match mark:
+            case Tile():
+                if self.picture.full or mark.cell.step is None:
+                    self.cell(mark)
+                else:
+                    self.use(mark)
+            case Path():
+                self.path(mark, CLASSES[mark.edge.kind])
+            case Block():
+                self.block(mark)
+            case Panel():
+                self.panel(mark)
+            case Text():
+                self.words(mark)
+            case Rule():
+                self.rule(mark)
+
+    def panel(self, panel: Panel) -> None:
+        p, (column, x, width) = self.p, panel
+        corner = f'x="{number(x - PANEL)}" y="{number(-PANEL)}"'
+        size = f'width="{number(width + 2 * PANEL)}" height="{number(self.height + 2 * PANEL)}"'
+        self.out.append(f'<rect class="{p}panel" {corner} {size} rx="6"/>')
+        self.heading(column.heading, x + width / 2)
+        if self.overlay is not None and self.overlay.largest_at == column.t:
+            at = f'x="{number(x + width / 2)}" y="{number(-PANEL - 20)}"'
+            self.out.append(f'<text class="{p}s" {at}>largest ∇ ▾</text>')
 
     def heading(self, words: str, x: float) -> None:
         self.out.append(f'<text class="{self.p}h" x="{number(x)}" y="{number(-PANEL - 6)}">{words}</text>')
 
-    def rules(self) -> None:
-        p = self.p
-        for x in self.drawn.rules:
-            turned = f'transform="translate({number(x)} {number(-PANEL + 9)}) rotate(90)"'
-            down = f"M{number(x)} {number(-PANEL + 18)}V{number(self.height + PANEL)}"
-            self.out.append(f'<path class="{p}rule" d="{down}"/>')
-            self.out.append(f'<g {turned}><path class="{p}sc" d="{SCISSORS}"/></g>')
-            self.heading("detach", x)
+    def words(self, text: Text) -> None:
+        p, y = self.p, self.flip(text.y)
+        if text.kind == "row":
+            place = f'class="{p}h {p}q" transform="translate({number(text.x - PANEL - 4)} {number(y)}) rotate(-90)"'
+        else:
+            place = f'class="{p}s {p}ww" x="{number(text.x)}" y="{number(y - 3)}"'
+        self.out.append(f"<text {place}>{escape(text.words)}</text>")
+
+    def rule(self, rule: Rule) -> None:
+        p, x = self.p, rule.x
+        turned = f'transform="translate({number(x)} {number(-PANEL + 9)}) rotate(90)"'
+        down = f"M{number(x)} {number(-PANEL + 18)}V{number(self.height + PANEL)}"
+        self.out.append(f'<path class="{p}rule" d="{down}"/>')
+        self.out.append(f'<g {turned}><path class="{p}sc" d="{SCISSORS}"/></g>')
+        self.heading("detach", x)
 
     # ---------------------------------------------------------------- cells
 
     def cell(self, tile: Tile) -> None:
-        cell, p = tile.cell, self.p
+        cell = tile.cell
         where = f"{cell.step.layer}, step {cell.step.t}" if cell.step else cell.column.kind
         self.out.append(f'<g aria-label="{escape(where)}">')
-        for link, points in zip(cell.template.links, tile.layout.edges, strict=True):
-            line = [tile.at(point) for point in points]
-            self.out.append(self.arrow(line, "forward"))
-            self.gradient(line, None if self.overlay is None else self.overlay.on_link(cell, link))
-        for k, box in enumerate(cell.template.boxes):
-            x, y = tile.at(tile.layout.centres[k])
-            name = cell.id_of(k)
-            lines = (*map(cell.text, box.lines), *self.extra.get(name, ()))
-            self.out.append(f'<g id="{p}{name}"><title>{escape(cell.text(box.title))}</title>')
-            self.out.append(self.box(box, x, self.flip(y), *tile.sizes[k], lines) + "</g>")
+        for mark in tile.marks():
+            if isinstance(mark, Path):
+                self.path(mark, CLASSES["forward"])  # to a box that says that it is a cut, if it is one
+            else:
+                self.block(mark)
         self.out.append("</g>")
+
+    def use(self, tile: Tile) -> None:
+        """A reference to what all cells of this template look like, which is written for the first of them."""
+        p, cell = self.p, tile.cell
+        key = (id(cell.template), cell.back)
+        if key not in self.known:
+            name = self.known[key] = f"{p}T{len(self.known) + 1}"
+            drawn = []
+            for mark in tile.at_corner().marks():
+                if isinstance(mark, Path):
+                    drawn.append(self.arrow([(x, -y) for x, y in mark.points], CLASSES["forward"]))
+                else:
+                    lines = [line.replace(MARK, "t") for line in mark.box.lines]
+                    drawn.append(self.box(mark.box, mark.x, -mark.y, mark.width, mark.height, lines))
+            # what is used is styled by itself, not by what surrounds it: so it is marked as a figure again
+            self.out.append(f'<defs><g id="{name}" class="{p}fig">{"".join(drawn)}</g></defs>')
+        at_corner = f'x="{number(tile.x)}" y="{number(self.flip(tile.y))}"'
+        self.out.append(f'<use href="#{self.known[key]}" {at_corner}><title>{escape(str(cell.step))}</title></use>')
+
+    def block(self, block: Block) -> None:
+        name = block.id
+        lines = (*block.lines, *self.sheet.figures.get(name, ()))
+        self.out.append(f'<g id="{self.p}{name}"><title>{escape(block.title)}</title>')
+        self.out.append(self.box(block.box, block.x, self.flip(block.y), block.width, block.height, lines) + "</g>")
 
     def box(self, box: Box, x: float, y: float, w: float, h: float, lines: Iterable[str]) -> str:
         """The outline of a box and its lines of text, around its centre."""
@@ -183,59 +211,24 @@ class Writer:
         name = f' class="{p}{kind}"' if kind else ""
         return f'<text{name} x="{number(x)}" y="{number(y)}">{out}</text>'
 
-    def uses(self) -> None:
-        """Each template once, and a reference to it for each cell."""
-        p = self.p
-        known: dict[tuple[int, bool], str] = {}
-        for tile in self.drawn.tiles:
-            cell = tile.cell
-            if cell.step is None:
-                self.cell(tile)
-                continue
-            key = (id(cell.template), cell.back)
-            if key not in known:
-                name = known[key] = f"{p}T{len(known) + 1}"
-                at = Tile(cell, tile.layout, tile.sizes, 0.0, 0.0)
-                drawn = [self.arrow([at.at(q) for q in points], "forward", 0.0) for points in tile.layout.edges]
-                for k, box in enumerate(cell.template.boxes):
-                    x, y = at.at(tile.layout.centres[k])
-                    drawn.append(self.box(box, x, -y, *tile.sizes[k], [line.replace(MARK, "t") for line in box.lines]))
-                # what is used is styled by itself, not by what surrounds it: so it is marked as a figure again
-                self.out.append(f'<defs><g id="{name}" class="{p}fig">{"".join(drawn)}</g></defs>')
-            at_corner = f'x="{number(tile.x)}" y="{number(self.flip(tile.y))}"'
-            self.out.append(f'<use href="#{known[key]}" {at_corner}><title>{escape(str(cell.step))}</title></use>')
-
     # ---------------------------------------------------------------- edges
 
-    def arrow(self, points: list[Point], kind: str, height: float | None = None, whole: bool = True) -> str:
-        p, name = self.p, CLASSES[kind]
-        flipped = [(x, (self.height if height is None else height) - y) for x, y in points]
-        blunt = "" if whole else f" {p}no"
-        return f'<path class="{p}{name}{blunt}" d="{curve(flipped)}"/>'
-
-    def gradient(self, line: list[Point], a: Amount | None) -> None:
-        """What goes back along an edge, beside it."""
-        if a is not None and self.overlay is not None:
-            flipped = [(x, self.height - y) for x, y in line]
-            self.out.append(strokes.stroke(self.p, a, self.overlay.scale, flipped, curve(beside(flipped), -ASIDE)))
-
-    def lines(self) -> None:
+    def path(self, path: Path, name: str) -> None:
+        """An edge, what goes back along it, and a dot where it joins a rail."""
         p = self.p
-        for line in self.drawn.lines:
-            self.out.append(self.arrow(line.points, line.join.kind, None, line.whole))
-            bus = line.join.kind == "gather"  # the rail is shared, so only what leaves the step is its own
-            self.gradient(
-                line.points[:2] if bus else line.points,
-                None if self.overlay is None else self.overlay.on_join(line.join),
-            )
-            (x1, y1), (x2, y2) = line.points[:2]
-            named = self.full and self.picture.level == "cell" and line.join.kind in ("state", "cut")
-            if named and line.join.name and abs(y1 - y2) < 0.1:
-                at = f'x="{number((x1 + x2) / 2)}" y="{number(self.flip(y1) - 3)}"'
-                self.out.append(f'<text class="{p}s {p}ww" {at}>{escape(line.join.name)}</text>')
-            if not line.whole and self.full:
-                x, y = line.points[-1]
-                self.out.append(f'<circle class="{p}ag" cx="{number(x)}" cy="{number(self.flip(y))}" r="2"/>')
+        self.out.append(self.arrow([(x, self.flip(y)) for x, y in path.points], name, path.whole))
+        amount = None if self.overlay is None else self.overlay.along(path.edge)
+        if amount is not None and self.overlay is not None:
+            own = [(x, self.flip(y)) for x, y in path.own]
+            self.out.append(strokes.stroke(p, amount, self.overlay.scale, own, curve(beside(own), -ASIDE)))
+        if not path.whole and self.picture.full:
+            x, y = path.points[-1]
+            self.out.append(f'<circle class="{p}ag" cx="{number(x)}" cy="{number(self.flip(y))}" r="2"/>')
+
+    def arrow(self, points: list[Point], name: str, whole: bool = True) -> str:
+        """A line through these points, which have y down already."""
+        blunt = "" if whole else f" {self.p}no"
+        return f'<path class="{self.p}{name}{blunt}" d="{curve(points)}"/>'
 
 
 def curve(points: list[Point], lean: float = 0.0) -> str:

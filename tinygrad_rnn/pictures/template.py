@@ -6,6 +6,7 @@ number in the place of `MARK`, so a thousand steps cost little more than one.
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -57,6 +58,39 @@ Rows = tuple[tuple[Source, ...], ...]
 """The sources of each record of a cell."""
 
 
+class Leaves(IntEnum):
+    """What leaves a box at a port, in the order of the ports from top to bottom."""
+
+    HIDDEN = 0  # a result outside of the steps that is drawn with folded ones
+    RESULT = 1
+    STATE = 2  # the state after folded steps
+
+
+class Port(NamedTuple):
+    """Where edges leave a box: an output of one of the records that it stands for."""
+
+    what: Leaves
+    record: int = 0
+    output: int = 0
+
+
+class Enters(IntEnum):
+    """What enters a cell, in the order of its entries from top to bottom."""
+
+    HIDDEN = 0  # what a result outside of the steps needs that is drawn with folded ones
+    STATE = 1  # the state before folded steps
+    CUT = 2  # what a tensor was that is detached in this cell
+    INPUT = 3
+
+
+class Entry(NamedTuple):
+    """Where edges enter a cell: at an input of one of its records."""
+
+    what: Enters
+    record: int = 0
+    input: int = 0
+
+
 class Box:
     """A box of a template; with a step number put in, a node of the picture."""
 
@@ -80,14 +114,14 @@ class Link(NamedTuple):
 class Template:
     """Boxes and links; box k stands for record k, the boxes for inputs and references follow.
 
-    entries   (record, input) of what comes in from other cells -> the box that it enters
+    entries   where something comes in from another cell -> the box that it enters
     uses      for a link into a box of several records, the (record, input) pairs that it stands for
     """
 
     def __init__(self, folded: bool = False) -> None:
         self.boxes: list[Box] = []
         self.links: list[Link] = []
-        self.entries: dict[tuple[int, int], int] = {}
+        self.entries: dict[Entry, int] = {}
         self.uses: dict[Link, list[tuple[int, int]]] = {}
         self.folded = folded  # box 0 stands for a whole step
         self._keys: dict[str, int] = {}
@@ -112,7 +146,7 @@ def op_template(reading: Reading, records: list[Record], rows: Rows, losses: set
             if source.kind == "inside":
                 t.links.append(Link(source.number, source.output, k, i))
             elif source.kind == "outside":
-                t.entries[k, i] = k
+                t.entries[Entry(Enters.INPUT, k, i)] = k
             elif source.kind != "number" and not (t.boxes[k].kind in ROUND and source.kind in ROUND):
                 place = own if source.kind == "ref" else shared
                 if source not in place:
@@ -120,7 +154,7 @@ def op_template(reading: Reading, records: list[Record], rows: Rows, losses: set
                     if source.past is not None:
                         t.links.append(Link(*source.past, box, 0))
                     elif source.kind == "cut":
-                        t.entries[-1, source.number] = box
+                        t.entries[Entry(Enters.CUT, 0, source.number)] = box
                 t.links.append(Link(place[source], 0, k, i))
     return t
 
@@ -142,7 +176,7 @@ def cell_template(reading: Reading, records: list[Record], rows: Rows, losses: s
     for k, row in enumerate(rows):
         for i, source in enumerate(row):
             if source.kind == "outside":
-                t.entries[k, i] = 0
+                t.entries[Entry(Enters.INPUT, k, i)] = 0
     return t
 
 
@@ -171,7 +205,7 @@ def group_template(
         inner = [(k, i, s) for k in sorted(members[end]) for i, s in enumerate(rows[k])]
         for k, i, source in inner:
             if source.kind == "outside":
-                t.entries[k, i] = box
+                t.entries[Entry(Enters.INPUT, k, i)] = box
             elif source.kind == "inside" and owner[source.number] != end:
                 link = Link(place[owner[source.number]], source.output, box, 0)
                 found.setdefault(link, []).append((k, i))
@@ -194,7 +228,7 @@ def _add_sources(t: Template, target: int, inputs: list[tuple[int, int, Source]]
         if source.kind in (*ROUND, "array", "cut"):
             box = _add_source(t, source, extra)
             if source.kind == "cut":
-                t.entries[-1, source.number] = box
+                t.entries[Entry(Enters.CUT, 0, source.number)] = box
             _link(t, box, target, places)
     refs = list(dict.fromkeys(s.text for s in uses if s.kind == "ref"))
     if refs:

@@ -6,7 +6,7 @@ Chosen for contrast (labels at least 7:1, strokes at least 3:1) and checked unde
 from __future__ import annotations
 
 from ..errors import DrawError
-from .flow import DECADES
+from .amount import DECADES
 
 LIGHT = {
     "page": "#FFFFFF", "text": "#222222", "quiet": "#5B6168", "panel": "#F7F8F9", "line": "#DDE1E5",

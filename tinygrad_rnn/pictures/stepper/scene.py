@@ -11,17 +11,18 @@ from typing import Any
 
 from ...unrolled.listing import Tape, figure
 from ..flow import Flow
-from ..parts import Cell
-from ..picture import Picture
+from ..levels import OpPicture
+from ..marks import Block, Drawn, Path, Rule, Tile
+from ..parts import Cell, Join
 from ..reading import Reading
 from ..svg import CLASSES, curve
 from ..text import pieces
-from ..tile import Drawn, Line, Tile, draw
+from ..tile import draw
 
 
 def scene(tape: Tape, reading: Reading) -> dict[str, Any]:
     """The picture of the whole tape, ready for JSON: y goes down from its upper edge."""
-    picture = Picture(reading, "op", "all", values=True, flow=Flow(reading))
+    picture = OpPicture(reading, "all", values=True, flow=Flow(reading))
     return Scene(draw(picture), tape).data()
 
 
@@ -36,36 +37,40 @@ class Scene:
     def data(self) -> dict[str, Any]:
         drawn = self.drawn
         column = {column: k for k, (column, _, _) in enumerate(drawn.columns)}
-        owned: dict[Cell, list[Line]] = {}
-        long = []
-        for line in drawn.lines:
-            source, target = line.join.source, line.join.target
-            if not line.whole:  # one of many that end on a common line
-                owned.setdefault(source, []).append(line)
-            elif abs(column[source.column] - column[target.column]) <= 1:
-                owned.setdefault(target, []).append(line)
-            else:
-                long.append(self.far(line))
-        tiles = [self.tile(tile, owned.get(tile.cell, [])) for tile in drawn.tiles]
+        owned: dict[Cell, list[Path]] = {}
+        tiles, long, rules = [], [], []
+        for mark in drawn.groups():
+            if isinstance(mark, Tile):
+                tiles.append(mark)
+            elif isinstance(mark, Path) and isinstance(mark.edge, Join):
+                source, target = mark.edge.source, mark.edge.target
+                if not mark.whole:  # one of many that end on a common line
+                    owned.setdefault(source, []).append(mark)
+                elif abs(column[source.column] - column[target.column]) <= 1:
+                    owned.setdefault(target, []).append(mark)
+                else:
+                    long.append(self.far(mark))
+            elif isinstance(mark, Rule):
+                rules.append(_r(mark.x))
+        placed = [self.tile(tile, owned.get(tile.cell, [])) for tile in tiles]  # notes the shapes and bundles
         return {
             "width": _r(drawn.width),
             "height": _r(drawn.height),
             "shapes": [shape for _, shape in self.shapes.values()],
             "bundles": [list(bundle) for bundle in self.bundles],
-            "tiles": tiles,
+            "tiles": placed,
             "long": long,
-            "rows": [[name, _r(drawn.height - floor - height / 2)] for name, floor, height in drawn.rows],
-            "rules": [_r(x) for x in drawn.rules],
+            "rules": rules,
         }
 
-    def tile(self, tile: Tile, lines: list[Line]) -> list[Any]:
+    def tile(self, tile: Tile, paths: list[Path]) -> list[Any]:
         """[shape, x, y, time step, its records, edges]; y is that of the lower edge."""
         cell = tile.cell
         key = (id(cell.template), id(tile.layout), cell.back)
         if key not in self.shapes:
             self.shapes[key] = len(self.shapes), self.shape(tile)
         y = self.drawn.height - tile.y
-        bundle = tuple(self.path(line, tile.x, y) for line in lines)
+        bundle = tuple(self.path(path, tile.x, y) for path in paths)
         numbers = [self.tape.numbers[record] for record in cell.records]
         consecutive = numbers == list(range(numbers[0], numbers[0] + len(numbers))) if numbers else False
         records: Any = numbers[0] if consecutive else numbers
@@ -75,32 +80,34 @@ class Scene:
 
     def shape(self, tile: Tile) -> dict[str, Any]:
         cell = tile.cell
-        at = Tile(cell, tile.layout, tile.sizes, 0.0, 0.0)
-        boxes = []
-        for k, box in enumerate(cell.template.boxes):
-            x, y = at.at(tile.layout.centres[k])
-            w, h = tile.sizes[k]
-            lines = list(box.lines)
-            if box.kind == "loss" and k < len(cell.records):  # its value is written when the walk comes there
-                lines[0] = lines[0].removesuffix(f" = {figure(cell.records[k].values[0])}")
-            boxes.append([box.kind, *map(_r, (x - w / 2, -y - h / 2, w, h)), box.extra, *map(alternating, lines)])
-        edges = []
-        for link, points in zip(cell.template.links, tile.layout.edges, strict=True):
-            edges.append([link.target, curve([(x, -y) for x, y in map(at.at, points)])])
+        boxes, edges = [], []
+        for mark in tile.at_corner().marks():
+            if isinstance(mark, Block):
+                boxes.append(self.box(mark))
+            else:
+                edges.append([mark.edge.into, curve([(x, -y) for x, y in mark.points])])
         return {"width": _r(tile.layout.width), "records": len(cell.records), "boxes": boxes, "edges": edges}
 
-    def far(self, line: Line) -> list[Any]:
-        """[class, x, width, path] of an edge over several columns."""
-        xs = [x for x, _ in line.points]
-        kind, _, path = self.path(line, 0.0, 0.0)
-        return [kind, _r(min(xs)), _r(max(xs) - min(xs)), path]
+    def box(self, block: Block) -> list[Any]:
+        """[kind, x, y, width, height, lines left free, its lines]"""
+        box, w, h, cell = block.box, block.width, block.height, block.cell
+        lines = list(box.lines)
+        if box.kind == "loss" and block.number < len(cell.records):  # its value is written when the walk comes there
+            lines[0] = lines[0].removesuffix(f" = {figure(cell.records[block.number].values[0])}")
+        place = (block.x - w / 2, -block.y - h / 2, w, h)
+        return [box.kind, *map(_r, place), box.extra, *map(alternating, lines)]
 
-    def path(self, line: Line, x: float, y: float) -> tuple[Any, ...]:
+    def far(self, path: Path) -> list[Any]:
+        """[class, x, width, path] of an edge over several columns."""
+        xs = [x for x, _ in path.points]
+        kind, _, way = self.path(path, 0.0, 0.0)
+        return [kind, _r(min(xs)), _r(max(xs) - min(xs)), way]
+
+    def path(self, path: Path, x: float, y: float) -> tuple[Any, ...]:
         """(class, box it enters or -1, path) relative to a corner."""
-        join = line.join
-        points = [(px - x, self.drawn.height - py - y) for px, py in line.points]
-        box = -1 if not line.whole else join.target.template.entries[join.entry]
-        return CLASSES[join.kind] if line.whole else f"{CLASSES[join.kind]} no", box, curve(points)
+        kind = CLASSES[path.edge.kind]
+        points = [(px - x, self.drawn.height - py - y) for px, py in path.points]
+        return (kind, path.edge.into, curve(points)) if path.whole else (f"{kind} no", -1, curve(points))
 
 
 def alternating(line: str) -> list[str]:

@@ -1,0 +1,234 @@
+"""The levels of a picture: what a box stands for, and how the time steps are drawn.
+
+op      a box an op, a column a time step; some steps may be folded
+cell    a box a time step of a layer, likewise
+layer   a box a layer, whose state is handed on to itself
+strip   no graph: the ribbon of gradients is all
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from ..engine.modes import Step
+from ..engine.tape import Record
+from ..errors import DrawError
+from ..unrolled.network import fused
+from .fold import choose
+from .parts import Cell, Column
+from .picture import GUARD, Outside, Picture, Start
+from .template import Enters, Entry, Leaves, Port, Rows, Template, labels, op_template
+
+
+class Steps(Picture):
+    """A column a time step; the steps that are not shown are folded."""
+
+    def _choose(self, steps: Any, room: int, largest: int | None) -> tuple[list[int], list[str]]:
+        reading = self.reading
+        chosen, notes = choose(reading, steps, room, largest) if reading.times else ([], [])
+        reading.expand(chosen)
+        return chosen, notes
+
+    def _find_folds(self) -> dict[int, tuple[int, int]]:
+        folds: dict[int, tuple[int, int]] = {}
+        run: list[int] = []
+        shown = set(self.steps)
+        for t in [*self.reading.times, None]:
+            if t is not None and t not in shown:
+                run.append(t)
+            elif run:
+                folds.update(dict.fromkeys(run, (run[0], run[-1])))
+                run = []
+        return folds
+
+    @property
+    def hidden(self) -> list[tuple[int, int]]:
+        return sorted(set(self._folds.values()))
+
+    def _build(self) -> None:
+        self._templates: dict[Any, Template] = {}
+        waiting: list[Any] = []
+        for step, records in self.reading.steps.items():
+            assert step.t is not None
+            if step.t not in self._folds:
+                waiting += self._add_step(step, records)
+            elif ("fold", step.layer, self._folds[step.t][0]) not in self.cells:
+                waiting += self._add_fold(step, records)  # the first of its steps in the order of recording
+        waiting += self._add_loose(waiting)
+        if not self.cells:
+            self._add_leaf(self.reading.root)
+        for item in waiting:
+            self._connect(*item)
+
+    def _add_step(self, step: Step, records: list[Record]) -> list[Any]:
+        rows, outside = self._described_step(step, records)
+        key = (step.layer, tuple(map(self._signature, records)), rows)
+        if key not in self._templates:
+            self._templates[key] = self._step_template(step, records, rows, self._extra)
+        cell = self._layer_cell(self._templates[key], Column("step", step.t or 0), f"t{step.t}", step.layer)
+        cell.step, cell.records, cell.members = step, records, records
+        self.cells["step", step] = cell
+        return [(cell, *rest) for rest in outside]
+
+    def _add_fold(self, step: Step, records: list[Record]) -> list[Any]:
+        """The folded steps of a layer as one box; what enters it is what enters the first of them."""
+        assert step.t is not None
+        first, last = self._folds[step.t]
+        _, outside = self._described_step(step, records)
+        count, ops = self.reading.count(step.layer, first, last)
+        span = f"t = {first} … {last}" if first != last else f"t = {first}"
+        template = Template(folded=True)
+        cuts = sum(first <= t <= last for _, t in self.reading.network.cuts)
+        inside = [f"{cuts} cut{'s' * (cuts != 1)} inside"] if cuts else []
+        lines = (f"{count} step{'s' * (count != 1)}", "not shown", span, f"{ops} ops", *inside)
+        words = f"{count} steps of {step.layer} are not shown: {span}"
+        template.add("fold", "fold", lines, words, 2 * self._grads)
+        column = Column("fold", first, (first, last))
+        cell = self._layer_cell(template, column, f"t{first}to{last}", step.layer)
+        self.cells["fold", step.layer, first] = cell
+        if fused(records[0]):  # in the order of the ops: first what the entry of the sequence is made of
+            outside.sort(key=lambda item: item[2][1] < len(self.reading.inputs(records[0])))
+        return [(cell, *rest) for rest in outside if rest[1].kind in ("state", "forward")]
+
+    def _fold_at(self, t: int) -> Cell:
+        first = self._folds[t][0]
+        return next(self.cells["fold", layer, first] for layer in self.rows if ("fold", layer, first) in self.cells)
+
+    def _made_in_step(self, record: Record, output: int) -> Start:
+        step, k = self.reading.where[record], self.reading.place(record)
+        if step.t not in self._folds:
+            return self._leaving(self.cells["step", step], k, output)
+        state = self.reading.network.named.get((record, output))
+        port = Port(Leaves.RESULT, k, output)
+        if state is not None:
+            port = self._state_port(self._state_names(step.layer).index(state[1]))
+        return self.cells["fold", step.layer, self._folds[step.t][0]], 0, port
+
+    def _leaving(self, cell: Cell, k: int, output: int) -> Start:
+        """Where an output of record k leaves the cell of a step."""
+        return cell, 0, Port(Leaves.RESULT, k, output)
+
+
+class OpPicture(Steps):
+    """A box an op."""
+
+    level = "op"
+
+    def _step_template(self, step: Step, records: list[Record], rows: Rows, extra: int) -> Template:
+        if len(records) > GUARD:
+            raise DrawError(f'{step} has {len(records)} ops, too many to read: draw(root, level="cell") folds them')
+        return op_template(self.reading, records, rows, self._losses, extra)
+
+    def _group_template(self, records: list[Record], rows: Rows, ends: list[int]) -> tuple[Template, dict[Record, int]]:
+        template = op_template(self.reading, records, rows, self._losses, self._extra)
+        return template, {record: k for k, record in enumerate(records)}
+
+    def _look(self, record: Record, lost: bool) -> Any:
+        return labels(self.reading, record, lost)
+
+    def _leaving(self, cell: Cell, k: int, output: int) -> Start:
+        return cell, k, Port(Leaves.RESULT, 0, output)
+
+    def _state_entry(self, n: int) -> Entry:
+        return Entry(Enters.STATE, 0, n)  # h above c, as where they come from, so that fewer lines cross
+
+    def _constant_box(self, n: int) -> int:
+        return n
+
+    def _add_constant(self, template: Template, names: list[str], role: str, mark: str, shape: str, words: str) -> None:
+        template.add(role, mark, (names[-1], shape), f"{names[-1]} {shape}: {words}")
+
+
+class CellPicture(Steps):
+    """A box a time step of a layer."""
+
+    level = "cell"
+
+    def names_edge(self, kind: str) -> bool:
+        return self.full and kind in ("state", "cut")
+
+
+class LayerPicture(Picture):
+    """A box a layer: a step that stands for all, its state handed on to itself, what the first step starts from."""
+
+    level = "layer"
+    all_steps: ClassVar[bool] = True
+
+    def _choose(self, steps: Any, room: int, largest: int | None) -> tuple[list[int], list[str]]:
+        times = self.reading.times
+        self.reading.expand([*times[:2], *times[-2:]])
+        return times, []
+
+    def _find_folds(self) -> dict[int, tuple[int, int]]:
+        times = self.reading.times
+        return dict.fromkeys(times[:-1], (times[0], times[-1]))
+
+    def _folded(self, column: Column) -> bool:
+        return column.t in self._folds and column.kind != "setup"
+
+    def _build(self) -> None:
+        waiting: list[Any] = []
+        loops: list[Any] = []
+        for layer in self.reading.layers:
+            steps = [step for step in self.reading.steps if step.layer == layer]  # in the order of recording
+            first, typical = steps[0], steps[min(1, len(steps) - 1)]
+            cell, entering = self._add_layer(typical)
+            waiting += [(cell, *rest) for rest in entering]
+            if typical is not first:
+                _, outside = self._described_step(first, self.reading.steps[first])
+                waiting += [(cell, *rest) for rest in outside if rest[1].kind in ("init", "forward")]
+                loops.append((cell, [rest for rest in entering if rest[1].kind == "state"], len(steps) - 1))
+        waiting += self._add_loose(waiting)
+        for item in waiting:
+            self._connect(*item)
+        for loop in loops:
+            self._add_loop(*loop)
+
+    def _add_layer(self, step: Step) -> tuple[Cell, list[Outside]]:
+        """All steps of a layer as one box, which looks like this one of them."""
+        records, times = self.reading.steps[step], self.reading.times
+        rows, outside = self._described_step(step, records)
+        template = self._step_template(step, records, rows, 0)
+        template.boxes[0].extra = 2 * self._grads
+        cell = self._layer_cell(template, Column("layer", times[0], (times[0], times[-1])), "all", step.layer)
+        cell.mark = "t"
+        self.cells["step", step.layer] = cell
+        return cell, outside
+
+    def _add_loop(self, cell: Cell, states: list[Outside], times: int) -> None:
+        """The state of the step before as a box of its own, into which the state of the cell goes back."""
+        before = self._beside(cell, "init")
+        box = len(before.template.boxes)
+        called = [self.reading.output_name(x.record, x.output) or "s" for _, (_, x, _), _ in states]  # type: ignore[arg-type]
+        names = list(dict.fromkeys(called))
+        cuts = [str(t) for _, t in sorted(self.reading.network.cuts)]
+        places = f"✂ detach before t = {', '.join(cuts)}" if len(cuts) < 4 else f"✂ {len(cuts)} times detached"
+        lines = (f"× {times}", f"{' '.join(names)} of t {'+' if cell.back else '−'} 1", *([places] if cuts else []))
+        before.template.add("loop", "loop", lines, f"{', '.join(names)}, handed on {times} times")
+        for name, (entry, (_, x, _), use) in zip(called, states, strict=True):
+            n = names.index(name)
+            through = Entry(Enters.INPUT, 1, n)  # 0 are the initial states
+            before.template.entries[through] = box
+            assert x.record is not None
+            self._join(self._made_in_step(x.record, x.output), before, through, "state", name, use)
+            self._join((before, box, Port(Leaves.RESULT, 1, n)), cell, entry, "state", name, use)
+
+    def _fold_at(self, t: int) -> Cell:
+        return self.cells["step", self.reading.layers[-1]]
+
+    def _made_in_step(self, record: Record, output: int) -> Start:
+        step, k = self.reading.where[record], self.reading.place(record)
+        return self.cells["step", step.layer], 0, Port(Leaves.RESULT, k, output)
+
+
+class StripPicture(Picture):
+    """No graph: the ribbon of gradients is all."""
+
+    level = "strip"
+    all_steps: ClassVar[bool] = True
+
+    def _build(self) -> None:
+        pass
+
+
+LEVELS: dict[str, type[Picture]] = {kind.level: kind for kind in (OpPicture, CellPicture, LayerPicture, StripPicture)}

@@ -1,0 +1,56 @@
+"""What is drawn of the records outside of the time steps, and in which column."""
+
+from __future__ import annotations
+
+from ..engine.tape import Record
+from .parts import Column
+from .reading import Reading
+
+
+def columns_outside(
+    reading: Reading, requests: list[tuple[int, Record | None]], steps: list[int]
+) -> tuple[dict[Record, Column], set[Record | None]]:
+    """The column of each record outside the steps that has to be drawn; and those which something else needs.
+
+    A record stands before the first step that needs it, or after the last that it depends on.
+
+    requests  what is asked for, by the cells of which steps
+    steps     the steps that are shown
+    """
+    wanted: dict[Record, int] = {}  # the earliest step that needs it
+    for t, record in requests:
+        if record is not None and record in reading.after:
+            wanted[record] = min(t, wanted.get(record, t))
+    end = reading.times[-1] if reading.times else 0
+    root = reading.root.record
+    if root is not None and root in reading.after:
+        wanted.setdefault(root, end)
+    found: dict[Record, Column] = {}
+    for record in reversed(reading.loose):
+        if record in wanted:
+            found[record] = _column(reading, record, max(wanted[record], steps[0]) if steps else 0)
+            for x in () if reading.stacked(record) else reading.inputs(record):
+                made = None if x is None else reading.taken(x).record
+                if made is not None and made in reading.after:
+                    wanted[made] = min(wanted[record], wanted.get(made, end))
+    ends = {record for _, record in requests if record is not None} | reading.network.added.losses | {root}
+    return found, ends | _needed_elsewhere(reading, found)
+
+
+def _column(reading: Reading, record: Record, first: int) -> Column:
+    """The column of a record that a step needs `first`."""
+    if not reading.times:
+        return Column("plain", 0)
+    t = reading.after[record]
+    return Column("setup", first) if t is None else Column("head", t)
+
+
+def _needed_elsewhere(reading: Reading, found: dict[Record, Column]) -> set[Record]:
+    """The records that another column needs: each is to have a box of its own."""
+    needed = set()
+    for record, column in found.items():
+        for x in () if reading.stacked(record) else reading.inputs(record):
+            made = None if x is None else reading.taken(x).record
+            if made is not None and found.get(made, column) != column:
+                needed.add(made)
+    return needed

@@ -1,0 +1,31 @@
+"""What is on one sheet: a picture with coordinates, and what is written over it. All that a writer needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .marks import Drawn
+from .overlay import Overlay
+from .picture import Picture
+from .ribbon import Ribbon
+
+
+@dataclass(slots=True)
+class Sheet:
+    """A picture to be written.
+
+    theme    "light", "dark" or "auto"
+    figures  for the id of a node the values and gradients that stand in it
+    overlay  how much gradient goes along each edge, if that is shown
+    ribbon   the gradient of every step, if that is shown
+    """
+
+    drawn: Drawn
+    theme: str
+    figures: dict[str, tuple[str, ...]]
+    overlay: Overlay | None
+    ribbon: Ribbon | None
+
+    @property
+    def picture(self) -> Picture:
+        return self.drawn.picture

@@ -167,7 +167,7 @@ def test_a_bias_may_be_taken_away_and_given_back() -> None:
 @pytest.mark.parametrize("name", ["W_hx", "W_hh_l2", "W_hh_l0", "W_xh_revers", "b", "_reverse", ""])
 def test_typos_raise_attribute_errors(name: str) -> None:
     lstm = nn.LSTM(2, 3, num_layers=2)
-    with pytest.raises(AttributeError, match=f"LSTM has no attribute '{name}'"):
+    with pytest.raises(AttributeError, match=f"'LSTM' object has no attribute '{name}'"):
         getattr(lstm, name)
 
 
@@ -668,3 +668,15 @@ def test_what_was_made_of_a_parameter_is_warned_of() -> None:
         warnings.simplefilter("error")
         holder.last = holder.W * 2  # of a parameter that is found
         holder.state = holder(np.ones((1, 1)))
+
+
+def test_an_error_within_a_property_of_a_layer_is_not_hidden() -> None:
+    class Measured(tg.nn.GRU):
+        @property
+        def size(self) -> int:
+            return self.W_hh.sise  # type: ignore[no-any-return]
+
+    with pytest.raises(AttributeError, match="'sise'"):
+        Measured(1, 1, rng=0).size  # noqa: B018
+    with pytest.raises(AttributeError, match="'Measured' object has no attribute 'nix'"):
+        Measured(1, 1, rng=0).nix  # type: ignore[attr-defined] # noqa: B018

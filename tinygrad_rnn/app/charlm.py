@@ -225,8 +225,12 @@ def _found(folder: Path, settings: Settings, known: Fingerprint, given: str | No
     if given is None and (path := find(settings.text, folder, known)):
         return path
     if given is not None or any(is_file(place) for place in places(settings.text, folder)):
-        name = given if given is not None else settings.source
-        raise CheckpointError(f"{folder}: {name} has changed since this run was saved; it cannot be continued")
+        why = (
+            "has changed since this run was saved"
+            if given is None
+            else "is not the text of this run, or has changed since"
+        )
+        raise CheckpointError(f"{folder}: {given or settings.source} {why}; it cannot be continued")
     raise CheckpointError(
         f"{folder}: its text {settings.text} is not there any more, nor beside the run; say where it is: --text FILE"
     )

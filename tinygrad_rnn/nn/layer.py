@@ -184,8 +184,8 @@ class Layer(Module):
 
     def __getattr__(self, name: str) -> Any:
         place = self._place(name)
-        if place is None:
-            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+        if place is None:  # Python's own error, or that of a property, whose own cause would be hidden
+            return object.__getattribute__(self, name)
         return getattr(*place)
 
     def __setattr__(self, name: str, value: Any) -> None:

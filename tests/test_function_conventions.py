@@ -169,6 +169,13 @@ def test_a_convention_holds(words: str, cases: list[tuple[Any, list[Any], list[A
 DOCS = (Path(__file__).parents[1] / "docs" / "functions.md").read_text("utf-8")
 
 
+def test_the_page_names_every_function_that_numpy_lacks() -> None:
+    ours = {name: getattr(tg, name) for name in tg.__all__}
+    of_ops = {name for name, f in ours.items() if getattr(f, "__module__", "").startswith("tinygrad_rnn.ops.")}
+    assert {"relu", "softmax"} <= of_ops
+    assert [name for name in of_ops if f"`tg.{name}`" not in DOCS] == []
+
+
 def test_the_table_of_conventions_is_the_one_that_is_tested() -> None:
     rows = [
         line.strip("|").split("|") for line in DOCS.partition("## Conventions")[2].splitlines() if line.startswith("|")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -27,13 +28,16 @@ def interrupted(act: Callable[[], Any], line: int) -> bool:
         return trace
 
     before = sys.gettrace()
+    gc.disable()  # what the collector calls would swallow it
     try:
-        sys.settrace(trace)
-        act()
+        with np.errstate():  # Ctrl-C may come between a block of another errstate and its end: not for the next test
+            sys.settrace(trace)
+            act()
     except KeyboardInterrupt:
         return True
     finally:
         sys.settrace(before)
+        gc.enable()
     return False
 
 

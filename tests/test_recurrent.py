@@ -12,9 +12,17 @@ from hypothesis import strategies as st
 import tinygrad_rnn as tg
 from tinygrad_rnn.engine.modes import Step
 from tinygrad_rnn.errors import DtypeError, ShapeError
+from tinygrad_rnn.nn.cell import Cell, norm
+from tinygrad_rnn.nn.recurrent import Recurrent
 
 nn = tg.nn
 KINDS = ["RNN", "LSTM", "GRU"]
+
+
+def test_no_layer_is_left_out() -> None:
+    assert {name for name, kind in vars(nn).items() if isinstance(kind, type) and issubclass(kind, Recurrent)} == set(
+        KINDS
+    )
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
@@ -543,6 +551,31 @@ def test_a_step_that_does_not_give_two_things(given: Any) -> None:
 def test_lengths_in_the_place_of_the_state(kind: str, lengths: Any) -> None:
     with pytest.raises(TypeError, match=rf"{kind}: state must be h.*, not whole numbers: are they lengths="):
         getattr(nn, kind)(2, 3, rng=0)(np.ones((3, 2, 2)), lengths)
+
+
+def test_a_cell_is_its_gates_and_a_step() -> None:
+    """The minimal gated unit (Zhou et al. 2016), with all that layers can do, from the base classes alone."""
+
+    class MGUCell(Cell):
+        gates = "fn"
+
+        def step(self, a: tg.Tensor, h: tg.Tensor) -> tuple[tg.Tensor, tg.Tensor]:
+            (a_f, a_n), (u_f, u_n) = np.split(a, 2, axis=-1), np.split(norm(h @ self.W_hh, self.gain_h), 2, axis=-1)
+            f = tg.sigmoid(a_f + u_f)
+            h = (1 - f) * h + f * np.tanh(a_n + f * u_n)
+            return h, h
+
+    class MGU(Recurrent):
+        cell_type = MGUCell
+
+    x = tg.tensor(np.random.default_rng(0).standard_normal((4, 2, 2)), requires_grad=True)
+    for options in ({}, {"bias": False}, {"layer_norm": True, "checkpoint": 2}, {"learn_initial_state": True}):
+        layer = MGU(2, 3, num_layers=2, bidirectional=True, dtype=float, rng=0, **options)
+        assert tg.gradcheck(lambda x, layer=layer: layer(x, lengths=[4, 2])[0], x)
+    output, _ = MGU(2, 3, dtype=float, rng=0)(x)
+    assert list(tg.bptt.flow(output.sum())["mgu"].steps) == [1, 2, 3, 4]
+    f, n = (MGUCell(2, 3, rng=0).gate(name) for name in "fn")
+    assert (f, n) == (slice(0, 3), slice(3, 6))
 
 
 # -- bad inputs: each a clear error -------------------------------------------------------------------

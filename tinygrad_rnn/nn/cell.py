@@ -30,6 +30,9 @@ def norm(u: Tensor, gain: Tensor | None, bias: Tensor | None = None) -> Tensor:
 class Cell(Module):
     """What the three cells share: their weights, drawn from U(-1/√H, 1/√H), and their checks.
 
+    A cell says what its `gates` are, and writes ``step(a_t, state)``; a subclass of `Recurrent` with this `cell_type`
+    is a layer of it.
+
     layer_norm           normalise each product over all its gates together (Ba et al. 2016, eq. 20): in place of
                          x W_xh and h W_hh stand LN(x W_xh) and LN(h W_hh), with the gains `gain_x` and `gain_h` (G*H,)
     learn_initial_state  a missing state is the parameter `h_0` (and `c_0`) (H,), at first zero, for every sequence
@@ -43,9 +46,9 @@ class Cell(Module):
         self,
         input_size: int,
         hidden_size: int,
-        bias: bool,
-        dtype: DType,
-        rng: Rng,
+        bias: bool = True,
+        dtype: DType = np.float32,
+        rng: Rng = None,
         layer_norm: bool = False,
         learn_initial_state: bool = False,
     ) -> None:

@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-# A shell that starts something in the background lets it, and all that it starts, ignore Ctrl-C: tests send it.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A shell that starts something in the background lets it, and all that it starts, ignore Ctrl-C, and nohup the end of
+# the terminal: tests send both.
+for number, usual in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
+    if hasattr(signal, number) and signal.getsignal(getattr(signal, number)) is signal.SIG_IGN:
+        signal.signal(getattr(signal, number), usual)
 
 settings.register_profile("deterministic", derandomize=True, deadline=None, database=None)
 settings.load_profile("deterministic")

@@ -857,6 +857,8 @@ def test_several_layers_need_a_choice() -> None:
         jacobians(loss)
     with pytest.raises(ValueError, match="no layer 'lstm'"):
         jacobians(loss, "lstm")
+    with pytest.raises(KeyError, match="no layer 'lstm' hands on a state; there is 'rnn', 'rnn_l1'"):
+        flow(loss)["lstm"]
     J = jacobians(loss, "rnn_l1")
     with pytest.raises(ValueError, match=r"no state at step t=9: there are steps 1 \.\. 6"):
         J.product(9, 1)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import xml.dom.minidom
 from itertools import pairwise
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -699,3 +700,16 @@ def test_a_state_with_a_name_like_markup_is_text_in_dot():
     dot = tg.draw(h.sum()).dot()
     done = subprocess.run(["dot", "-Tsvg"], input=dot.encode(), capture_output=True, check=True)
     assert b"<script" not in done.stdout
+
+
+def test_states_of_a_cell_of_ones_own_have_the_step_as_an_index():
+    def cell(x_t, state):
+        h, c = state
+        h = np.tanh(x_t + h)
+        return h, (h, c + h)
+
+    _, (h, c) = tg.nn.unroll(cell, tg.tensor(np.ones(3), requires_grad=True), (0.0, 0.0))
+    svg = tg.draw(h + c, level="cell").svg()
+    texts = ["".join(node.itertext()) for node in ElementTree.fromstring(svg).iter() if node.tag.endswith("text")]
+    assert any(text.startswith("h02 h12") for text in texts)  # h0 and h1, with the index 2 below the line
+    assert not any("h0_" in text for text in texts)

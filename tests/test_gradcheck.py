@@ -137,6 +137,11 @@ def test_the_same_seed_gives_the_same_projection() -> None:
 
 
 def test_inputs_it_cannot_judge_are_refused() -> None:
+    for inputs in (np.ones(3), [leaf(1.0), np.ones(1)]):
+        with pytest.raises(
+            TypeError, match=r"inputs must be a Tensor or several, and inputs\[\d\] is a (float64|ndarray)"
+        ):
+            tg.gradcheck(np.add, inputs)
     with pytest.raises(DtypeError, match=r"float64.*inputs\[1\] is float32"):
         tg.gradcheck(np.add, [leaf(1.0), tg.tensor([1.0], np.float32, requires_grad=True)])
     with pytest.raises(GradcheckError, match="requires_grad=True"):

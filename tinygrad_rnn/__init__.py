@@ -22,6 +22,7 @@ from .nn.fused.memory import keep_freed
 from .ops.elementwise import relu, sigmoid, softplus
 from .ops.functions import elu, gelu, leaky_relu
 from .ops.reduction import log_softmax, logsumexp, softmax
+from .ops.registry import takes_tensors as _takes_tensors
 from .pictures import Drawing, draw, page
 from .unrolled.listing import Tape, tape
 
@@ -74,7 +75,6 @@ _INSTEAD = {
     **{name: f"tg.tensor(np.{name}(...))" for name in ("zeros", "ones", "full", "eye", "arange", "linspace")},
     "rand": "tg.tensor(rng.random(shape)), with rng = np.random.default_rng(0)",
     "randn": "tg.tensor(rng.standard_normal(shape)), with rng = np.random.default_rng(0)",
-    **{name: f"np.{name}(...)" for name in ("stack", "where", "tanh", "exp", "log", "matmul", "einsum")},
     "cat": "np.concatenate(...)",
     "from_numpy": "tg.tensor(array)",
     "Variable": "tg.tensor(data, requires_grad=True)",
@@ -82,11 +82,12 @@ _INSTEAD = {
     "utils": "tg.optim.clip_grad_norm_, tg.checkpoint and tg.bptt.windows",
     **{name: f"import tinygrad_rnn.{name}, which is not imported by itself" for name in ("data", "plots")},
 }
-"""PyTorch's names for what has another name here, and what has to be imported."""
+"""PyTorch's names for what has another name here, and what has to be imported. NumPy's functions are NumPy's."""
 
 
 def __getattr__(name: str) -> NoReturn:
-    here = f": write {_INSTEAD[name]}" if name in _INSTEAD else ""
+    instead = _INSTEAD.get(name) or (f"np.{name}(...)" if _takes_tensors(name) else "")
+    here = f": write {instead}" if instead else ""
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}{here}")
 
 

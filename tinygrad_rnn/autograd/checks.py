@@ -108,6 +108,10 @@ def explained(error: Exception, op: Op, arrays: list[Any]) -> Exception:
     ):
         if isinstance(error, kind):
             return kind(message)
+    if "read-only" in str(error):  # NumPy's words where a forward writes into what others hold
+        return ValueError(
+            f"{message}: make a new array, x = x + 1 in place of x += 1, since the tape keeps what it was"
+        )
     return ShapeError(message)
 
 

@@ -36,6 +36,9 @@ def gradcheck(
     True
     """
     xs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    for k, x in enumerate(xs):
+        if not isinstance(x, Tensor):
+            raise TypeError(f"gradcheck: inputs must be a Tensor or several, and inputs[{k}] is a {type(x).__name__}")
     varied = [k for k, x in enumerate(xs) if x.requires_grad]
     if not varied:
         raise GradcheckError("gradcheck needs an input with requires_grad=True")

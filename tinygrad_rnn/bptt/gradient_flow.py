@@ -41,6 +41,8 @@ class Flow:
         self.layers = layers
 
     def __getitem__(self, layer: str) -> LayerFlow:
+        if layer not in self.layers:
+            raise KeyError(f"flow: no layer {layer!r} hands on a state; there is {', '.join(map(repr, self.layers))}")
         return self.layers[layer]
 
     def curves(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:

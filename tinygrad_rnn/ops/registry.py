@@ -30,6 +30,15 @@ def found(names: Iterable[str]) -> list[Callable[..., Any]]:
     return [modules[module][last] for module, _, last in parts if last in modules[module]]
 
 
+def takes_tensors(name: str) -> bool:
+    """Whether NumPy has a function of this name that works on Tensors.
+
+    >>> takes_tensors("sin"), takes_tensors("sine")
+    (True, False)
+    """
+    return any(vars(np).get(name) is function for function in (*UFUNCS, *FUNCTIONS, *PLAIN))
+
+
 def implements(*names: str) -> Callable[[Version], Version]:
     """Enter what is decorated as the version for Tensors of NumPy's functions of these names.
 

@@ -13,8 +13,8 @@ FIRST, OTHER, INDEX = 12.0, 10.0, 10.0  # sizes in px: the first line of a box, 
 
 NARROW, WIDE = set("iljtfr.,:;|'!()[]{} "), set("mwMWOQ@%✂…")
 
-NAME = re.compile(rf"(?<![A-Za-z0-9_])([A-Za-zφσ])_([A-Za-z0-9{MARK}]+(?:_[A-Za-z0-9{MARK}]+)*)(?![A-Za-z0-9_])")
-"""A letter with an index: ``h_3``, ``W_xh_l1``; but not ``my_tensor``."""
+NAME = re.compile(rf"(?<![A-Za-z0-9_])([A-Za-zφσ][0-9]*)_([A-Za-z0-9{MARK}]+(?:_[A-Za-z0-9{MARK}]+)*)(?![A-Za-z0-9_])")
+"""A letter, with a number or not, and an index: ``h_3``, ``h0_3``, ``W_xh_l1``; but not ``my_tensor``."""
 
 
 def escape(text: str) -> str:

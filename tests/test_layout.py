@@ -79,6 +79,18 @@ def test_folded_steps_lie_halfway_between_what_leads_in_and_what_leads_out(kind:
     assert fall[0] == pytest.approx(fall[1], abs=2)
 
 
+@pytest.mark.parametrize("level", ["op", "cell"])
+def test_the_states_into_and_out_of_folded_steps_do_not_cross(level: str) -> None:
+    picture = tg.draw(loss_of(), level=level, steps=[1, 2, "...", 30])
+    states = [path for path in between_cells(picture.drawn) if path.edge.kind == "state"]
+    into = {path.edge.name: path.points for path in states if path.edge.ends[1] == "t3to29_fold"}
+    out = {path.edge.name: path.points for path in states if path.edge.ends[0] == "t3to29_fold"}
+    for lines in (into, out):
+        (_, h_starts), (_, h_ends) = lines["h"][0], lines["h"][-1]
+        (_, c_starts), (_, c_ends) = lines["c"][0], lines["c"][-1]
+        assert (h_starts > c_starts) == (h_ends > c_ends)
+
+
 def test_the_order_with_the_fewest_crossings_is_kept() -> None:
     rng = np.random.default_rng(0)
     for _ in range(60):

@@ -9,6 +9,7 @@ import sys
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -89,6 +90,42 @@ def test_the_states_into_and_out_of_folded_steps_do_not_cross(level: str) -> Non
         (_, h_starts), (_, h_ends) = lines["h"][0], lines["h"][-1]
         (_, c_starts), (_, c_ends) = lines["c"][0], lines["c"][-1]
         assert (h_starts > c_starts) == (h_ends > c_ends)
+
+
+def test_gradients_of_an_output_sequence_are_drawn_where_no_other_edge_runs() -> None:
+    paths = between_cells(tg.draw(loss_of(T=4), level="cell").drawn)
+    bus = [path for path in paths if path.edge.kind == "gather"]
+    upright = [{x for x, _ in path.own} for path in bus]
+    assert len(bus) == 4 and all(len(xs) == 1 for xs in upright) and len(set.union(*upright)) == 4
+    assert all(path.own == path.points for path in paths if path.edge.kind != "gather")
+
+
+def test_states_are_named_over_their_edges_where_boxes_do_not_say_it() -> None:
+    def words(level: str, T: int) -> list[str]:
+        return [text.words for text in marks(tg.draw(loss_of(T=T), level=level, steps="all").drawn, Text)]
+
+    assert sorted(words("cell", 3)) == ["c"] * 3 + ["h"] * 3
+    assert words("op", 3) == words("layer", 3) == words("cell", 31) == []
+
+
+def test_what_was_computed_before_the_steps_is_drawn_at_every_level() -> None:
+    for level in ("op", "cell", "layer"):
+        picture = tg.draw(GRAPHS["own cell"](), level=level)
+        assert next(node.id for node in picture.nodes if node.id.startswith("before1_")) == "before1_multiply"
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
+def test_edges_on_one_rail_come_from_one_place_or_lead_to_one(graph: str) -> None:
+    rails: dict[float, list[tuple[float, float, Any]]] = {}
+    for path in between_cells(tg.draw(GRAPHS[graph](), level="cell").drawn):
+        for (x1, y1), (x2, y2) in pairwise(path.points):
+            if abs(y1 - y2) < 0.01 and abs(x1 - x2) > 1:
+                rails.setdefault(round(y1, 1), []).append((min(x1, x2), max(x1, x2), path.edge))
+    for lines in rails.values():
+        for k, (low, high, a) in enumerate(lines):
+            for low2, high2, b in lines[:k]:
+                one = a.ends[0] == b.ends[0] or a.ends[1] == b.ends[1]
+                assert one or high <= low2 or high2 <= low, f"{a.ends} and {b.ends} run on each other"
 
 
 def test_the_order_with_the_fewest_crossings_is_kept() -> None:

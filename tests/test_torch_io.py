@@ -7,6 +7,8 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.errors import StateDictError
+from tinygrad_rnn.nn.cell import Cell
+from tinygrad_rnn.nn.recurrent import Recurrent
 
 nn, to_torch, from_torch = tg.nn, tg.io.to_torch, tg.io.from_torch
 
@@ -48,6 +50,23 @@ def torch_model(torch: Any) -> Any:
 
 
 @pytest.mark.oracle
+def test_a_cell_that_torch_has_not_is_refused_by_name() -> None:
+    class OneGateCell(Cell):
+        gates = "z"
+
+        def step(self, a: Any, h: Any) -> Any:
+            z = tg.sigmoid(a + h @ self.W_hh)
+            return z * h, z * h
+
+    class OneGate(Recurrent):
+        cell_type = OneGateCell
+
+    for convert in (to_torch, lambda m: from_torch(m, {})):
+        for module in (OneGateCell(2, 3), OneGate(2, 3)):
+            with pytest.raises(StateDictError, match=r"torch has no OneGateCell: tg\.save"):
+                convert(module)
+
+
 def test_a_nested_model_goes_to_torch_and_back(torch: Any) -> None:
     ours, theirs = Model(), torch_model(torch)
     theirs.load_state_dict({name: torch.as_tensor(a) for name, a in to_torch(ours).items()})  # strict

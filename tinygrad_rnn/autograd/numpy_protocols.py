@@ -371,4 +371,4 @@ def stranger(x: object) -> bool:
 
 def compares(x: object) -> bool:
     """Whether this says itself what it is equal to; to None, a string or a bare object no entry is, as in NumPy."""
-    return type(x).__eq__ is not object.__eq__ and not isinstance(x, str | bytes)
+    return type(x).__eq__ is not object.__eq__ and not isinstance(x, str | bytes | None)

@@ -20,7 +20,7 @@ import numpy as np
 from ..errors import StateDictError
 from ..nn.basic import Embedding, LayerNorm, Linear
 from ..nn.cell import Cell
-from ..nn.cells import GRUCell
+from ..nn.cells import GRUCell, LSTMCell, RNNCell
 from ..nn.module import Module, Parameter
 from ..nn.recurrent import Recurrent
 from ..nn.weights import as_arrays, fill, problems_of, refuse
@@ -151,6 +151,8 @@ def _cell(cell: Cell, prefix: str, tail: str) -> _Part:
     names = [f"{prefix}{part}{tail}" for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
     W_ih, W_hh, b_ih, b_hh = names
     hidden = cell.hidden_size
+    if not isinstance(cell, RNNCell | LSTMCell | GRUCell):
+        raise StateDictError(f"torch has no {type(cell).__name__}: tg.save and tg.load keep its weights")
     if isinstance(cell, GRUCell) and not cell.reset_after:
         raise StateDictError("torch has no GRU with reset_after=False: its reset gate comes after the product")
     lacking = {

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import copy
 import weakref
-from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
@@ -22,7 +21,7 @@ import numpy as np
 from ...autograd.checkpoint import pulled_back
 from ...autograd.tensor import Tensor, apply, results
 from ...engine.anomaly import check_forward
-from ...engine.modes import enable_grad, mode, scope
+from ...engine.modes import Step, during, enable_grad, mode, scope
 from ...engine.tape import Op, Record, clock
 from ...ops.elementwise import where
 from ...ops.shape import Stack
@@ -135,23 +134,21 @@ class FusedRun(Op):
         output, *ends = g
         return self.run.gradients(0, self.run.T - 1, ends, a, output[::-1] if self.backwards else output)
 
-    def steps(self) -> Iterator[tuple[int, tuple[np.ndarray, ...]]]:
-        """The steps as they were taken, k and the parts of the state after it; meanwhile records are tagged as its."""
-        with scope(self.layer) as at:
-            for k, after in enumerate(self.run.after()):
-                at(self.first + (self.run.T - 1 - k if self.backwards else k))
-                yield k, after
+    def tag(self, k: int) -> Step:
+        """What the k-th step taken is tagged with: its place in the order of time."""
+        return Step(self.layer, self.first + (self.run.T - 1 - k if self.backwards else k))
 
     def open_steps(self, record: Record) -> None:
         """Write the records of the steps, with the numbers kept for them; this one becomes the stack of their h."""
         (a, *inputs), (a_array, *arrays), n = record.inputs, record.arrays, self.step.outputs
         states, before, outputs = tuple(inputs[:n]), tuple(arrays[:n]), []
-        for k, after in self.steps():
+        for k, after in enumerate(self.run.after()):
             xs, held = (a, *states, *inputs[n:]), (a_array, *before, *arrays[n:])
             step = Record(self.step(self.run, k), xs, held, after, self.numbers[k])
-            step.line = record.line
+            step.step, step.line = self.tag(k), record.line
             before, states = after, results(after, step)
-            label(**dict(zip(self.cell.states, states, strict=True)))
+            for name, state in zip(self.cell.states, states, strict=True):
+                state.name = name
             outputs.append(states[0])
         for k, end in enumerate(reference() for reference in self.ends):
             if end is not None:
@@ -164,9 +161,10 @@ class FusedRun(Op):
     def _check(self, a: np.ndarray, inputs: tuple[np.ndarray, ...]) -> None:
         """Raise AnomalyError at the first step that makes a nan or inf."""
         before = inputs[: self.step.outputs]
-        for k, after in self.steps():
+        for k, after in enumerate(self.run.after()):
             entry = a[-1 - k if self.backwards else k]
-            check_forward(self.step(self.run, k), (entry, *before, *inputs[self.step.outputs :]), after)
+            with during(self.tag(k)):
+                check_forward(self.step(self.run, k), (entry, *before, *inputs[self.step.outputs :]), after)
             before = after
 
     def let_go(self) -> None:

@@ -59,6 +59,7 @@ def test_decompose_prints_the_split_of_a_weight(capsys: Any) -> None:
     assert "the sum of 6 terms" in last[2] and last[1].endswith("of the last step")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("report", REPORTS)
 def test_a_picture_is_written(report: str, tmp_path: Path, capsys: Any) -> None:
     pytest.importorskip("matplotlib")

@@ -194,6 +194,7 @@ def test_a_header_that_could_not_be_loaded_is_refused(path: Path, monkeypatch: p
 # -- damaged files -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_every_flipped_bit_is_noticed(path: Path) -> None:
     whole = path.read_bytes()
     for place, bit in itertools.product(range(len(whole)), range(8)):

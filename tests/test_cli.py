@@ -116,6 +116,7 @@ def test_runs_are_numbered_and_never_overwritten(here, capsys):
 # ------------------------------------------------------------------ stopping and going on
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [1, 17, 40])
 def test_a_resumed_run_is_bit_for_bit_the_run_that_never_stopped(here, stop):
     options = ["--text", "text.txt", "--layers", "2", "--dropout", "0.3", "--batch", "8", "--window", "64"]
@@ -484,6 +485,7 @@ def test_nothing_held_out_is_said(here, capsys):
     assert "held_out_bits" not in read_log(Path("run"))[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("temperature", [0.5, 0.7, 1.0, 2.0])
 def test_characters_are_drawn_by_softmax_of_the_scores_over_the_temperature(temperature):
     p = np.array([0.6, 0.3, 0.1])

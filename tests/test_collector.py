@@ -103,6 +103,7 @@ def test_the_users_own_settings_are_theirs() -> None:
         collector._settle()
 
 
+@pytest.mark.slow
 def test_threads_record_long_tapes_at_once() -> None:
     before, seen = full(), []
 

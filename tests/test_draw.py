@@ -375,6 +375,7 @@ def along(points):
     return out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("graph", GRAPHS)
 @pytest.mark.parametrize("level", ["op", "cell"])
 def test_no_edge_runs_through_a_box_and_no_boxes_overlap(graph, level):
@@ -455,6 +456,7 @@ def tags(svg):
     return {element.tagName for element in xml.dom.minidom.parseString(svg).getElementsByTagName("*")}
 
 
+@pytest.mark.slow
 def test_five_hundred_hostile_names_are_only_text():
     plain = tags(tg.draw(network("RNN", T=3), grads=True).svg()) | {"circle"}
     scripts = {True: [], False: []}
@@ -545,6 +547,7 @@ def test_dot_has_indices_weights_and_notes():
     assert "tanh (2,8)" in tips and not any(re.match(r"(\w+) \1\b", tip) for tip in tips)
 
 
+@pytest.mark.slow
 @needs_dot
 @pytest.mark.parametrize("graph", GRAPHS)
 @pytest.mark.parametrize("pinned", [True, False])

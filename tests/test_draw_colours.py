@@ -119,6 +119,7 @@ def test_colours_stand_in_a_picture_as_they_are(name, make, look):
     assert ("prefers-color-scheme" in text) == (look == "auto")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("renderer", RENDERERS)
 @pytest.mark.parametrize("look", theme.THEMES)
 @pytest.mark.parametrize(("name", "make"), list(pictures()))

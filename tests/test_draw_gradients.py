@@ -272,6 +272,7 @@ def test_levels_over_time_need_time_steps(level):
         tg.draw(np.tanh(x), level=level)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("T", [3, 5, 9, 10, 11, 100, 2000])
 @pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
 @pytest.mark.parametrize("grads", [False, True])

@@ -218,6 +218,7 @@ def some_graph() -> tuple[tg.Tensor, tg.Tensor]:
     return x, np.sum(a * b + np.concatenate([a, b]).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", ["nothing", "backward", "grad", "create_graph", "hooks", "tape", "error"])
 def test_nothing_is_left_behind_without_the_cyclic_collector(after: str) -> None:
     gc.collect()

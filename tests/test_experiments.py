@@ -67,6 +67,7 @@ def quick(kind):
     return list(kind.quick().run([0]))
 
 
+@pytest.mark.slow
 @every
 def test_the_small_size_runs_and_reports(kind, capsys, tmp_path):
     out = tmp_path / "picture.svg" if find_spec("matplotlib") else None
@@ -80,6 +81,7 @@ def test_the_small_size_runs_and_reports(kind, capsys, tmp_path):
     assert out is None or (printed.endswith("picture.svg\n") and "<svg" in out.read_text("utf-8"))
 
 
+@pytest.mark.slow
 @every
 def test_a_seed_decides_every_number(kind):
     np.testing.assert_equal(quick(kind), list(kind.quick().run([0])))

@@ -156,6 +156,7 @@ UPDATES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", UPDATES)
 def test_an_interrupted_update_is_whole_or_has_not_begun(name: str) -> None:
     for before, found, after in outcomes(UPDATES[name]):

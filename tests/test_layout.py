@@ -31,6 +31,7 @@ def loss_of(kind: Any = nn.LSTM, T: int = 30, **options: Any) -> tg.Tensor:
     return (output**2).mean()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", ["op", "cell"])
 @pytest.mark.parametrize("graph", GRAPHS)
 def test_what_is_tested_of_the_marks_is_true_of_the_files(graph: str, level: str) -> None:
@@ -226,6 +227,7 @@ def test_the_work_for_gradients_grows_as_the_number_of_steps() -> None:
     assert counts[2] - counts[1] < 2.5 * (counts[1] - counts[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["page", "picture", "flow"])
 def test_nothing_is_left_for_the_cyclic_collector(way: str, tmp_path: pathlib.Path) -> None:
     def work() -> None:

@@ -65,6 +65,7 @@ def test_settings_left_in_any_order_leave_nothing_and_take_only_their_own() -> N
             assert in_force() == UNTOUCHED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("within", SETTINGS)
 @pytest.mark.parametrize("around", SETTINGS)
 def test_a_generator_let_go_within_a_later_block_changes_nothing_of_it(around: str, within: str) -> None:

@@ -291,6 +291,7 @@ def until(page, condition):
     raise AssertionError(f"{condition} did not come true in 4 seconds")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("graph", GRAPHS)
 def test_every_number_shown_is_the_tapes(graph, show):
     loss = GRAPHS[graph]()

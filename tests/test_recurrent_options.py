@@ -787,6 +787,7 @@ def test_options_train(variant: str) -> None:
 # -- pictures, and cells of one's own ---------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @variants
 @pytest.mark.parametrize("level", ["op", "cell"])
 def test_every_option_is_drawn(variant: str, level: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -58,10 +59,13 @@ def is_known(name: str) -> bool:
     return any(function in known for known in (ops.FUNCTIONS, ops.UFUNCS, ops.PLAIN))
 
 
+_PACKAGE = str(Path(__file__).parents[1])  # which is an installed package too, in most places
+
+
 def asked_by(frame: FrameType | None) -> str | None:
-    """The function of an installed package that was called by the user's own code, where there is one."""
+    """The function of another installed package that was called by the user's own code, where there is one."""
     found = None
-    while frame is not None and "site-packages" in frame.f_code.co_filename:
+    while frame is not None and "site-packages" in (file := frame.f_code.co_filename) and not file.startswith(_PACKAGE):
         if found is None or "<locals>" not in frame.f_code.co_qualname:  # no decorator's wrapper, if it can be helped
             found = frame
         frame = frame.f_back

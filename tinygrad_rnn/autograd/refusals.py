@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import numpy as np
 
 from .. import ops
+from ..engine.anomaly import PACKAGE
 
 OURS = {
     "expit": "tg.sigmoid",
@@ -59,13 +59,10 @@ def is_known(name: str) -> bool:
     return any(function in known for known in (ops.FUNCTIONS, ops.UFUNCS, ops.PLAIN))
 
 
-_PACKAGE = str(Path(__file__).parents[1])  # which is an installed package too, in most places
-
-
 def asked_by(frame: FrameType | None) -> str | None:
-    """The function of another installed package that was called by the user's own code, where there is one."""
+    """The function of another installed package (we are one too) that the user's own code called, if there is one."""
     found = None
-    while frame is not None and "site-packages" in (file := frame.f_code.co_filename) and not file.startswith(_PACKAGE):
+    while frame is not None and "site-packages" in (file := frame.f_code.co_filename) and not file.startswith(PACKAGE):
         if found is None or "<locals>" not in frame.f_code.co_qualname:  # no decorator's wrapper, if it can be helped
             found = frame
         frame = frame.f_back

@@ -12,7 +12,7 @@ from ..autograd.checkpoint import replaced, tensors_in
 from ..autograd.tensor import Tensor
 from ..engine import randomness
 from ..engine.arrays import Array
-from ..engine.modes import Setting, Step, mode
+from ..engine.modes import Step, during, mode
 from ..engine.tape import Op
 from ..nn.init import Rng
 from ..ops.shape import concatenate
@@ -121,6 +121,6 @@ def scale_gradient(state: Any, factor: Any) -> Any:
     scaled = []
     for x in tensors_in(state):
         step = (x.record.step if x.record is not None else None) or mode().step
-        with Setting("step", step or Step("scale", None)):
+        with during(step or Step("scale", None)):
             scaled.append(ScaleGradient(factor)(x))
     return replaced(state, scaled)

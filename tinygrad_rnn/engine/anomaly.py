@@ -16,9 +16,9 @@ from .arrays import Array
 from .modes import Step, at_step, mode
 from .tape import Op, Record
 
-_PACKAGE = Path(__file__).parents[1]
-_OURS = (str(_PACKAGE), str(Path(np.__file__).parent))
-_LAYERS = str(_PACKAGE / "nn")
+PACKAGE = str(Path(__file__).parents[1])
+_OURS = (PACKAGE, str(Path(np.__file__).parent))
+_LAYERS = str(Path(PACKAGE) / "nn")
 
 
 class Line(NamedTuple):

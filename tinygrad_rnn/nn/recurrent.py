@@ -17,7 +17,7 @@ import numpy as np
 from ..autograd.checkpoint import checkpoint
 from ..autograd.tensor import Tensor
 from ..engine.arrays import Operand
-from ..engine.modes import After, Setting, mode, scope
+from ..engine.modes import After, during, mode, scope
 from ..errors import ShapeError
 from ..ops.shape import concatenate, stack
 from .basic import refuse_packed
@@ -134,7 +134,7 @@ class Recurrent(Layer):
                 outputs.append(y)
                 ends.append(end)
             x = concatenate(outputs, axis=-1) if self.bidirectional else outputs[0]
-        with Setting("step", After(type(self).__name__.lower(), first + len(x) - 1)):
+        with during(After(type(self).__name__.lower(), first + len(x) - 1)):
             state = self.stacked(ends, unbatched)
         return self.leave(x, unbatched), state
 

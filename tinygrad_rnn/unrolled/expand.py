@@ -7,7 +7,7 @@ import numpy as np
 from ..autograd.tensor import Tensor, results
 from ..engine.anomaly import Lines
 from ..engine.backward import opened, reachable
-from ..engine.modes import Setting, during
+from ..engine.modes import anomaly, during, enable_grad
 from ..engine.tape import Record, clock
 
 
@@ -43,7 +43,7 @@ class Expanded:
         self.lines = lines
         self.results: dict[tuple[Record, int], Tensor] = {}
         self.constants: dict[Tensor, Tensor] = {}
-        with Setting("recording", True):
+        with enable_grad():
             for record in opened([root])[::-1]:
                 self._replace(record)
         self.root = self(root)
@@ -66,7 +66,7 @@ class Expanded:
         if not all(np.all(np.isfinite(value)) for value in record.values):  # noting would raise
             return composed(record, inputs)
         start = next(clock)
-        with Setting("anomaly", True):
+        with anomaly():
             made = composed(record, inputs)
         for new in reachable(made, since=start):
             new.line = Lines(record.line and record.line.users, new.line.layers)

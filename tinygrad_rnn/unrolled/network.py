@@ -18,7 +18,7 @@ from ..autograd.checkpoint import Recompute
 from ..autograd.checks import start_gradient
 from ..autograd.tensor import Tensor
 from ..engine.backward import reachable
-from ..engine.modes import After, Setting, Step
+from ..engine.modes import After, Setting, Step, enable_grad
 from ..engine.tape import Record, clock
 from ..errors import GraphError
 from .expand import composed
@@ -227,7 +227,7 @@ class Unrolled:
         if not fused(record):
             return [record]
         start, inputs = next(clock), self.inputs(record)
-        with Setting("recording", True), Setting("anomaly", False):
+        with enable_grad(), Setting("anomaly", False):
             made = composed(record, inputs)
         parts = reachable(made, since=start)[::-1]
         names = {id(x): entering.pop((record, i)) for i, x in enumerate(inputs) if (record, i) in entering}

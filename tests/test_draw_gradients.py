@@ -10,7 +10,7 @@ from graphs import GRAPHS, between_cells, by_id, network, windows
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.errors import DrawError, GraphError
-from tinygrad_rnn.pictures.amount import Amount, Axis, Scale, amount
+from tinygrad_rnn.pictures.amount import Amount, Scale, amount
 from tinygrad_rnn.pictures.overlay import beside
 from tinygrad_rnn.pictures.strokes import scale_legend, stroke
 from tinygrad_rnn.pictures.svg import Writer
@@ -105,11 +105,38 @@ def test_the_kinds_of_amounts():
 # ---------------------------------------------------------------- the scale
 
 
-def test_twelve_decades_from_the_largest():
-    scale = Scale([Amount("number", x) for x in (5.7, 1e-3)] + [Amount("zero")])
-    levels = [scale.level(Amount("number", x)) for x in (5.7, 1.1, 1.0, 0.5, 1e-10, 1.1e-11, 1e-11, 1e-20)]
-    assert levels == [12, 12, 11, 11, 1, 1, 0, 0]
-    assert Scale([]).top == 0  # nothing to put on it
+def numbers(*norms):
+    return [Amount("number", norm) for norm in norms]
+
+
+def test_a_scale_has_the_decades_that_occur():
+    scale = Scale.of([*numbers(5.7, 1.2e-3), Amount("zero")])
+    assert (scale.low, scale.top) == (-3, 1)  # four decades: each has three of the twelve levels
+    assert [scale.level(a) for a in numbers(10, 5.7, 1.0, 0.5, 0.1, 1.2e-3, 1e-3, 1e-4)] == [12, 12, 9, 9, 6, 1, 1, 0]
+    assert [Scale.of(numbers(x)).ends for x in (1.0, 0.3, 1e-6)] == [("0.1", "1"), ("0.1", "1"), ("1e-7", "1e-6")]
+    deep = Scale.of(numbers(1.0, 1e-40))
+    assert (deep.low, deep.top) == (-12, 0)
+    assert Scale.of([]).top == 0  # nothing to put on it
+
+
+def test_a_gradient_that_falls_looks_like_one():
+    """From 1.7 to 0.0003 within twelve steps: the strokes of the states get thinner and lighter from step to step."""
+    from tinygrad_rnn.pictures import theme
+
+    picture = tg.draw(long_memory(12), level="cell", steps="all", grads=True)
+    levels = [picture.overlay.scale.level(e.gradient) for e in picture.edges if e.kind == "state"]
+    assert levels == sorted(levels) and levels[-1] - levels[0] >= 8 and len(set(levels)) >= 8
+    assert theme.width(levels[-1]) > 2.5 * theme.width(levels[0])
+
+
+def test_the_author_fixes_the_scale():
+    loss = long_memory(12)
+    picture = tg.draw(loss, grads=True, scale=(1e-2, 0.5))
+    scale = picture.overlay.scale
+    assert [scale.level(a) for a in numbers(0.5, 7.0, 1e-2, 0.9e-2)] == [12, 12, 1, 0]
+    assert "below 0.01" in picture.svg() and "below" not in tg.draw(loss, grads=True).svg()
+    both = tg.draw([loss, loss], grads=True, scale=(1e-2, 0.5))
+    assert all(drawing.overlay.scale.ends == ("0.01", "0.5") for drawing in both.drawings)
 
 
 def test_a_wider_and_darker_stroke_for_more_gradient():
@@ -121,15 +148,7 @@ def test_a_wider_and_darker_stroke_for_more_gradient():
     p = re.search(r"(g\w{8}-)fig", svg)[1]
     used = {int(level) for level in re.findall(rf'class="{p}d(\d+)"', svg.split(f'class="{p}l"')[0])}
     assert {12, 9, 6} <= used and 0 in used  # it falls by three decades a step, down to below the scale
-    assert "below 1e-11" in svg or "below 1e-12" in svg
-
-
-def test_the_axis_of_heights_holds_what_there_is():
-    axis = Axis([Amount("number", 0.02), Amount("number", 3e-5)])
-    assert (axis.low, axis.top) == (-5, -1)
-    assert axis.height(Amount("number", 1e-3)) == pytest.approx(0.5)
-    deep = Axis([Amount("number", 1.0), Amount("number", 1e-40)])
-    assert (deep.low, deep.top) == (-12, 0)
+    assert "below 1e-11" in svg
 
 
 def marks(svg):
@@ -290,8 +309,7 @@ def test_two_graphs_below_each_other_on_one_scale():
     both = tg.draw({"full": long_memory(30), "weak": long_memory(30, weight=0.1)}, grads=True)
     full, weak = both.drawings
     assert full.steps == weak.steps == both.steps
-    assert full.overlay.scale is not None and full.overlay.scale.top == weak.overlay.scale.top
-    assert (full.overlay.axis.low, full.overlay.axis.top) == (weak.overlay.axis.low, weak.overlay.axis.top)
+    assert full.overlay.scale.ends == weak.overlay.scale.ends
     svg = both.svg()
     document = xml.dom.minidom.parseString(svg)
     assert len(document.getElementsByTagName("svg")) == 3
@@ -406,10 +424,10 @@ def test_states_of_masked_steps_do_not_cross():
         assert (ends["h"][0] < ends["c"][0]) == (ends["h"][1] < ends["c"][1])
 
 
-def test_an_axis_has_a_decade_at_least_and_twelve_at_most():
-    one, tiny = Amount("number", 1.0), Amount("number", 1e-20)
-    assert Axis([one]).height(one) == 1.0
-    both = Axis.around([Axis([one]), Axis([tiny])])
+def test_a_scale_around_others_has_twelve_decades_at_most():
+    one, tiny = numbers(1.0, 1e-20)
+    assert Scale.of([one]).height(one) == 1.0
+    both = Scale.around([Scale.of([one]), Scale.of([tiny])])
     assert (both.low, both.top) == (-12, 0)
     assert both.height(tiny) == 0.0
 
@@ -452,19 +470,18 @@ def test_a_ribbon_has_the_highest_layer_on_top_and_cuts_before_the_step_they_cut
     assert all(after - before > 40 for before, after in pairwise(places))
 
 
-def test_the_legend_gives_each_stroke_the_number_of_its_decade():
-    svg, _ = scale_legend("", Scale([Amount("number", 30.0)]), set(), 900.0)
-    levels = {float(x) + 9: int(level) for level, x in re.findall(r'class="d(\d+)" d="M([\d.]+) 0h18"', svg)}
-    numbers = {float(x): int(power) for x, power in re.findall(r'x="([\d.]+)" y="13">1e(-?\d+)', svg)}
-    assert sorted(levels.values()) == list(range(1, 13))
-    by_level = {level: numbers[at] for x, level in levels.items() for at in numbers if abs(at - x) < 0.2}
-    assert by_level == {3: -7, 6: -4, 9: -1, 12: 2}
+def test_the_legend_gives_the_numbers_of_its_decades_where_their_strokes_are():
+    svg, _ = scale_legend("", Scale.of(numbers(30.0, 0.02)), set(), 900.0)
+    starts = {int(level): float(x) for level, x in re.findall(r'class="d(\d+)" d="M([\d.]+) 0h18"', svg)}
+    places = {words: float(x) for x, words in re.findall(r'x="([\d.]+)" y="14">([^<]+)', svg)}
+    assert sorted(starts) == list(range(1, 13))
+    assert places == {"0.01": starts[1], "0.1": starts[4], "1": starts[7], "10": starts[10], "100": starts[12] + 18}
 
 
 @pytest.mark.parametrize(("end", "sign"), [(0.0, 1), (200.0, -1)])
 def test_the_head_of_a_gradient_points_back_to_where_the_edge_starts(end, sign):
     a = Amount("number", 1.0)
-    svg = stroke("", a, Scale([a]), [(50.0, 100.0), (50.0, end)], "")
+    svg = stroke("", a, Scale.of([a]), [(50.0, 100.0), (50.0, end)], "")
     left, tip, right = (float(y) for y in re.findall(r"[\d.]+ ([\d.]+)", re.search(r'"b12" d="M([^z]*)z', svg)[1]))
     assert left == right and (tip - left) * sign > 0
 

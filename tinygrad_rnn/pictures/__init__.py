@@ -2,6 +2,7 @@
 
     reading, sources, fold, template, parts   what is to be drawn of a tape
     picture, levels, outside                  the picture as data
+    options                                   how it is to look
     flow, amount, overlay                     how much gradient goes where
     layout, routes, tile, text, fit           where everything is, and how much of it
     marks, ribbon, sheet                      the picture with coordinates
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from ..autograd.tensor import Tensor
 from ..errors import DrawError, FreedGraphError, GraphError
@@ -28,6 +29,7 @@ from .stepper import page
 if TYPE_CHECKING:
     from ..nn.module import Module
     from .comparison import Comparison
+    from .options import Look, Options
 
 __all__ = ["Drawing", "draw", "page"]
 
@@ -41,6 +43,7 @@ def draw(
     values: bool = False,
     theme: str = "light",
     names: Mapping[str, Any] | Module | None = None,
+    **look: Unpack[Look],
 ) -> Drawing: ...
 @overload
 def draw(
@@ -51,6 +54,7 @@ def draw(
     values: bool = False,
     theme: str = "light",
     names: Mapping[str, Any] | Module | None = None,
+    **look: Unpack[Look],
 ) -> Comparison: ...
 def draw(
     root: Tensor | Sequence[Tensor] | Mapping[str, Tensor],
@@ -60,6 +64,11 @@ def draw(
     values: bool = False,
     theme: str = "light",
     names: Mapping[str, Any] | Module | None = None,
+    *,
+    title: str | None = None,
+    scale: tuple[float, float] | None = None,
+    legend: bool = True,
+    notes: bool = True,
 ) -> Drawing | Comparison:
     """A picture of the graph that leads to `root`, unrolled over time.
 
@@ -71,10 +80,15 @@ def draw(
     steps   "all", or a list such as ``[1, 2, "...", 30]``. None shows the first and the last, every cut and every loss,
             the step with the largest gradient, and as many more as can be read in a column of 1100 px
     grads   show the gradient of the root with respect to each result: its norm in the node, and beside each edge a
-            stroke for what goes back along it, by its norm on a scale of twelve decades
+            stroke for what goes back along it, by its norm
     values  write the value of each result (its norm) into the node
     theme   "light", "dark", or "auto": as the reader's system prefers
     names   names for tensors, a mapping: ``names=locals()`` works. Or a Module: its parameters get their full names
+    title   the title; "" for none. None says what there is
+    scale   the norms at the foot and the top of the scale of gradients, such as ``(1e-3, 1)``. None takes the decades
+            that occur, twelve at most
+    legend  False leaves out what explains the boxes and the scale
+    notes   False leaves out the lines of text below
 
     Draw before ``backward()``, which frees the graph, or call ``backward(retain_graph=True)``.
     Raises DrawError where the graph is gone, or too large to be read.
@@ -87,10 +101,18 @@ def draw(
     >>> tg.draw(output.sum(), level="op", steps=[1, "...", 50])
     <drawing: 20 nodes, 21 edges, 2 of 50 steps, level op>
     """
-    from .theme import check
+    from .options import Options
 
-    check(theme)
-    one = partial(_draw, grads=grads, values=values, theme=theme, names=names)
+    options = Options(
+        theme=theme,
+        grads=bool(grads) or level == "strip",
+        values=bool(values),
+        title=title,
+        scale=scale,
+        legend=legend,
+        notes=notes,
+    )
+    one = partial(_draw, names=names, options=options)
     if isinstance(root, Tensor):
         return one(root, level, steps)
     if isinstance(root, Mapping | list | tuple) and len(root):
@@ -100,9 +122,7 @@ def draw(
     raise TypeError(f"draw() needs a Tensor, or a list or mapping of some, not {type(root).__name__}")
 
 
-def _draw(
-    root: Any, level: str | None, steps: Any, title: str = "", *, grads: bool, values: bool, theme: str, names: Any
-) -> Drawing:
+def _draw(root: Any, level: str | None, steps: Any, title: str = "", *, names: Any, options: Options) -> Drawing:
     """The picture of one graph."""
     from .fit import fitted
     from .flow import Flow
@@ -117,15 +137,14 @@ def _draw(
             "nothing is left to draw: backward() has freed this graph. Draw before calling backward(), or call "
             "backward(retain_graph=True)"
         ) from error
-    grads = grads or level == "strip"
-    if grads and not root.requires_grad:
+    if options.grads and not root.requires_grad:
         raise GraphError("draw() of the gradients of a tensor that needs no gradient: there are none to show")
     reading = Reading(tape, names)
-    flow = Flow(reading) if grads else None
-    picture = fitted(reading, level, steps, bool(values), flow)
+    flow = Flow(reading) if options.grads else None
+    picture = fitted(reading, level, steps, flow, options)
     picture.title = title
-    if values:
+    if options.values:
         picture.notes.append("a number is the value of a result, ‖·‖ its norm")
-    if grads:
+    if options.grads:
         picture.notes.append("∇ is the gradient of the root with respect to a result, ‖·‖ its norm")
-    return Drawing(picture, theme, values, flow)
+    return Drawing(picture, flow)

@@ -1,6 +1,7 @@
-"""How much gradient, and the scales it is shown on.
+"""How much gradient, and the scale it is shown on.
 
-Amounts are put on a scale of twelve decades, since a gradient through a hundred steps easily falls by ten.
+The scale has the decades that occur: a gradient through a hundred steps easily falls by ten of them, one through five
+steps by two. Each is cut into equal parts (`LEVELS` in all), each with a width and a colour of its own.
 """
 
 from __future__ import annotations
@@ -11,7 +12,11 @@ from typing import Any, NamedTuple
 
 from ..unrolled.tables import norm
 
+LEVELS = 12
+"""Strokes that are told apart."""
+
 DECADES = 12
+"""The longest scale."""
 
 
 class Amount(NamedTuple):
@@ -40,33 +45,52 @@ def amount(*gradients: Any) -> Amount:
 
 
 class Scale:
-    """Twelve decades of norms, up to the power of ten that holds the largest."""
+    """A logarithmic scale of norms, from 10**low to 10**top: whole decades, unless it was given."""
 
-    def __init__(self, amounts: Iterable[Amount]) -> None:
-        largest = max((a.norm for a in amounts if a.kind == "number"), default=1.0)
-        self.top = math.ceil(math.log10(largest) - 1e-9)
-
-    def level(self, a: Amount) -> int:
-        """In which decade the amount lies, from 12 for the largest to 1; 0 for one below the scale."""
-        return max(0, min(DECADES, DECADES + math.ceil(math.log10(a.norm) - 1e-9) - self.top))
-
-
-class Axis:
-    """Whole decades that hold these norms, twelve at most: an axis for heights."""
-
-    def __init__(self, amounts: Iterable[Amount]) -> None:
-        norms = [a.norm for a in amounts if a.kind == "number"] or [1.0]
-        self.top = math.ceil(math.log10(max(norms)) - 1e-9)
-        self.low = max(min(math.floor(math.log10(min(norms))), self.top - 1), self.top - DECADES)
+    def __init__(self, low: float, top: float) -> None:
+        self.low, self.top = low, top
 
     @classmethod
-    def around(cls, axes: Sequence[Axis]) -> Axis:
-        """One axis that holds several, as far as twelve decades reach."""
-        axis = cls(())
-        axis.top = max(a.top for a in axes)
-        axis.low = max(min(a.low for a in axes), axis.top - DECADES)
-        return axis
+    def of(cls, amounts: Iterable[Amount]) -> Scale:
+        """The decades in which these lie: at least one, and the twelve below the largest at most."""
+        norms = [math.log10(a.norm) for a in amounts if a.kind == "number"] or [0.0]
+        top = math.ceil(max(norms) - 1e-9)
+        return cls(max(min(math.floor(min(norms) + 1e-9), top - 1), top - DECADES), top)
+
+    @classmethod
+    def between(cls, bounds: tuple[float, float]) -> Scale:
+        """From one norm to another."""
+        return cls(math.log10(bounds[0]), math.log10(bounds[1]))
+
+    @classmethod
+    def around(cls, scales: Sequence[Scale]) -> Scale:
+        """One that holds several, as far as twelve decades reach."""
+        top = max(scale.top for scale in scales)
+        return cls(max(min(scale.low for scale in scales), top - DECADES), top)
 
     def height(self, a: Amount) -> float:
-        """The place on the axis: 1 at its top, 0 at its foot."""
+        """The place on the scale: 1 at its top and above, 0 at its foot and below."""
         return max(0.0, min(1.0, (math.log10(a.norm) - self.low) / (self.top - self.low)))
+
+    def level(self, a: Amount) -> int:
+        """In which of the equal parts the amount lies, from 12 for the largest to 1; 0 for one below the scale."""
+        place = (math.log10(a.norm) - self.low) / (self.top - self.low)
+        return max(0, min(LEVELS, math.ceil(LEVELS * place - 1e-9))) or int(place > -1e-9)
+
+    def ticks(self, most: int) -> list[tuple[float, str]]:
+        """(place, number) for some of its decades, the top and the foot among them where they are whole."""
+        low, top = math.ceil(self.low - 1e-9), math.floor(self.top + 1e-9)
+        every = max(1, -(-(top - low) // max(1, most - 1)))
+        return [((k - self.low) / (self.top - self.low), power(k)) for k in range(top, low - 1, -every)]
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        """The numbers at its foot and at its top."""
+        return power(self.low), power(self.top)
+
+
+def power(k: float) -> str:
+    """10 to the k: 0.01, 1, 100, and 1e-5 for what is far from 1; 0.003 where k is no whole number."""
+    if abs(k - round(k)) > 1e-9:
+        return f"{10.0**k:.3g}"
+    return f"{10.0 ** round(k):g}" if -3 <= round(k) <= 3 else f"1e{round(k)}"

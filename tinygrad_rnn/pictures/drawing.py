@@ -35,11 +35,10 @@ class Drawing(Output):
     [('n_a', 'n_multiply'), ('n_a', 'n_multiply')]
     """
 
-    def __init__(self, picture: Picture, theme: str = "light", values: bool = False, flow: Flow | None = None) -> None:
+    def __init__(self, picture: Picture, flow: Flow | None = None) -> None:
         from .overlay import Overlay
 
-        self.picture, self.theme = picture, theme
-        self._flow, self._values = flow, values
+        self.picture, self._flow = picture, flow
         self.overlay = Overlay(picture, flow) if flow is not None else None
         _ = self.figures  # now: a backward pass will free the records they are read from
 
@@ -47,6 +46,10 @@ class Drawing(Output):
     def level(self) -> str:
         """What a node is: an "op", or a "cell", which is one time step of a layer."""
         return self.picture.level
+
+    @property
+    def _values(self) -> bool:
+        return self.picture.options.values
 
     @property
     def steps(self) -> list[int]:
@@ -140,7 +143,7 @@ class Drawing(Output):
         """What the writers write."""
         from .sheet import Sheet
 
-        return Sheet(self.drawn, self.theme, self.figures, self.overlay, self.ribbon)
+        return Sheet(self.drawn, self.figures, self.overlay, self.ribbon)
 
     def svg(self) -> str:
         """The picture as the text of an SVG file; needs no other program."""

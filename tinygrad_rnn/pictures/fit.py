@@ -13,6 +13,7 @@ from ..errors import DrawError
 from . import tile
 from .flow import Flow
 from .levels import LEVELS
+from .options import Options
 from .picture import Picture
 from .reading import Reading
 
@@ -21,7 +22,7 @@ FIRST_TRY = {"op": 4, "cell": 10}  # steps
 FEWEST = 3
 
 
-def fitted(reading: Reading, level: str | None, steps: Any, values: bool, flow: Flow | None) -> Picture:
+def fitted(reading: Reading, level: str | None, steps: Any, flow: Flow | None, options: Options) -> Picture:
     """The picture of a tape, at the level that was asked for or at one that can be read."""
     if level is not None and level not in LEVELS:
         raise DrawError(
@@ -34,21 +35,21 @@ def fitted(reading: Reading, level: str | None, steps: Any, values: bool, flow: 
             raise DrawError(
                 f'level="{level}" needs time steps, and this graph has none: tg.nn.unroll and tg.scope tag them'
             )
-        return LEVELS[level or "op"](reading, None, values, flow)
+        return LEVELS[level or "op"](reading, None, flow, options)
     if level is not None and all_steps:
-        return LEVELS[level](reading, steps, values, flow)
+        return LEVELS[level](reading, steps, flow, options)
     if level is None and steps is None and len(reading.times) <= FIRST_TRY["op"]:
-        picture = LEVELS["op"](reading, None, values, flow)
+        picture = LEVELS["op"](reading, None, flow, options)
         if tile.draw(picture).width <= WIDEST:
             return picture
     level = level or "cell"
     room = FIRST_TRY[level]
-    picture = LEVELS[level](reading, steps, values, flow, room)
+    picture = LEVELS[level](reading, steps, flow, options, room)
     while steps is None and room > FEWEST:
         drawn = tile.draw(picture)
         if drawn.width <= WIDEST:
             break
         column = max(width for at, _, width in drawn.columns if at.kind == "step") + tile.GUTTER
         room = max(FEWEST, min(room, len(picture.steps)) - math.ceil((drawn.width - WIDEST) / column))
-        picture = LEVELS[level](reading, steps, values, flow, room)
+        picture = LEVELS[level](reading, steps, flow, options, room)
     return picture

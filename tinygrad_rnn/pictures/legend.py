@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from .amount import DECADES
 from .overlay import Overlay
 from .picture import Picture
 from .reading import MARK
@@ -42,7 +41,8 @@ class Legend:
             self.words = {**WORDS, "ref": "parameter"}
         else:
             self.words = WORDS
-        self.title = f"{picture.title}: {self._title()}" if picture.title else self._title()
+        title = self._title() if picture.options.title is None else picture.options.title
+        self.title = ": ".join(filter(None, (picture.title, title)))
         self.facts = self._facts()
 
     def _title(self) -> str:
@@ -128,17 +128,20 @@ class Legend:
     @property
     def all_texts(self) -> list[str]:
         """The same where no samples are drawn: with the scale of gradients in words."""
-        if self.overlay is None:
-            return self.texts
-        top = self.overlay.scale.top
-        scale = f"1e{top} (wide) to 1e{top - DECADES} (thin; dotted below)"
+        options, texts = self.picture.options, self.texts
+        texts = texts if options.notes else []
+        if self.overlay is None or not options.legend:
+            return texts
+        low, top = self.overlay.scale.ends
+        scale = f"{top} (wide) to {low} (thin; dotted below)"
         marks = "an open circle is exactly 0, a bar not reached, a diamond nan or inf"
-        return [*self.texts, f"Beside an edge: the gradient that goes back along it, its norm from {scale}; {marks}"]
+        return [*texts, f"Beside an edge: the gradient that goes back along it, its norm from {scale}; {marks}"]
 
     def write(self, p: str, width: float) -> tuple[str, float]:
         """The legend as SVG, and its height."""
-        items = [(kind, self.words[kind]) for kind in self.kinds]
-        if any(join.kind == "state" for join in self.picture.joins.values()):
+        shown = self.picture.options
+        items = [(kind, self.words[kind]) for kind in self.kinds] if shown.legend else []
+        if shown.legend and any(join.kind == "state" for join in self.picture.joins.values()):
             items.append(("es", "state handed on"))
         out, x, y = [], 0.0, 0.0
         for kind, words in items:
@@ -148,11 +151,11 @@ class Legend:
             out.append(_sample(p, kind, x, y) + _text(p, words, x + 34, y + 4))
             x += need
         y += LINE if items else 0
-        if self.overlay is not None:
+        if shown.legend and self.overlay is not None:
             scale, height = scale_legend(p, self.overlay.scale, self.overlay.kinds, width)
             out.append(f'<g transform="translate(0 {y:.0f})">{scale}</g>')
             y += height
-        for text in self.texts:
+        for text in self.texts if shown.notes else ():
             for line in wrap(text, width):
                 out.append(_text(p, line, 0.0, y + 4))
                 y += LINE - 4

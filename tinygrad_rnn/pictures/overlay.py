@@ -8,7 +8,7 @@ from __future__ import annotations
 from itertools import pairwise
 from math import fsum
 
-from .amount import Amount, Axis, Scale, amount
+from .amount import Amount, Scale, amount
 from .flow import Flow
 from .layout import Point
 from .parts import Cell, Inner, Join
@@ -23,8 +23,8 @@ class Overlay:
     states   for each layer and every time step, drawn or not, the amount that reaches its state
     weights  the amount that each shared weight of the legend gets, all its uses together
     largest  (layer, step, amount) of the state that gets most
-    scale    the scale of strokes and colours; `axis` that of the heights in the ribbon
-    kinds    which kinds of amounts occur
+    scale    the scale of strokes, of colours, and of the heights in the ribbon
+    kinds    which kinds of amounts occur, "below" for numbers below the scale
     """
 
     def __init__(self, picture: Picture, flow: Flow) -> None:
@@ -34,11 +34,12 @@ class Overlay:
         self.weights = {key: amount(*map(flow.at, alike.values())) for key, alike in weights}
         edges = picture.edges() if picture.full and not picture.all_steps else ()
         self._along = {edge: flow.along(edge.uses) for edge in edges}
-        self.axis = Axis(a for row in self.states.values() for a in row.values())
         amounts = [a for row in self.states.values() for a in row.values()]
         amounts += [a for a in self._along.values() if a is not None]
-        self.scale = Scale(amounts)
-        self.kinds = {a.kind for a in amounts}
+        fixed = picture.options.scale
+        self.scale = Scale.of(amounts) if fixed is None else Scale.between(fixed)
+        self._amounts = amounts
+        self.kinds = self._kinds()
 
     @property
     def largest_at(self) -> int | None:
@@ -49,6 +50,10 @@ class Overlay:
         """What goes back along an edge; None where nothing needs any, or a picture has too many edges to say it."""
         return self._along.get(edge)
 
+    def _kinds(self) -> set[str]:
+        below = any(a.kind == "number" and not self.scale.level(a) for a in self._amounts)
+        return {a.kind for a in self._amounts} | ({"below"} if below else set())
+
     def range_of(self, fold: Cell) -> tuple[str, str]:
         """The smallest and the largest gradient of the states in folded steps."""
         first, last = fold.column.hidden or (0, 0)
@@ -57,10 +62,9 @@ class Overlay:
         return f"∇ min {low:.2g}", f"∇ max {high:.2g}"
 
     def share_scale(self, overlays: list[Overlay]) -> None:
-        """Put this picture on the scale that holds the largest gradient of all of them."""
-        self.scale = max((o.scale for o in overlays), key=lambda scale: scale.top)
-        self.axis = Axis.around([o.axis for o in overlays])
-        self.kinds = set().union(*(o.kinds for o in overlays))
+        """Put this picture on the scale that holds the gradients of all of them."""
+        self.scale = Scale.around([o.scale for o in overlays])
+        self.kinds = set().union(*(o._kinds() for o in overlays))
 
 
 def beside(points: list[Point], away: float = ASIDE) -> list[Point]:

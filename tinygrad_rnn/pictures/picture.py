@@ -16,6 +16,7 @@ from ..engine.tape import Record
 from ..errors import DrawError
 from .flow import Flow
 from .fold import LIMIT
+from .options import Options
 from .outside import columns_outside
 from .parts import Cell, Column, Inner, Join, Node, Use
 from .reading import Reading, whole
@@ -61,17 +62,19 @@ class Picture:
     all_steps: ClassVar[bool] = False
     """Whether it shows all time steps at once, so that none is chosen or folded."""
 
-    def __init__(self, reading: Reading, steps: Any, values: bool, flow: Flow | None, room: int = LIMIT) -> None:
-        self.reading = reading
+    def __init__(
+        self, reading: Reading, steps: Any, flow: Flow | None, options: Options | None = None, room: int = LIMIT
+    ) -> None:
+        self.reading, self.options = reading, options or Options()
         largest = flow.largest[1] if flow is not None and flow.largest is not None else None
         self.steps, self.notes = self._choose(steps, room, largest)
-        self.title = ""
+        self.title = ""  # of one of several
         self.rows = list(reading.layers)
         self.cells: dict[tuple[Any, ...], Cell] = {}
         self.joins: dict[Any, Join] = {}
         self.sources = Sources(reading)
         self._grads = flow is not None
-        self._extra = values + self._grads  # lines of a box
+        self._extra = self.options.values + self._grads  # lines of a box
         self._losses = reading.network.added.losses
         self._details: dict[Any, str] = {}
         self._constants: dict[tuple[Any, ...], list[str]] = {}

@@ -51,7 +51,7 @@ class Ribbon:
     def __init__(
         self, reading: Reading, overlay: Overlay, shown: list[int], width: float, tall: float, widest: int
     ) -> None:
-        self.times, self.tall, self.scale, self.axis = reading.times, tall, overlay.scale, overlay.axis
+        self.times, self.tall, self.scale = reading.times, tall, overlay.scale
         room = max(width - LABELS, 200.0)
         self.per = -(-len(self.times) // int(room))  # steps in a column
         self.columns = -(-len(self.times) // self.per)
@@ -84,7 +84,7 @@ class Ribbon:
     def _bar(self, column: int, steps: list[int], amounts: list[Amount]) -> Bar:
         a = max(amounts, key=_rank)
         level = self.scale.level(a) if a.kind == "number" else 0
-        height = max(1.5, self.tall * self.axis.height(a)) if a.kind == "number" else 0.0
+        height = max(1.5, self.tall * self.scale.height(a)) if a.kind == "number" else 0.0
         return Bar(LABELS + self.px * column, steps[0], steps[-1], a, level, height)
 
     def runs(self) -> Iterator[tuple[Row, Bar, Bar, str]]:
@@ -120,9 +120,7 @@ class Ribbon:
 
     def levels(self) -> list[tuple[float, str]]:
         """(height, number) for the scale at the left."""
-        low, top = self.axis.low, self.axis.top
-        every = -(-(top - low) * 14 // int(self.tall))  # decades between two numbers
-        return [(self.tall * (k - low) / (top - low), f"1e{k}") for k in range(top, low - 1, -every)]
+        return [(self.tall * place, words) for place, words in self.scale.ticks(int(self.tall) // 14 + 1)]
 
     def _tops(self, overlay: Overlay) -> dict[str, tuple[float, int, Amount]]:
         """For each layer the middle of the column with the largest gradient, its step and its gradient."""

@@ -14,17 +14,20 @@ from .ribbon import Ribbon
 class Sheet:
     """A picture to be written.
 
-    theme    "light", "dark" or "auto"
     figures  for the id of a node the values and gradients that stand in it
     overlay  how much gradient goes along each edge, if that is shown
     ribbon   the gradient of every step, if that is shown
     """
 
     drawn: Drawn
-    theme: str
     figures: dict[str, tuple[str, ...]]
     overlay: Overlay | None
     ribbon: Ribbon | None
+
+    @property
+    def theme(self) -> str:
+        """ "light", "dark" or "auto"."""
+        return self.picture.options.theme
 
     @property
     def picture(self) -> Picture:

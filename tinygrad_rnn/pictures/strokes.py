@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import groupby, pairwise
 
 from . import theme
-from .amount import DECADES, Amount, Scale
+from .amount import LEVELS, Amount, Scale
 from .layout import Point
 from .overlay import beside
 from .ribbon import Bar, Ribbon, Row
@@ -17,6 +17,7 @@ from .text import line_width
 
 MARKS = {"zero": "z", "none": "n", "nan": "x"}
 WORDS = {"zero": "exactly 0", "none": "not reached", "nan": "nan or inf"}
+STROKE = 18.0  # px of each level in the legend
 RUN_WORDS = {"zero": "0", "none": "not reached", "nan": "nan"}
 
 HATCH = (
@@ -119,7 +120,7 @@ def _row(p: str, r: Ribbon, row: Row, title: str) -> str:
         out.append(f'<path class="{p}d{level}" style="stroke-width:{r.px};stroke-dasharray:none" d="{lines}"/>')
     if row.layer in r.tops:
         x, _, a = r.tops[row.layer]
-        y = base - r.tall * r.axis.height(a) - 1
+        y = base - r.tall * r.scale.height(a) - 1
         out.append(f'<path class="{p}bx" d="M{number(x)} {number(y)}l-3.5 -5h7z"/>')
     return "".join(out) + "</g>"
 
@@ -145,13 +146,14 @@ def scale_legend(p: str, scale: Scale, kinds: set[str], width: float) -> tuple[s
     words = "gradient that goes back, its norm:"
     out = [f'<text class="{p}l" x="0" y="4">{words}</text>']
     x = line_width(words, 10) + 8
-    for level in range(1, DECADES + 1):
-        out.append(f'<path class="{p}d{level}" d="M{number(x)} 0h18"/>')
-        if level % 3 == 0:
-            out.append(f'<text class="{p}s" x="{number(x + 9)}" y="13">1e{scale.top - DECADES + level}</text>')
-        x += 19
-    x, y = x + 12, 0.0
-    samples = [("below", f"below 1e{scale.top - DECADES}")] + [(kind, WORDS[kind]) for kind in MARKS if kind in kinds]
+    for place, number_at in scale.ticks(5):
+        out.append(f'<text class="{p}s" x="{number(x + place * LEVELS * STROKE)}" y="14">{number_at}</text>')
+    for level in range(1, LEVELS + 1):
+        out.append(f'<path class="{p}d{level}" d="M{number(x)} 0h{number(STROKE)}"/>')
+        x += STROKE
+    x, y = x + 18, 0.0
+    below = [("below", f"below {scale.ends[0]}")] if "below" in kinds else []
+    samples = below + [(kind, WORDS[kind]) for kind in MARKS if kind in kinds]
     for kind, text in samples:
         need = 30 + line_width(text, 10) + 12
         if x + need > width:

@@ -5,8 +5,7 @@ Chosen for contrast (labels at least 7:1, strokes at least 3:1) and checked unde
 
 from __future__ import annotations
 
-from ..errors import DrawError
-from .amount import DECADES
+from .amount import LEVELS
 
 LIGHT = {
     "page": "#FFFFFF", "text": "#222222", "quiet": "#5B6168", "panel": "#F7F8F9", "line": "#DDE1E5",
@@ -32,19 +31,13 @@ THEMES = ("light", "dark", "auto")
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "DejaVu Sans", Arial, sans-serif'
 
 
-def check(theme: str) -> str:
-    if theme not in THEMES:
-        raise DrawError(f"theme must be one of {', '.join(THEMES)}, not {theme!r}")
-    return theme
-
-
 def ramp(theme: str) -> list[str]:
     """The colours of gradients, from below the scale (0) to its top (12): ever further from the page.
 
     Only the part of the map that stands out from the page, dark on a light one and bright on a dark one.
     """
     weakest, strongest = (3.4, 8.0) if theme == "dark" else (4.4, 0.0)
-    return [_between(weakest + (strongest - weakest) * k / DECADES) for k in range(DECADES + 1)]
+    return [_between(weakest + (strongest - weakest) * k / LEVELS) for k in range(LEVELS + 1)]
 
 
 def _between(place: float) -> str:
@@ -55,8 +48,8 @@ def _between(place: float) -> str:
 
 
 def width(level: int) -> float:
-    """The width of the stroke of a gradient, by its decade."""
-    return round(0.9 + 0.22 * level, 2)
+    """The width of the stroke of a gradient, by its level."""
+    return round(0.8 + 0.26 * level, 2)
 
 
 def style(theme: str, p: str, gradients: bool = False) -> str:

@@ -13,6 +13,7 @@ from ...unrolled.listing import Tape, figure
 from ..flow import Flow
 from ..levels import OpPicture
 from ..marks import Block, Drawn, Path, Rule, Tile
+from ..options import Options
 from ..parts import Cell, Join
 from ..reading import Reading
 from ..svg import CLASSES, curve
@@ -22,7 +23,7 @@ from ..tile import draw
 
 def scene(tape: Tape, reading: Reading) -> dict[str, Any]:
     """The picture of the whole tape, ready for JSON: y goes down from its upper edge."""
-    picture = OpPicture(reading, "all", values=True, flow=Flow(reading))
+    picture = OpPicture(reading, "all", Flow(reading), Options(values=True))
     return Scene(draw(picture), tape).data()
 
 

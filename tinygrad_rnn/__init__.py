@@ -17,6 +17,7 @@ from .autograd.gradcheck import gradcheck
 from .autograd.tensor import Tensor, tensor
 from .engine.modes import anomaly, enable_grad, is_grad_enabled, no_grad, scope
 from .engine.tape import Op
+from .engine.threads import get_num_threads, set_num_threads
 from .io import load, save
 from .nn.fused.memory import keep_freed
 from .ops.elementwise import relu, sigmoid, softplus
@@ -42,6 +43,7 @@ __all__ = [
     "enable_grad",
     "errors",
     "gelu",
+    "get_num_threads",
     "grad",
     "gradcheck",
     "hessian",
@@ -61,6 +63,7 @@ __all__ = [
     "relu",
     "save",
     "scope",
+    "set_num_threads",
     "sigmoid",
     "softmax",
     "softplus",

@@ -1,4 +1,4 @@
-"""The site: built without a warning, whole in itself, every public name in its reference, every page a notebook that runs.
+"""The site: built without a warning, whole in itself, with every public name, and every page a notebook that runs.
 
 What needs Sphinx, a Jupyter kernel or Chromium is skipped by name where that is missing.
 """
@@ -62,7 +62,8 @@ def test_every_page_is_in_the_navigation_once():
 def test_a_notebook_has_the_prose_the_pictures_and_the_cells_of_its_page():
     text = (
         "# A\n\nSee [B](2-rules.md), [C](architecture.md), [D](https://d.org).\n\n![p](pictures/strip.svg)\n\n"
-        '```python\n>>> x = 1\n>>> for _ in "ab":\n...     x += 1\n>>> x\n3\n>>> 1 / 0\nTraceback (most recent call last):\n'
+        '```python\n>>> x = 1\n>>> for _ in "ab":\n...     x += 1\n>>> x\n3\n>>> 1 / 0\n'
+        "Traceback (most recent call last):\n"
         "    ...\nZeroDivisionError: division by zero\n>>> y = x\n\n```\n\nFrom `a.py`:\n\n```python\nquoted\n```\n"
     )
     first, *cells, last = notebooks.cells_of(text, DOCS)

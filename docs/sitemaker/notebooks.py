@@ -63,12 +63,8 @@ def prose(text: str, folder: Path) -> Iterator[dict[str, Any]]:
         return link[1] if page else link[0]
 
     source = LINK.sub(led, PICTURE.sub(attached, text.strip()))
-    yield {
-        "cell_type": "markdown",
-        "metadata": {},
-        "source": source,
-        **({"attachments": attachments} if attachments else {}),
-    }
+    inside = {"attachments": attachments} if attachments else {}
+    yield {"cell_type": "markdown", "metadata": {}, "source": source, **inside}
 
 
 def code(examples: list[doctest.Example]) -> Iterator[dict[str, Any]]:

@@ -99,9 +99,8 @@ def with_notebook(name: str, text: str) -> str:
 def toctrees(names: list[str]) -> Iterator[str]:
     """The navigation over all pages."""
     placed = {name for part in PARTS.values() for name in part}
-    rest = sorted(
-        set(names) - placed - {"README"}, key=lambda n: (n not in FIRST, FIRST.index(n) if n in FIRST else 0, n)
-    )
+    rest = [name for name in FIRST if name in names]
+    rest += sorted(set(names) - placed - {"README", *rest})
     for caption, part in PARTS.items():
         yield from toctree(caption, [name for name in part or rest if name in names])
     yield from toctree("Reference", [f"reference/{page}" for page in reference.PAGES])

@@ -73,7 +73,7 @@ class CharLM(Module):
         self.head = Linear(hidden, characters, rng=rng)
 
     def forward(self, ids: np.ndarray, state: Any = None) -> tuple[Tensor, Any]:
-        output, state = self.recurrent(self.embedding(ids), state)
+        output, state = self.recurrent(self.embedding.rows(ids), state)
         return self.head(self.dropout(output)), state
 
 

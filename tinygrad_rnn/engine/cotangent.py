@@ -68,12 +68,22 @@ def add_at(buffer: np.ndarray, index: Any, part: Any) -> None:
         flat = index.reshape(-1).astype(np.intp) % len(buffer)
         order = np.argsort(flat.astype(np.min_scalar_type(len(buffer))), kind="stable")  # short integers sort faster
         rows, starts = np.unique(flat[order], return_index=True)
-        part = np.reshape(part, (flat.size, *buffer.shape[1:]))
-        buffer[rows] += np.add.reduceat(part.take(order, 0), starts, axis=0)
+        part = np.reshape(part, (flat.size, -1)).take(order, 0)
+        buffer[rows] += _sums(part, starts).reshape(len(rows), *buffer.shape[1:])
     elif isinstance(index, tuple) and any(isinstance(i, np.ndarray) for i in index):
         np.add.at(buffer, index, part)
     else:
         buffer[index] += part
+
+
+def _sums(part: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """The sum of each run of rows, given where they start. NumPy's own way jumps from row to row in every column."""
+    if part.shape[1] < 128:
+        return np.add.reduceat(part, starts, axis=0)
+    sums, ends = np.empty((len(starts), part.shape[1]), part.dtype), [*starts[1:].tolist(), len(part)]
+    for y, start, end in zip(sums, starts.tolist(), ends, strict=True):
+        np.add.reduce(part[start:end], axis=0, out=y)
+    return sums
 
 
 class Scatter(Op):

@@ -8,6 +8,7 @@ from .cells import GRUCell, LSTMCell, RNNCell
 from .losses import binary_cross_entropy_with_logits, cross_entropy, mse_loss
 from .module import Module, Parameter
 from .recurrent import GRU, LSTM, RNN, unroll
+from .rows import Rows
 from .substitution import functional_call
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Module",
     "Parameter",
     "RNNCell",
+    "Rows",
     "Sequential",
     "binary_cross_entropy_with_logits",
     "cross_entropy",

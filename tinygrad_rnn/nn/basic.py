@@ -14,12 +14,15 @@ from ..errors import DataError, DtypeError, ShapeError
 from ..ops.linalg import affine
 from .init import Rng
 from .module import Module, Parameter
+from .rows import Rows
 
 
 def as_tensor(x: Operand, caller: str) -> Tensor:
     """What is given in place of one array, as a Tensor; TypeError that says what to do with what is several."""
     if isinstance(x, Tensor):
         return x
+    if isinstance(x, Rows):
+        return x.written_out()
     refuse_several(x, caller)
     try:
         return Tensor(x)
@@ -130,7 +133,18 @@ class Embedding(Module):
         self.W = Parameter(randomness.generator(rng).standard_normal((self.classes, self.size)), dtype)
 
     def forward(self, ids: Operand) -> Tensor:
-        return self.W[class_numbers(ids, self.classes, "Embedding: ids")]
+        return self.rows(ids).written_out()
+
+    def rows(self, ids: Operand) -> Rows:
+        """The same, not written out: a recurrent layer computes the same from it, but sooner where classes are few.
+
+        >>> import tinygrad_rnn as tg
+        >>> embedding, lstm = tg.nn.Embedding(10, 4, rng=0), tg.nn.LSTM(4, 8, rng=0)
+        >>> output, state = lstm(embedding.rows([[1, 2], [3, 1], [1, 1]]))
+        >>> output.shape
+        (3, 2, 8)
+        """
+        return Rows(self.W, class_numbers(ids, self.classes, "Embedding: ids"))
 
     def extra_repr(self) -> str:
         return f"{self.classes}, {self.size}"

@@ -23,7 +23,8 @@ from .cell import Cell
 from .fused.steps import run_for
 from .init import Rng
 from .module import Module
-from .state import check_lengths, check_state, label
+from .rows import Rows
+from .state import check_lengths, check_state, label, last_repeated
 
 
 class Layer(Module):
@@ -95,10 +96,11 @@ class Layer(Module):
 
     # ---------------------------------------------------------------- what comes in, and what goes out
 
-    def enter(self, x: Any, lengths: Any) -> tuple[Tensor, np.ndarray | None, bool]:
+    def enter(self, x: Any, lengths: Any) -> tuple[Any, np.ndarray | None, bool]:
         """x as (T, B, I), 0 beyond the lengths even where it was a nan; these; and whether x came without a batch."""
         kind, layout = type(self).__name__, self.layout
-        x = as_input(x, self.cells[0].W_hh.dtype, kind)
+        dtype = self.cells[0].W_hh.dtype
+        x = x if isinstance(x, Rows) and x.dtype == dtype else as_input(x, dtype, kind)
         if x.ndim not in (2, 3) or x.shape[-1] != self.input_size:
             raise ShapeError(
                 f"{kind}: x must be {layout} or, without a batch, (T, I), with I = input_size = {self.input_size}; "
@@ -115,8 +117,20 @@ class Layer(Module):
         if lengths is not None:
             lengths = check_lengths(lengths, T, () if unbatched else (B,), kind).reshape(B)
             if (lengths < T).any():
-                x = where((np.arange(T)[:, None] < lengths)[:, :, None], x, 0)
+                x = self._ended(x, lengths)
         return x, lengths, unbatched
+
+    @staticmethod
+    def _ended(x: Any, lengths: np.ndarray) -> Any:
+        """x with something finite beyond the lengths: 0, or a row that the sequence has met."""
+        if isinstance(x, Rows):
+            return Rows(x.table, last_repeated(x.ids, lengths))
+        return where((np.arange(len(x))[:, None] < lengths)[:, :, None], x, 0)
+
+    @staticmethod
+    def project(cell: Cell, x: Any) -> Tensor:
+        """What a cell makes of x for all time steps, (T, B, G*H)."""
+        return x.through(cell.project) if isinstance(x, Rows) else cell.project(x)
 
     def leave(self, output: Tensor, unbatched: bool) -> Tensor:
         """The output in the layout of x."""
@@ -124,7 +138,7 @@ class Layer(Module):
             return output.reshape(len(output), output.shape[-1])
         return output.swapaxes(0, 1) if self.batch_first else output
 
-    def starts(self, state: Any, x: Tensor, unbatched: bool) -> list[Any]:
+    def starts(self, state: Any, x: Tensor | Rows, unbatched: bool) -> list[Any]:
         """The state that each cell begins with."""
         T, B, _ = x.shape
         if state is None:

@@ -16,7 +16,6 @@ import numpy as np
 
 from ..autograd.checkpoint import checkpoint
 from ..autograd.tensor import Tensor
-from ..engine.arrays import Operand
 from ..engine.modes import After, during, mode, scope
 from ..errors import ShapeError
 from ..ops.shape import concatenate, stack
@@ -122,7 +121,7 @@ class Recurrent(Layer):
     zeros, and its state is the one it was given. An x without time steps (T = 0) raises ShapeError.
     """
 
-    def forward(self, x: Operand, state: Any = None, lengths: Any = None) -> tuple[Tensor, Any]:
+    def forward(self, x: Any, state: Any = None, lengths: Any = None) -> tuple[Tensor, Any]:
         first = 1 + last_step(state)
         x, lengths, unbatched = self.enter(x, lengths)
         starts, ends = self.starts(state, x, unbatched), []
@@ -138,13 +137,13 @@ class Recurrent(Layer):
             state = self.stacked(ends, unbatched)
         return self.leave(x, unbatched), state
 
-    def _run(self, k: int, x: Tensor, state: Any, lengths: np.ndarray | None, first: int) -> tuple[Tensor, Any]:
+    def _run(self, k: int, x: Any, state: Any, lengths: np.ndarray | None, first: int) -> tuple[Tensor, Any]:
         """One layer in one direction: project the whole sequence at once, then step through it."""
         cell, T, reverse = self.cells[k], len(x), k % self.directions == 1
         name = type(self).__name__.lower() + self.suffixes[k]
 
-        def steps(x: Tensor, state: Any, lengths: np.ndarray | None, first: int) -> tuple[Tensor, Any]:
-            a = cell.project(x)
+        def steps(x: Any, state: Any, lengths: np.ndarray | None, first: int) -> tuple[Tensor, Any]:
+            a = self.project(cell, x)
             if self.fuses(cell):
                 return unroll_fused(cell, a, state, lengths, name, first, reverse)
             return loop(cell.step, a, state, lengths, name, first, reverse)

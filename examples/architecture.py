@@ -22,7 +22,7 @@ FLOORS = [
     {"bptt": "truncation, reports\non the gradient", "pictures": "drawings, their writers,\nthe page"},
     {"io": "weights in files,\nto and from PyTorch", "optim": "optimizers,\nschedules"},
     {"nn": "modules, losses, cells,\nrecurrent layers"},
-    {"unrolled": "a tape read as an unrolled network"},
+    {"unrolled": "a tape read as an unrolled network", "compiled": "one recorded step,\nthe loop over time"},
     {"autograd": "the Tensor, NumPy's protocols,\nderivatives as functions"},
     {"ops": "primitives and their rules,\nNumPy's functions"},
     {"engine": "the tape and the reverse sweep:\nno Tensor here"},

@@ -38,6 +38,10 @@ class NotDifferentiableError(TypeError):
     """A NumPy function, or a way of calling one, that the tape cannot differentiate."""
 
 
+class CompileError(TypeError):
+    """A step that cannot be compiled, since it does what a recording of it does not hold; it runs op by op."""
+
+
 class GradcheckError(AssertionError):
     """A gradient rule disagrees with central differences."""
 

@@ -42,9 +42,11 @@ class Cut(NamedTuple):
 
 def apply(op: Op, *inputs: Any) -> Any:
     """Compute ``op.forward`` and, if recording is on and an input needs a gradient, write a record of it."""
+    now, needed, cut = mode(), False, None
+    if now.recorder is not None:  # a step is being recorded, to be compiled
+        return now.recorder(op, inputs)
     arrays: list[Any] = []
     tensors = inputs  # with None for what is no Tensor
-    needed, cut = False, None
     for x in inputs:
         if isinstance(x, Tensor):
             if not x.locked:
@@ -64,12 +66,9 @@ def apply(op: Op, *inputs: Any) -> Any:
     except (ValueError, IndexError, TypeError, OverflowError) as error:
         raise explained(error, op, arrays) from None
     values = (value,) if op.ours and op.outputs == 1 and type(value) is np.ndarray else as_outputs(value, op)
-    record, now = None, mode()
-    if needed and now.recording:
-        record = Record(op, tensors, tuple(arrays), values)
+    record = Record(op, tensors, tuple(arrays), values) if needed and now.recording else None
     if now.anomaly:
         check_forward(op, arrays, values, record)
-    cut = cut if record is None else None  # what is made from a detached state alone still lies behind the cut
     return _result(values[0], record, 0, cut) if op.outputs == 1 else results(values, record, cut)
 
 
@@ -284,7 +283,7 @@ def _result(array: np.ndarray, record: Record | None, output: int = 0, cut: Cut 
     t.record = record
     t.output = output
     t.requires_grad = record is not None
-    t.cut = cut
+    t.cut = cut if record is None else None  # what is made from a detached state alone still lies behind the cut
     t._grad = t.name = t.hooks = None
     return t
 

@@ -41,14 +41,17 @@ def at_step(step: Step | None) -> str:
 class Mode:
     """What is in force: whether to record, whether to look for nan and inf, and for which time step.
 
+    `recorder`, unless it is None, is asked in the place of `apply`: (op, inputs) -> what comes out.
+
     Each (owner, name, value) of `in_force` was put there by a `Setting`; the innermost for a name decides.
     """
 
-    __slots__ = ("anomaly", "in_force", "recording", "step")
+    __slots__ = ("anomaly", "in_force", "recorder", "recording", "step")
 
     def __init__(self, in_force: tuple[tuple[weakref.ref[Setting], str, Any], ...] = ()) -> None:
         self.recording = True
         self.anomaly = False
+        self.recorder: Callable[[Any, tuple[Any, ...]], Any] | None = None
         self.step: Step | None = None
         for _, name, value in in_force:
             setattr(self, name, value)

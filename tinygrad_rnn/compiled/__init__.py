@@ -1,0 +1,14 @@
+"""The compiled step: one step of a cell, recorded, and the loop over time that is generated from it.
+
+values                       what a recorded step consists of
+symbols, recording, reading  one step of a cell, forward and backward, as values
+factor                       its gradients as sums of factors known beforehand times few gradients
+schedule                     what is computed before the loop over time, in it and after it
+"""
+
+from .factor import factored
+from .recording import Recorded, record
+from .schedule import Schedule
+from .values import Value, ordered
+
+__all__ = ["Recorded", "Schedule", "Value", "factored", "ordered", "record"]

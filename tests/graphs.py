@@ -1,8 +1,12 @@
 """Unrolled networks that pictures and pages are tested on, and a way to find a node of a picture."""
 
+from contextlib import contextmanager
+
 import numpy as np
 
 import tinygrad_rnn as tg
+from tinygrad_rnn.pictures.canvas import Canvas
+from tinygrad_rnn.pictures.figure import draw
 from tinygrad_rnn.pictures.marks import Block, Path
 from tinygrad_rnn.pictures.parts import Join
 
@@ -145,3 +149,52 @@ def places(drawn):
 def between_cells(drawn):
     """The edges that lead from cell to cell."""
     return [path for path in marks(drawn, Path) if isinstance(path.edge, Join)]
+
+
+class Recorder(Canvas):
+    """A canvas that notes what is drawn on it: the names of `boxes`, the `arrows` as they are given, and with
+    coordinates of the whole `fields`, `ways` and `texts`."""
+
+    def __init__(self):
+        super().__init__("light", gradients=True)
+        self.boxes, self.arrows, self.fields, self.ways, self.texts = [], [], [], [], []
+        self.x = self.y = 0.0
+
+    def box(self, kind, name, title, at, size, lines):
+        self.boxes.append(name)
+        super().box(kind, name, title, at, size, lines)
+
+    def arrow(self, kind, points, blunt=False):
+        self.arrows.append((kind, points))
+        super().arrow(kind, points, blunt)
+
+    def field(self, look, x, y, w, h, round=0.0, title=""):
+        self.fields.append((look, self.x + x, self.y + y, w, h))
+
+    def way(self, look, way, title=""):
+        at = (self.x, self.y)
+        self.ways.append((look, [(x + at[0], y + at[1]) for _, *numbers in way for x, y in batched(numbers)]))
+
+    def words(self, letters, line, x, y, turned=False):
+        self.texts.append((line, self.x + x, self.y + y))
+
+    @contextmanager
+    def group(self, x=0.0, y=0.0, name="", title=""):
+        self.x, self.y = self.x + x, self.y + y
+        yield
+        self.x, self.y = self.x - x, self.y - y
+
+    def looks_of(self, start):
+        """The looks of the ways that begin with a word."""
+        return {look for look, _ in self.ways if look.startswith(start)}
+
+
+def batched(numbers):
+    return list(zip(numbers[::2], numbers[1::2], strict=True))
+
+
+def recorded(picture):
+    """What is drawn for a picture, whatever language it is written in."""
+    recorder = Recorder()
+    draw(recorder, picture.sheets())
+    return recorder

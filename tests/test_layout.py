@@ -14,14 +14,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from graphs import GRAPHS, between_cells, marks
+from graphs import GRAPHS, between_cells, marks, recorded
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import nn
 from tinygrad_rnn.pictures import layout
+from tinygrad_rnn.pictures.canvas import curve, head, shortened
+from tinygrad_rnn.pictures.figure import EDGES
 from tinygrad_rnn.pictures.marks import Block, Panel, Path, Rule, Text, Tile
-from tinygrad_rnn.pictures.strokes import _head
-from tinygrad_rnn.pictures.svg import curve
+from tinygrad_rnn.pictures.svg import d
+from tinygrad_rnn.pictures.text import pieces
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -43,18 +45,20 @@ def test_what_is_tested_of_the_marks_is_true_of_the_files(graph: str, level: str
     ends = sorted(path.edge.ends for path in paths)
     assert ends == sorted((edge.source, edge.target) for edge in picture.edges)
 
-    body = ET.fromstring(picture.svg()).find(f"{SVG}g")
-    assert body is not None
-    assert [g.attrib["id"].partition("-")[2] for g in body.iter(f"{SVG}g") if "id" in g.attrib] == [
-        b.id for b in blocks
-    ]
-    ways = [way.attrib["d"] for way in body.iter(f"{SVG}path") if re.search(r"-e[sgc]?( |$)", way.attrib["class"])]
-    assert ways == [curve([(x, drawn.height - y) for x, y in path.points]) for path in paths]
-    frames = [rect.attrib["class"].partition("-")[2] for rect in body.iter(f"{SVG}rect")]
-    assert frames.count("panel") == len(marks(drawn, Panel))
-    words = Counter("".join(text.itertext()) for text in body.iter(f"{SVG}text"))
+    canvas = recorded(picture)
+    assert canvas.boxes == [block.id for block in blocks]
+    arrows = [(EDGES[path.edge.kind], [(x, drawn.height - y) for x, y in path.points]) for path in paths]
+    assert canvas.arrows[: len(arrows)] == arrows  # the legend has one more
+    assert sum(look == "panel" for look, *_ in canvas.fields) == len(marks(drawn, Panel))
+    words = Counter(line for line, *_ in canvas.texts)
     assert words >= Counter(text.words for text in marks(drawn, Text))
-    assert words["detach"] == len(marks(drawn, Rule))
+    assert words["detach"] == sum(look == "rule" for look, _ in canvas.ways) == len(marks(drawn, Rule))
+
+    body = ET.fromstring(picture.svg())
+    assert [g.attrib["id"].partition("-")[2] for g in body.iter(f"{SVG}g") if "id" in g.attrib] == canvas.boxes
+    assert Counter("".join(text.itertext()) for text in body.iter(f"{SVG}text")) == Counter(
+        "".join(part for part, _ in pieces(line)) for line, *_ in canvas.texts
+    )
 
     dot = picture.dot()
     assert sorted(re.findall(r"^\t(\w+) -> (\w+) ", dot, re.MULTILINE)) == ends
@@ -148,18 +152,23 @@ def test_the_order_with_the_fewest_crossings_is_kept() -> None:
 def test_the_head_of_a_stroke_points_where_the_stroke_goes(way: tuple[int, int]) -> None:
     tip = (50.0, 50.0)
     before = (tip[0] - 20 * way[0], tip[1] - 20 * way[1])
-    numbers = [float(x) for x in re.findall(r"-?\d+\.?\d*", _head("p", 12, before, tip).split('d="')[1])]
-    left, point, right = zip(numbers[::2], numbers[1::2], strict=True)
-    assert point == tip
+    (_, *left), (_, *point), (_, *right), _ = head(before, tip, 7.0, 3.0)
+    assert tuple(point) == tip
     for corner in (left, right):  # behind the tip, on both sides of it
         assert sum((a - b) * w for a, b, w in zip(tip, corner, way, strict=True)) > 3
     assert (left[0] + right[0]) / 2 == pytest.approx(tip[0] - way[0] * (tip[0] - left[0]) * way[0])
 
 
 def test_a_line_is_straight_where_it_is_level_or_upright_and_else_a_curve() -> None:
-    assert curve([(0, 0), (10, 0)]) == "M0 0L10 0"
-    assert curve([(0, 0), (0, 10)]) == "M0 0L0 10"
-    assert curve([(0, 0), (10, 8)]) == "M0 0C0 4 10 4 10 8"
+    assert d(curve([(0, 0), (10, 0)])) == "M0 0H10"
+    assert d(curve([(0, 0), (0, 10)])) == "M0 0V10"
+    assert d(curve([(0, 0), (10, 8)])) == "M0 0C0 4 10 4 10 8"
+
+
+def test_a_line_ends_where_its_head_begins() -> None:
+    assert shortened([(0, 0), (0, 20)], 6) == [(0, 0), (0, 14)]
+    assert shortened([(0, 0), (9, 20)], 6) == [(0, 0), (9, 14)]  # it ends upright
+    assert shortened([(0, 0), (4, 0)], 6) == [(0, 0), (0, 0)]  # but does not turn back
 
 
 def test_a_dot_marks_where_an_edge_joins_a_bus() -> None:
@@ -169,8 +178,13 @@ def test_a_dot_marks_where_an_edge_joins_a_bus() -> None:
         for path in marks(picture.drawn, Path)
         if not path.whole
     }
-    dots = re.findall(r'<circle [^>]*cx="([\d.]+)" cy="([\d.]+)" r="2"', picture.svg())
-    assert joined == {(float(x), float(y)) for x, y in dots} != set()
+    canvas = recorded(picture)
+    panel = next(field for field in canvas.fields if field[0] == "panel")
+    left, top = panel[1] - marks(picture.drawn, Panel)[0].x + 8, panel[2] + 8  # of what is inside the frames
+    dots = {
+        (round(x + 2 - left, 1), round(y + 2 - top, 1)) for look, x, y, *_ in canvas.fields if look == "gather head"
+    }
+    assert joined == dots != set()
 
 
 @pytest.mark.parametrize("axis", [1, -1])

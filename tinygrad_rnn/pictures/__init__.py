@@ -6,7 +6,8 @@
     flow, amount, overlay                     how much gradient goes where
     layout, routes, tile, text, fit           where everything is, and how much of it
     marks, ribbon, sheet                      the picture with coordinates
-    svg, strokes, legend, theme, dot, render  the picture as a file
+    canvas, figure, strokes, legend, theme    the one design, drawn on a canvas: a canvas is a language
+    svg, dot, render                          the picture as a file
     drawing, comparison, output               what `draw` gives
     stepper                                   `page`, a tape to step through in a browser
 

@@ -10,6 +10,7 @@ from .drawing import Drawing
 from .levels import LEVELS
 from .output import Output
 from .parts import Edge, Node
+from .sheet import Sheet
 
 
 class Comparison(Output):
@@ -46,17 +47,8 @@ class Comparison(Output):
         """Each drawing with what its ids begin with."""
         return [(f"p{k}_", drawing) for k, drawing in enumerate(self.drawings, 1)]
 
-    def svg(self) -> str:
-        """The pictures as the text of one SVG file."""
-        from .svg import Writer, beneath
-
-        return beneath([Writer(drawing.sheet()) for drawing in self.drawings])
-
-    def dot(self, pinned: bool = True) -> str:
-        """The pictures as text for Graphviz: see `Drawing.dot`."""
-        from .dot import write
-
-        return write([(p, drawing.sheet()) for p, drawing in self.named()], pinned)
+    def sheets(self) -> list[Sheet]:
+        return [drawing.sheet(p) for p, drawing in self.named()]
 
     def __repr__(self) -> str:
         return f"<comparison: {', '.join(map(repr, self.drawings))}>"

@@ -8,7 +8,7 @@ wants it all the same writes the text without positions: depth then goes upwards
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -30,27 +30,27 @@ UNPINNED = 100  # steps that Graphviz lays out in a time one can wait for
 FONT = "DejaVu Sans,Helvetica,Arial,sans-serif"
 
 
-def write(named: list[tuple[str, Sheet]], pinned: bool = True) -> str:
-    """The DOT of sheets, one below the other, made with the graphviz package; ids begin with what goes with each."""
+def write(sheets: Sequence[Sheet], pinned: bool = True) -> str:
+    """The DOT of sheets, one below the other, made with the graphviz package."""
     import graphviz
 
-    first = named[0][1]
+    first = sheets[0]
     colours = theme.DARK if first.theme == "dark" else theme.LIGHT
     notes = "the layout is part of this file; to render it: dot -Tsvg, or neato -n2 -Tsvg" if pinned else "dot -Tsvg"
     graph = graphviz.Digraph("tape", comment=notes)
     graph.attr(rankdir="BT", newrank="true", nodesep="0.2", ranksep="0.3", bgcolor=colours["page"], splines="line")
-    titles = [Legend(sheet.picture).title for _, sheet in named]
+    titles = [Legend(sheet.picture).title for sheet in sheets]
     graph.attr(labelloc="t", fontname=FONT, fontcolor=colours["text"], fontsize="13", label=escape("; ".join(titles)))
     if pinned:
         graph.attr(layout="nop2")
-    elif sum(len(sheet.picture.steps) for _, sheet in named) > UNPINNED:
+    elif sum(len(sheet.picture.steps) for sheet in sheets) > UNPINNED:
         steps = f"{UNPINNED} time steps and more take Graphviz minutes to lay out"
         warnings.warn(f"dot(pinned=False): {steps}; dot() keeps the layout of this library", UserWarning, stacklevel=3)
     graph.attr("node", fontname=FONT, fontsize="10", margin="0.08,0.04", height="0.3", fontcolor=colours["text"])
     graph.attr("edge", arrowsize="0.5", color=colours["edge"], fontname=FONT, fontcolor=colours["text"])
     floor = 0.0
-    for k, (p, sheet) in enumerate(named):
-        writer = _Writer(graph, p, sheet, pinned)
+    for k, sheet in enumerate(sheets):
+        writer = _Writer(graph, sheet, pinned)
         if k:
             floor -= sheet.drawn.height + 90
         writer.floor = floor
@@ -62,8 +62,8 @@ def write(named: list[tuple[str, Sheet]], pinned: bool = True) -> str:
 class _Writer:
     """Writes one sheet into a graph."""
 
-    def __init__(self, graph: Any, p: str, sheet: Sheet, pinned: bool) -> None:
-        self.graph, self.p, self.sheet, self.pinned = graph, p, sheet, pinned
+    def __init__(self, graph: Any, sheet: Sheet, pinned: bool) -> None:
+        self.graph, self.p, self.sheet, self.pinned = graph, sheet.prefix, sheet, pinned
         self.picture, self.drawn, self.overlay = sheet.picture, sheet.drawn, sheet.overlay
         self.colours = theme.DARK if sheet.theme == "dark" else theme.LIGHT
         self.ramp = theme.ramp(sheet.theme)

@@ -139,27 +139,14 @@ class Drawing(Output):
             return Ribbon(picture.reading, overlay, self.steps, STRIP_WIDTH, tall=90.0, widest=4)
         return Ribbon(picture.reading, overlay, self.steps, max(self.drawn.width, 430.0), tall=34.0, widest=10)
 
-    def sheet(self) -> Sheet:
-        """What the writers write."""
+    def sheet(self, prefix: str = "") -> Sheet:
+        """The picture with coordinates and what is written over it; the names of its nodes begin with `prefix`."""
         from .sheet import Sheet
 
-        return Sheet(self.drawn, self.figures, self.overlay, self.ribbon)
+        return Sheet(self.drawn, self.figures, self.overlay, self.ribbon, prefix)
 
-    def svg(self) -> str:
-        """The picture as the text of an SVG file; needs no other program."""
-        from .svg import Writer
-
-        return Writer(self.sheet()).text()
-
-    def dot(self, pinned: bool = True) -> str:
-        """The picture as text for Graphviz: ``dot -Tpdf``. One cluster a time step, time to the right.
-
-        pinned  whether the positions are written into it, which Graphviz then keeps. Without them Graphviz makes a
-                layout of its own, which takes minutes for more than a hundred steps: a UserWarning says so
-        """
-        from .dot import write
-
-        return write([("", self.sheet())], pinned)
+    def sheets(self) -> list[Sheet]:
+        return [self.sheet()]
 
     def __repr__(self) -> str:
         picture = self.picture

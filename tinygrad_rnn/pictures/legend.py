@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from .canvas import Canvas
 from .overlay import Overlay
 from .picture import Picture
 from .reading import MARK
 from .strokes import scale_legend
-from .template import ROUND, layer_title, shape_text
-from .text import escape, line_width, pieces
+from .template import layer_title, shape_text
+from .text import line_width
 
 LINE = 20.0
 
@@ -137,29 +138,28 @@ class Legend:
         marks = "an open circle is exactly 0, a bar not reached, a diamond nan or inf"
         return [*texts, f"Beside an edge: the gradient that goes back along it, its norm from {scale}; {marks}"]
 
-    def write(self, p: str, width: float) -> tuple[str, float]:
-        """The legend as SVG, and its height."""
+    def draw(self, canvas: Canvas, width: float) -> float:
+        """The legend, from its upper left corner; gives its height."""
         shown = self.picture.options
         items = [(kind, self.words[kind]) for kind in self.kinds] if shown.legend else []
         if shown.legend and any(join.kind == "state" for join in self.picture.joins.values()):
-            items.append(("es", "state handed on"))
-        out, x, y = [], 0.0, 0.0
+            items.append(("handed on", "state handed on"))
+        x, y = 0.0, 0.0
         for kind, words in items:
             need = 34 + line_width(words, 10) + 14
             if x and x + need > width:
                 x, y = 0.0, y + LINE
-            out.append(_sample(p, kind, x, y) + _text(p, words, x + 34, y + 4))
+            _sample(canvas, kind, x, y)
+            canvas.words("note", words, x + 34, y + 4)
             x += need
         y += LINE if items else 0
         if shown.legend and self.overlay is not None:
-            scale, height = scale_legend(p, self.overlay.scale, self.overlay.kinds, width)
-            out.append(f'<g transform="translate(0 {y:.0f})">{scale}</g>')
-            y += height
+            y += scale_legend(canvas, self.overlay.scale, self.overlay.kinds, width, y)
         for text in self.texts if shown.notes else ():
             for line in wrap(text, width):
-                out.append(_text(p, line, 0.0, y + 4))
+                canvas.words("note", line, 0.0, y + 4)
                 y += LINE - 4
-        return "".join(out), y
+        return y
 
 
 def wrap(text: str, width: float) -> list[str]:
@@ -174,23 +174,8 @@ def wrap(text: str, width: float) -> list[str]:
     return [*lines, line]
 
 
-def _sample(p: str, kind: str, x: float, y: float) -> str:
-    if kind == "es":
-        return f'<path class="{p}es" d="M{x:.0f} {y:.0f}h24"/>'
-    rx = 7 if kind in ROUND else 2
-    out = f'<rect class="{p}{kind}" x="{x + 1:.0f}" y="{y - 7:.0f}" width="26" height="14" rx="{rx}"/>'
-    if kind == "loss":
-        out += f'<rect class="{p}loss" x="{x + 3.5:.1f}" y="{y - 4.5:.1f}" width="21" height="9"/>'
-    return out
-
-
-def _text(p: str, line: str, x: float, y: float) -> str:
-    out, lowered = "", False
-    for part, index in pieces(line):
-        text = escape(part)
-        if index:
-            out += f'<tspan class="{p}s" dy="2">{text}</tspan>'
-        else:
-            out += f'<tspan dy="-2">{text}</tspan>' if lowered else text
-        lowered = index
-    return f'<text class="{p}l" x="{x:.0f}" y="{y:.0f}" xml:space="preserve">{out}</text>'
+def _sample(canvas: Canvas, kind: str, x: float, y: float) -> None:
+    if kind == "handed on":
+        canvas.arrow(kind, [(x, y), (x + 26, y)])
+    else:
+        canvas.outline(kind, (x + 14, y), (26.0, 14.0))

@@ -5,19 +5,37 @@ from __future__ import annotations
 import itertools
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import DrawError
 from ..files import replace_file
 
+if TYPE_CHECKING:
+    from .sheet import Sheet
+
 
 class Output:
-    """A picture that knows its `svg` and its `dot`, and so can be saved and shown."""
+    """A picture that knows its `sheets`, and so can be written, saved and shown."""
+
+    def sheets(self) -> list[Sheet]:
+        """What the writers write, one sheet for each graph."""
+        raise NotImplementedError
 
     def svg(self) -> str:
-        raise NotImplementedError
+        """The picture as the text of an SVG file; needs no other program."""
+        from .svg import write
+
+        return write(self.sheets())
 
     def dot(self, pinned: bool = True) -> str:
-        raise NotImplementedError
+        """The picture as text for Graphviz: ``dot -Tpdf``. One cluster a time step, time to the right.
+
+        pinned  whether the positions are written into it, which Graphviz then keeps. Without them Graphviz makes a
+                layout of its own, which takes minutes for more than a hundred steps: a UserWarning says so
+        """
+        from .dot import write
+
+        return write(self.sheets(), pinned)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the picture to a file; its suffix says how: svg, dot, png or pdf.

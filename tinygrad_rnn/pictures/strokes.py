@@ -1,4 +1,4 @@
-"""The gradients as SVG: strokes beside edges, the ribbon of all steps, and the scale in the legend.
+"""The gradients on a canvas: strokes beside edges, the ribbon of all steps, and the scale in the legend.
 
 Every amount differs in more than its colour: a larger one is wider (a stroke) or higher (a bar), what is below the
 scale is dotted, an exact zero has a ring, what the pass did not reach a bar across, and nan or inf a diamond.
@@ -10,157 +10,133 @@ from itertools import groupby, pairwise
 
 from . import theme
 from .amount import LEVELS, Amount, Scale
+from .canvas import Canvas, Way, hatch, head, joined, line, over, shape
 from .layout import Point
 from .overlay import beside
 from .ribbon import Bar, Ribbon, Row
 from .text import line_width
 
-MARKS = {"zero": "z", "none": "n", "nan": "x"}
-WORDS = {"zero": "exactly 0", "none": "not reached", "nan": "nan or inf"}
 STROKE = 18.0  # px of each level in the legend
+WORDS = {"zero": "exactly 0", "none": "not reached", "nan": "nan or inf"}
 RUN_WORDS = {"zero": "0", "none": "not reached", "nan": "nan"}
 
-HATCH = (
-    '<pattern id="{p}hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
-    '<path class="{p}hp" d="M0 0V6"/></pattern>'
-)
 
-
-def number(x: float) -> str:
-    """One decimal at most."""
-    return f"{x:.1f}".removesuffix(".0")
-
-
-def stroke(p: str, a: Amount, scale: Scale, edge: list[Point], curve: str) -> str:
-    """What goes back along an edge. `edge` has y down already, and `curve` is the path through ``beside(edge)``."""
-    line = beside(edge)
+def stroke(canvas: Canvas, a: Amount, scale: Scale, edge: list[Point], way: Way) -> None:
+    """What goes back along an edge. `edge` has y down already, and `way` leads through ``beside(edge)``."""
+    points = beside(edge)
     if a.kind == "number":
         level = scale.level(a)
-        head = _head(p, level, line[-2], line[-1])
-        return f'<path class="{p}d{level}" d="{curve}"><title>∇ {a}</title></path>{head}'
-    x, y = _middle(line)
-    return f'<path class="{p}d{MARKS[a.kind]}" d="{curve}"/>' + _mark(p, a.kind, x, y)
+        half = theme.width(level) / 2 + 1.3
+        canvas.way(f"grad {level}", way, title=f"∇ {a}")
+        canvas.way(f"grad {level} head", head(points[-2], points[-1], half + 3, half))
+        return
+    canvas.way(f"grad {a.kind}", way)
+    _mark(canvas, a.kind, *_middle(points))
 
 
-def _head(p: str, level: int, before: Point, tip: Point) -> str:
-    """The head of an arrow, in the colour of its stroke and somewhat wider."""
-    (ax, ay), (bx, by) = before, tip
-    upright = abs(ay - by) > 0.05
-    dx, dy = (0, 1 if by > ay else -1) if upright else (1 if bx > ax else -1, 0)
-    half = theme.width(level) / 2 + 1.3
-    back = (bx - dx * (half + 3), by - dy * (half + 3))
-    left, right = (back[0] - dy * half, back[1] + dx * half), (back[0] + dy * half, back[1] - dx * half)
-    corners = " ".join(f"{number(x)} {number(y)}" for x, y in (left, tip, right))
-    return f'<path class="{p}b{level}" d="M{corners}z"/>'
-
-
-def _middle(line: list[Point]) -> Point:
+def _middle(points: list[Point]) -> Point:
     """The middle of the longest piece."""
     (ax, ay), (bx, by) = max(
-        pairwise(line), key=lambda ends: abs(ends[0][0] - ends[1][0]) + abs(ends[0][1] - ends[1][1])
+        pairwise(points), key=lambda ends: abs(ends[0][0] - ends[1][0]) + abs(ends[0][1] - ends[1][1])
     )
     return (ax + bx) / 2, (ay + by) / 2
 
 
-def _mark(p: str, kind: str, x: float, y: float) -> str:
-    at = f"{number(x)} {number(y)}"
-    shapes = {
-        "zero": f'<circle class="{p}bz" cx="{number(x)}" cy="{number(y)}" r="3"/>',
-        "none": f'<path class="{p}dn" d="M{at}m-3.5 -3.5l7 7m-7 0l7 -7"/>',
-        "nan": f'<path class="{p}bx" d="M{at}m0 -5l5 5l-5 5l-5 -5z"/>',
-    }
-    return f"<g><title>∇ {WORDS[kind]}</title>{shapes[kind]}</g>"
+def _mark(canvas: Canvas, kind: str, x: float, y: float) -> None:
+    title = f"∇ {WORDS[kind]}"
+    if kind == "zero":
+        canvas.field("grad zero mark", x - 3, y - 3, 6.0, 6.0, 3.0, title)
+    elif kind == "none":
+        cross = (line((x - 3.5, y - 3.5), (x + 3.5, y + 3.5)), line((x - 3.5, y + 3.5), (x + 3.5, y - 3.5)))
+        canvas.way("grad none mark", joined(cross), title)
+    else:
+        canvas.way("grad nan mark", shape((x, y - 5), (x + 5, y), (x, y + 5), (x - 5, y)), title)
 
 
 # ------------------------------------------------------------------ the ribbon
 
 
-def ribbon(p: str, r: Ribbon, titles: dict[str, str]) -> str:
+def ribbon(canvas: Canvas, r: Ribbon, titles: dict[str, str]) -> None:
     """The columns of every layer, with its scale at the left and the numbers of steps below."""
-    out = [_window(p, r)]
+    for start, end in windows(r):
+        canvas.way("axis", line((start, r.foot + 2.5), (end, r.foot + 2.5)))
     for row in r.rows:
-        out.append(_row(p, r, row, titles[row.layer]))
+        _row(canvas, r, row, titles[row.layer])
     for row, first, last, kind in r.runs():
-        out.append(_run(p, r, row, first, last, kind))
+        _run(canvas, r, row, first, last, kind)
     for x in r.cuts:  # row by row, so that no words are crossed out
-        down = "".join(f"M{number(x)} {number(row.base - r.tall - 4)}V{number(row.base + 4)}" for row in r.rows)
-        out.append(f'<path class="{p}rule" d="{down}"/>')
-    foot = number(r.foot + 12)
-    out += [f'<text class="{p}s" x="{number(x)}" y="{foot}">{t}</text>' for x, t in r.ticks()]
-    return "".join(out)
+        canvas.way("rule", joined(line((x, row.base - r.tall - 4), (x, row.base + 4)) for row in r.rows))
+    for x, t in r.ticks():
+        canvas.words("line", str(t), x, r.foot + 12)
 
 
-def _window(p: str, r: Ribbon) -> str:
-    """Brackets below the steps that the picture shows."""
-    out, tops = [], sorted(r.shown)
-    for k, (x, width) in enumerate(tops):
-        start = k == 0 or x - tops[k - 1][0] > width + 0.1
-        if start:
-            last = k
-            while last + 1 < len(tops) and tops[last + 1][0] - tops[last][0] <= width + 0.1:
-                last += 1
-            end = tops[last][0] + width
-            out.append(f'<path class="{p}hl" d="M{number(x)} {number(r.foot + 2.5)}H{number(end)}"/>')
-    return "".join(out)
+def windows(r: Ribbon) -> list[tuple[float, float]]:
+    """Brackets below the steps that the picture shows: where each starts and ends."""
+    spans: list[tuple[float, float]] = []
+    for x, width in sorted(r.shown):
+        if spans and x <= spans[-1][1] + 0.1:
+            spans[-1] = spans[-1][0], x + width
+        else:
+            spans.append((x, x + width))
+    return spans
 
 
-def _row(p: str, r: Ribbon, row: Row, title: str) -> str:
+def _row(canvas: Canvas, r: Ribbon, row: Row, title: str) -> None:
     base, left = row.base, r.width - r.px * r.columns
-    out = [
-        f'<g role="img" aria-label="gradient of {title}">',
-        f'<text class="{p}l {p}q" x="{number(left)}" y="{number(base - r.tall - 8)}">{r.words(row, title)}</text>',
-        f'<path class="{p}hl" d="M{number(left)} {number(base)}H{number(r.width)}"/>',
-    ]
+    canvas.words("faint", r.words(row, title), left, base - r.tall - 8)
+    canvas.way("axis", line((left, base), (r.width, base)))
     for height, words in r.levels():
-        at = f'x="{number(left - 4)}" y="{number(base - height + 3)}"'
-        out.append(f'<text class="{p}s {p}q {p}r" {at}>{words}</text>')
+        canvas.words("number", words, left - 4, base - height + 3)
     bars = sorted((bar for bar in row.bars if bar.amount.kind == "number"), key=lambda bar: bar.level)
     for level, group in groupby(bars, key=lambda bar: bar.level):
-        lines = "".join(f"M{number(bar.x + r.px / 2)} {number(base)}v-{number(bar.height)}" for bar in group)
-        out.append(f'<path class="{p}d{level}" style="stroke-width:{r.px};stroke-dasharray:none" d="{lines}"/>')
+        columns = [shape(*_corners(bar.x, base, r.px, bar.height)) for bar in group]
+        canvas.way(f"grad {level} head", joined(columns))
     if row.layer in r.tops:
         x, _, a = r.tops[row.layer]
         y = base - r.tall * r.scale.height(a) - 1
-        out.append(f'<path class="{p}bx" d="M{number(x)} {number(y)}l-3.5 -5h7z"/>')
-    return "".join(out) + "</g>"
+        canvas.way("pointer", shape((x, y), (x - 3.5, y - 5), (x + 3.5, y - 5)))
 
 
-def _run(p: str, r: Ribbon, row: Row, first: Bar, last: Bar, kind: str) -> str:
+def _corners(x: float, base: float, width: float, height: float) -> tuple[Point, Point, Point, Point]:
+    return (x, base), (x, base - height), (x + width, base - height), (x + width, base)
+
+
+def _run(canvas: Canvas, r: Ribbon, row: Row, first: Bar, last: Bar, kind: str) -> None:
     """Neighbouring steps that have a mark and no height: a field, and the word where there is room."""
     x, width, words = first.x, last.x + r.px - first.x, RUN_WORDS[kind]
     tall = r.tall if kind != "zero" else 6.0
     span = f"t = {first.first} … {last.last}" if first.first != last.last else f"t = {first.first}"
-    corner = f'x="{number(x)}" y="{number(row.base - tall)}" width="{number(width)}" height="{number(tall)}"'
-    out = f'<rect class="{p}b{MARKS[kind]}" {corner}><title>{span}: {WORDS[kind]}</title></rect>'
+    look = f"grad {kind} {'field' if kind == 'none' else 'mark'}"
+    canvas.field(look, x, row.base - tall, width, tall, title=f"{span}: {WORDS[kind]}")
+    if kind == "none":
+        canvas.way("hatch", hatch(x + 1, row.base - tall + 1, width - 2, tall - 2))
     if width > line_width(words, 10) + 4 or kind == "nan":
-        y = row.base - tall / 2 + 3 if kind == "none" else row.base - tall - 3
-        out += f'<text class="{p}s {p}ww" x="{number(x + width / 2)}" y="{number(y)}">{words}</text>'
-    return out
+        over(canvas, words, x + width / 2, row.base - tall / 2 + 3 if kind == "none" else row.base - tall - 3)
 
 
 # ------------------------------------------------------------------ the legend
 
 
-def scale_legend(p: str, scale: Scale, kinds: set[str], width: float) -> tuple[str, float]:
-    """A sample of each stroke with its number, and the marks that occur; and its height."""
+def scale_legend(canvas: Canvas, scale: Scale, kinds: set[str], width: float, y: float) -> float:
+    """A sample of each stroke with its number, and the marks that occur; gives the height."""
     words = "gradient that goes back, its norm:"
-    out = [f'<text class="{p}l" x="0" y="4">{words}</text>']
-    x = line_width(words, 10) + 8
-    for place, number_at in scale.ticks(5):
-        out.append(f'<text class="{p}s" x="{number(x + place * LEVELS * STROKE)}" y="14">{number_at}</text>')
+    canvas.words("note", words, 0.0, y + 4)
+    x, top = line_width(words, 10) + 8, y
+    for place, number in scale.ticks(5):
+        canvas.words("line", number, x + place * LEVELS * STROKE, y + 14)
     for level in range(1, LEVELS + 1):
-        out.append(f'<path class="{p}d{level}" d="M{number(x)} 0h{number(STROKE)}"/>')
+        canvas.way(f"grad {level}", line((x, y), (x + STROKE, y)))
         x += STROKE
-    x, y = x + 18, 0.0
-    below = [("below", f"below {scale.ends[0]}")] if "below" in kinds else []
-    samples = below + [(kind, WORDS[kind]) for kind in MARKS if kind in kinds]
+    x += 18
+    below = [("0", f"below {scale.ends[0]}")] if "below" in kinds else []
+    samples = below + [(kind, WORDS[kind]) for kind in WORDS if kind in kinds]
     for kind, text in samples:
         need = 30 + line_width(text, 10) + 12
         if x + need > width:
             x, y = 0.0, y + 22
-        out.append(f'<path class="{p}d{MARKS.get(kind, "0")}" d="M{number(x)} {number(y)}h24"/>')
-        if kind in MARKS:
-            out.append(_mark(p, kind, x + 12, y))
-        out.append(f'<text class="{p}l" x="{number(x + 30)}" y="{number(y + 4)}">{text}</text>')
+        canvas.way(f"grad {kind}", line((x, y), (x + 24, y)))
+        if kind in WORDS:
+            _mark(canvas, kind, x + 12, y)
+        canvas.words("note", text, x + 30, y + 4)
         x += need
-    return "".join(out), y + 24
+    return y + 24 - top

@@ -13,6 +13,22 @@ FIRST, OTHER, INDEX = 12.0, 10.0, 10.0  # sizes in px: the first line of a box, 
 
 NARROW, WIDE = set("iljtfr.,:;|'!()[]{} "), set("mwMWOQ@%✂…")
 
+WIDTHS = {
+    0.28: "'ijlIJ ,./:;\\|·’\u00a0", 0.36: "f-ᵀ", 0.39: "()[]t!₀₁₂²", 0.41: "r", 0.5: '"*_`‖▾°–', 0.52: "sz?∂“”",
+    0.56: "cLFkε", 0.59: "vxyPTYγλ", 0.615: "aeoδθé", 0.67: "KVA∇∑αφ", 0.69: "BRXZC", 0.74: "UHN",
+    0.78: "DGOQ&Φ", 0.83: "w#+<=>^~×→←↗✂−±≤≥ω⊙", 0.86: "M", 0.96: "m%W½", 1.0: "@…—",
+}  # fmt: skip
+"""The widths of letters in DejaVu Sans and Verdana, in em; the others are 0.635 wide."""
+
+_ADVANCE = {c: width for width, letters in WIDTHS.items() for c in letters}
+
+
+def advance(line: str, size: float) -> float:
+    """About how wide a line is set, in px, with its indices; `line_width` is what it needs in any font."""
+    ems = [_ADVANCE.get(c, 0.635) * (INDEX if index else size) for part, index in pieces(line) for c in part]
+    return fsum(ems)
+
+
 NAME = re.compile(rf"(?<![A-Za-z0-9_])([A-Za-zφσ][0-9]*)_([A-Za-z0-9{MARK}]+(?:_[A-Za-z0-9{MARK}]+)*)(?![A-Za-z0-9_])")
 """A letter, with a number or not, and an index: ``h_3``, ``h0_3``, ``W_xh_l1``; but not ``my_tensor``."""
 

@@ -5,6 +5,8 @@ Chosen for contrast (labels at least 7:1, strokes at least 3:1) and checked unde
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from .amount import LEVELS
 
 LIGHT = {
@@ -28,7 +30,8 @@ CIVIDIS = (
 
 THEMES = ("light", "dark", "auto")
 
-FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "DejaVu Sans", Arial, sans-serif'
+FONT = "'DejaVu Sans', Verdana, sans-serif"
+"""Letters of the same widths on Linux, which has the first, and elsewhere, where the second is."""
 
 
 def ramp(theme: str) -> list[str]:
@@ -52,79 +55,90 @@ def width(level: int) -> float:
     return round(0.8 + 0.26 * level, 2)
 
 
-def style(theme: str, p: str, gradients: bool = False) -> str:
-    """The style sheet of a figure whose classes and ids start with `p`.
+class Look(NamedTuple):
+    """How a field or a way is drawn: colours, the width of the stroke in px, and its dashes (line, gap, ...)."""
 
-    Colours stand in it as they are: most programs that read an SVG, unlike browsers, know no variables. "auto" is light
-    where a reader knows no media queries either.
-    """
-    rules = _rules(p, theme if theme == "dark" else "light", gradients)
-    text = "".join(_rule(p, selector, body) for selector, body in rules.items())
-    if theme == "auto":
-        dark = {key: body for key, body in _rules(p, "dark", gradients).items() if body != rules[key]}
-        text += "@media (prefers-color-scheme:dark){" + "".join(_rule(p, *rule) for rule in dark.items()) + "}"
-    return text
+    fill: str = "none"
+    stroke: str = "none"
+    width: float = 1.0
+    dashes: tuple[float, ...] = ()
+    round: bool = False  # the ends of dashes
 
 
-def _rules(p: str, theme: str, gradients: bool) -> dict[str, str]:
-    """What is said of each selector, in the colours of a theme."""
-    c = DARK if theme == "dark" else LIGHT
-    rules = {
-        "text": f"font-family:{FONT};font-size:10px;fill:{c['text']};text-anchor:middle",
-        ".f": "font-size:12px",
-        ".s": "font-size:10px",
-        ".h": "font-size:11px;font-weight:600",
-        ".l": "text-anchor:start",
-        ".r": "text-anchor:end",
-        ".q": f"fill:{c['quiet']}",
-        ".t": "font-size:14px;font-weight:600;text-anchor:start",
-        ".bg": f"fill:{c['page']}",
-        ".panel": f"fill:{c['panel']};stroke:{c['line']}",
-        ".op": f"fill:{c['op-fill']};stroke:{c['op']}",
-        ".loss": f"fill:{c['op-fill']};stroke:{c['op']}",
-        ".state,.{p}cell": f"fill:{c['state-fill']};stroke:{c['state']};stroke-width:2.5",
-        ".ref": f"fill:{c['ref-fill']};stroke:{c['ref']};stroke-dasharray:4 2.5",
-        ".input": f"fill:{c['input-fill']};stroke:{c['input']}",
-        ".leaf": f"fill:{c['input-fill']};stroke:{c['op']}",
-        ".entry": f"fill:{c['input-fill']};stroke:{c['op']};stroke-dasharray:4 2.5",
-        ".cut": f"fill:{c['page']};stroke:{c['cut']};stroke-width:1.6;stroke-dasharray:5 3",
-        ".loop": f"fill:{c['state-fill']};stroke:{c['state']};stroke-dasharray:2 2",
-        ".past": f"fill:url(#{p}hatch);stroke:{c['quiet']};stroke-dasharray:6 3",
-        ".hp": f"stroke:{c['line']};stroke-width:3",
-        ".fold": f"fill:{c['page']};stroke:{c['quiet']};stroke-dasharray:1.5 3;stroke-linecap:round",
-        "path": "fill:none",
-        ".e": f"stroke:{c['edge']};marker-end:url(#{p}a)",
-        ".es": f"stroke:{c['state']};stroke-width:2;marker-end:url(#{p}as)",
-        ".eg": f"stroke:{c['quiet']};stroke-width:1.3;marker-end:url(#{p}ag)",
-        ".ec": f"stroke:{c['cut']};stroke-width:1.8;stroke-dasharray:5 3;marker-end:url(#{p}ac)",
-        ".no": "marker-end:none",
-        ".rule": f"stroke:{c['cut']};stroke-width:1.6;stroke-dasharray:7 4",
-        ".sc": f"stroke:{c['cut']};stroke-width:1.6",
-        ".a": f"fill:{c['edge']}",
-        ".as": f"fill:{c['state']}",
-        ".ag": f"fill:{c['quiet']}",
-        ".ac": f"fill:{c['cut']}",
-        ".ww": f"stroke:{c['page']};stroke-width:3px;paint-order:stroke",
+class Letters(NamedTuple):
+    """How a line of text is set: its size in px, and which point of it is where it is put."""
+
+    size: float = 10.0
+    anchor: str = "middle"
+    bold: bool = False
+    colour: str = "text"
+
+
+LETTERS = {
+    "first": Letters(12.0),
+    "line": Letters(),
+    "heading": Letters(11.0, bold=True),
+    "row": Letters(11.0, bold=True, colour="quiet"),
+    "title": Letters(14.0, "start", bold=True),
+    "note": Letters(anchor="start"),
+    "faint": Letters(anchor="start", colour="quiet"),
+    "number": Letters(anchor="end", colour="quiet"),
+}
+"""The letters of the first and of further lines of a box, of headings, names of rows, the title, notes, and a scale."""
+
+
+def palette(theme: str) -> dict[str, str]:
+    """The colours by name; those of "auto" are the light ones, where nothing is said of a dark page."""
+    return DARK if theme == "dark" else LIGHT
+
+
+def looks(theme: str, gradients: bool = False) -> dict[str, Look]:
+    """What each name of a look means: boxes, edges and their heads, what stands around them, and gradients."""
+    c = palette(theme)
+    look = {
+        "page": Look(c["page"]),
+        "panel": Look(c["panel"], c["line"]),
+        "op": Look(c["op-fill"], c["op"]),
+        "loss": Look(c["op-fill"], c["op"]),
+        "state": Look(c["state-fill"], c["state"], 2.5),
+        "cell": Look(c["state-fill"], c["state"], 2.5),
+        "ref": Look(c["ref-fill"], c["ref"], dashes=(4, 2.5)),
+        "input": Look(c["input-fill"], c["input"]),
+        "leaf": Look(c["input-fill"], c["op"]),
+        "entry": Look(c["input-fill"], c["op"], dashes=(4, 2.5)),
+        "cut": Look(c["page"], c["cut"], 1.6, (5, 3)),
+        "loop": Look(c["state-fill"], c["state"], dashes=(2, 2)),
+        "past": Look(c["page"], c["quiet"], dashes=(6, 3)),
+        "hatch": Look(stroke=c["line"], width=3),
+        "fold": Look(c["page"], c["quiet"], dashes=(1.5, 3), round=True),
+        "forward": Look(stroke=c["edge"]),
+        "handed on": Look(stroke=c["state"], width=2),
+        "gather": Look(stroke=c["quiet"], width=1.3),
+        "severed": Look(stroke=c["cut"], width=1.8, dashes=(5, 3)),
+        "rule": Look(stroke=c["cut"], width=1.6, dashes=(7, 4)),
+        "scissors": Look(stroke=c["cut"], width=1.6),
+        "axis": Look(stroke=c["quiet"], width=1.2),
+        "pointer": Look(c["text"]),
+        "text": Look(c["text"]),
+        "quiet": Look(c["quiet"]),
     }
-    if gradients:
-        for k, colour in enumerate(ramp(theme)):
-            rules[f".d{k}"] = f"stroke:{colour};stroke-width:{width(k)}" + ";stroke-dasharray:1 2.5" * (k == 0)
-            rules[f".b{k}"] = f"fill:{colour}"
-        rules |= {
-            ".dz": f"stroke:{c['quiet']};stroke-dasharray:1 3",
-            ".dn": f"stroke:{c['quiet']};stroke-width:1.6",
-            ".dx": f"stroke:{c['text']};stroke-width:2.4;stroke-dasharray:7 2 1.5 2",
-            ".bz": f"fill:{c['page']};stroke:{c['quiet']}",
-            ".bn": f"fill:url(#{p}hatch);stroke:{c['quiet']};stroke-dasharray:1.5 3",
-            ".bx": f"fill:{c['text']}",
-            ".hl": f"stroke:{c['quiet']};stroke-width:1.2",
-        }
-    return rules
+    for edge in ("forward", "handed on", "gather", "severed"):
+        look[f"{edge} head"] = Look(look[edge].stroke)
+    return look | (_gradients(theme, c) if gradients else {})
 
 
-def _rule(p: str, selector: str, body: str) -> str:
-    """One rule, valid only inside the figure."""
-    parts = [part.replace("{p}", p) for part in selector.split(",")]
-    named = [f".{p}{part[1:]}" if part.startswith(".") and not part.startswith(f".{p}") else part for part in parts]
-    scoped = [f".{p}fig {part}" for part in named]
-    return f"{','.join(scoped)}{{{body}}}"
+def _gradients(theme: str, c: dict[str, str]) -> dict[str, Look]:
+    """Strokes beside edges, their heads, bars of the ribbon: by level, and for what is on no scale."""
+    look = {}
+    for k, colour in enumerate(ramp(theme)):
+        look[f"grad {k}"] = Look(stroke=colour, width=width(k), dashes=() if k else (1, 2.5))
+        look[f"grad {k} head"] = Look(colour)
+    return look | {
+        "grad zero": Look(stroke=c["quiet"], dashes=(1, 3)),
+        "grad none": Look(stroke=c["quiet"], width=1.6),
+        "grad nan": Look(stroke=c["text"], width=2.4, dashes=(7, 2, 1.5, 2)),
+        "grad zero mark": Look(c["page"], c["quiet"]),
+        "grad none mark": Look(stroke=c["quiet"], width=1.6),
+        "grad nan mark": Look(c["text"]),
+        "grad none field": Look(c["page"], c["quiet"], dashes=(1.5, 3)),
+    }

@@ -10,15 +10,19 @@ from __future__ import annotations
 from typing import Any
 
 from ...unrolled.listing import Tape, figure
+from ..canvas import curve
 from ..flow import Flow
 from ..levels import OpPicture
 from ..marks import Block, Drawn, Path, Rule, Tile
 from ..options import Options
 from ..parts import Cell, Join
 from ..reading import Reading
-from ..svg import CLASSES, curve
+from ..svg import d
 from ..text import pieces
 from ..tile import draw
+
+CLASSES = {"forward": "e", "state": "es", "gather": "eg", "cut": "ec"}
+"""How the page calls the kinds of edges."""
 
 
 def scene(tape: Tape, reading: Reading) -> dict[str, Any]:
@@ -86,7 +90,7 @@ class Scene:
             if isinstance(mark, Block):
                 boxes.append(self.box(mark))
             else:
-                edges.append([mark.edge.into, curve([(x, -y) for x, y in mark.points])])
+                edges.append([mark.edge.into, d(curve([(x, -y) for x, y in mark.points]))])
         return {"width": _r(tile.layout.width), "records": len(cell.records), "boxes": boxes, "edges": edges}
 
     def box(self, block: Block) -> list[Any]:
@@ -108,7 +112,7 @@ class Scene:
         """(class, box it enters or -1, path) relative to a corner."""
         kind = CLASSES[path.edge.kind]
         points = [(px - x, self.drawn.height - py - y) for px, py in path.points]
-        return (kind, path.edge.into, curve(points)) if path.whole else (f"{kind} no", -1, curve(points))
+        return (kind, path.edge.into, d(curve(points))) if path.whole else (f"{kind} no", -1, d(curve(points)))
 
 
 def alternating(line: str) -> list[str]:

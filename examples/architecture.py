@@ -27,7 +27,7 @@ FLOORS = [
     {"ops": "primitives and their rules,\nNumPy's functions"},
     {"engine": "the tape and the reverse sweep:\nno Tensor here"},
     {"data": "texts and tasks", "plots": "numbers over time"},
-    {"files": "written whole\nor not at all"},
+    {"files": "written whole\nor not at all", "notebook": "what a notebook shows\nwhere a terminal has text"},
     {"errors": "what can go wrong"},
 ]
 """From the top to the bottom, the rooms of each floor and what is in them. Imports go down only."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from .errors import DrawError
 from .files import check_picture, replace_file
+from .notebook import inside
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,11 +31,18 @@ class Spectra(Protocol):
 
 
 def new_axes(rows: int = 1, columns: int = 1, **size: Any) -> Any:
-    """An Axes of a figure of its own, or an array of several; DrawError where matplotlib is missing."""
+    """An Axes of a figure of its own, or an array of several; DrawError where matplotlib is missing.
+
+    In a notebook the figure is pyplot's, and appears below the cell; elsewhere it is not, since pyplot would keep it.
+    """
     try:
         from matplotlib.figure import Figure
     except ImportError:
         raise DrawError("plots need matplotlib: pip install 'tinygrad_rnn[plot]'") from None
+    if inside():
+        from matplotlib.pyplot import figure
+
+        return figure(layout="constrained", **size).subplots(rows, columns)
     return Figure(layout="constrained", **size).subplots(rows, columns)
 
 

@@ -21,6 +21,7 @@ from typing import Any
 from ..data import bigram_entropy, unigram_entropy
 from ..errors import DrawError
 from ..files import replace_file
+from ..notebook import progress
 from .charlm import Run, default_prompt, memory_for, sample
 from .folder import CHECKPOINT, RESULTS, SETTINGS, Log, check_new, make_new, quoted, read_log, run_file, sweep_all
 from .settings import Settings
@@ -107,14 +108,11 @@ def _train(
     run: Run, folder: Path, log: Log, levels: dict[str, float], arguments: argparse.Namespace, signals: list[int]
 ) -> None:
     """Train to the planned number of steps, or until a signal arrives."""
-    from tqdm import tqdm
-
     s = run.settings
     beaten = ", ".join(f"{name} {level:.2f}" for name, level in levels.items())
     since, at = time.perf_counter(), run.done
     layout = "{percentage:3.0f}%|{bar:4}|{n_fmt}/{total_fmt} {elapsed}<{remaining}{postfix}"  # 80 columns
-    hidden = arguments.quiet or None  # None: where standard error is no terminal
-    bar = tqdm(total=s.steps, initial=run.done, bar_format=layout, disable=hidden, dynamic_ncols=True)
+    bar = progress(total=s.steps, initial=run.done, layout=layout, hidden=arguments.quiet)
     with bar, memory_for(f"for {s.batch} rows of {s.window} steps; try a smaller --batch, --window or --hidden"):
         while run.done < s.steps and not signals:
             run.step()

@@ -10,7 +10,7 @@ import numpy as np
 from ..autograd.functional import grad
 from ..nn import GRU, LSTM, RNN, init
 from ..nn.basic import positive
-from ..unrolled.tables import table
+from ..unrolled.tables import Report
 from .step_jacobians import jacobians
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def models(T: int, hidden: int, seed: int) -> dict[str, tuple[Any, float | None]
     }
 
 
-class Remedies:
+class Remedies(Report):
     """``|ds_T/ds_t|`` at the steps t = 1 .. T under each remedy: see `remedies`."""
 
     def __init__(self, norms: dict[str, np.ndarray]) -> None:
@@ -55,11 +55,11 @@ class Remedies:
     def __getitem__(self, name: str) -> np.ndarray:
         return self.norms[name]
 
-    def __str__(self) -> str:
+    def contents(self) -> tuple[str, list[str], list[list[Any]]]:
         T = len(self.steps)
         chosen = sorted({T - 1 - round((T - 1) * part) for part in (0.1, 0.25, 0.5, 0.75, 1)})
         rows = [[name, *(norms[k] for k in chosen)] for name, norms in self.norms.items()]
-        return table([f"|ds_{T}/ds_t|", *(f"t={k + 1}" for k in chosen)], rows)
+        return "", [f"|ds_{T}/ds_t|", *(f"t={k + 1}" for k in chosen)], rows
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """The norms over the time steps, on a logarithmic scale."""

@@ -23,7 +23,7 @@ from ..ops.linalg import Affine, MatMul
 from ..unrolled.listing import Tape
 from ..unrolled.network import Unrolled, refuse_checkpoints
 from ..unrolled.run import Place
-from ..unrolled.tables import norm, table
+from ..unrolled.tables import Report, norm
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 Label = int | None  # a time step or loss term; None for what belongs to none
 
 
-class Decomposition:
+class Decomposition(Report):
     """``dL/dW`` as a table of terms over (t, k): see `decompose`.
 
     terms    what the rows are: the time steps of the losses, or 1, 2, ... for those given as ``losses=``
@@ -70,7 +70,7 @@ class Decomposition:
         """How many terms there are: T (T + 1) / 2 for a loss at each of T steps, fewer where the gradient was cut."""
         return int((~np.isnan(self.norms)).sum())
 
-    def __str__(self) -> str:
+    def contents(self) -> tuple[str, list[str], list[list[Any]]]:
         at_step = dict(zip(self.steps, map(norm, self.by_step), strict=True))
         at_term = dict(zip(self.terms, map(norm, self.by_loss), strict=True))
         counts = dict(zip(self.terms, (~np.isnan(self.norms)).sum(1).tolist(), strict=True))
@@ -78,7 +78,7 @@ class Decomposition:
         rows = [[t, at_step.get(t, np.nan), at_term.get(t, np.nan), counts.get(t, 0)] for t in times]
         used, caused = f"d{self.name} used in t", f"dL_t/d{self.name}"
         head = f"|dL/d{self.name}| = {norm(self.total):.6g}, the sum of {self.count} terms over (loss t, step k)"
-        return f"{head}\n{table(['t', used, caused, 'terms'], rows)}"
+        return head, ["t", used, caused, "terms"], rows
 
     def __repr__(self) -> str:
         return f"<dL/d{self.name}: {self.count} terms, {len(self.terms)} losses x {len(self.steps)} steps>"

@@ -14,7 +14,7 @@ from ..engine.tape import Record
 from ..unrolled.expand import Expanded
 from ..unrolled.network import gradient, runs
 from ..unrolled.run import Place, Run, tensor_at
-from ..unrolled.tables import norm, table
+from ..unrolled.tables import Report, norm
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +34,7 @@ class LayerFlow:
     units: dict[str, np.ndarray] = field(default_factory=dict)
 
 
-class Flow:
+class Flow(Report):
     """``|dL/dh_t|`` for every step of every layer: see `flow`. ``flow["lstm_l1"]`` is a layer, a `LayerFlow`."""
 
     def __init__(self, layers: dict[str, LayerFlow]) -> None:
@@ -53,11 +53,11 @@ class Flow:
             for name, norms in part.norms.items()
         }
 
-    def __str__(self) -> str:
+    def contents(self) -> tuple[str, list[str], list[list[Any]]]:
         curves = self.curves()
         times = sorted({int(t) for steps, _ in curves.values() for t in steps})
         at = {name: dict(zip(steps.tolist(), norms, strict=True)) for name, (steps, norms) in curves.items()}
-        return table(["t", *curves], [[t, *(at[name].get(t, np.nan) for name in curves)] for t in times])
+        return "", ["t", *curves], [[t, *(at[name].get(t, np.nan) for name in curves)] for t in times]
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{layer}: {len(part.steps)} steps" for layer, part in self.layers.items())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,13 +11,13 @@ from ..autograd.tensor import Tensor
 from ..engine.arrays import Operand
 from ..engine.backward import sweep
 from ..unrolled.network import the_run
-from ..unrolled.tables import norm, table
+from ..unrolled.tables import Report, norm
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-class Jacobians:
+class Jacobians(Report):
     """``ds_{t+1}/ds_t`` for every step of a layer: see `jacobians`.
 
     layer     the tag of the layer
@@ -91,7 +91,7 @@ class Jacobians:
         below = np.flatnonzero((self.norms().max(-1) * factor < self.bound(W, slope))[::-1])
         return int(below[0]) if below.size else None
 
-    def __str__(self) -> str:
+    def contents(self) -> tuple[str, list[str], list[list[Any]]]:
         norms, radii, values = self.norms(), self.spectral_radii, self.singular_values
         s = "".join(self.names) if len(self.names) == 1 else "s"
         rows = []
@@ -100,7 +100,7 @@ class Jacobians:
         last = self.steps[-1]
         state = "" if s == "h" else f"s = ({', '.join(self.names)}). "
         note = f"{state}J = d{s}_t'/d{s}_t, t' the step after t" + ("; the largest in the batch" * (norms.shape[1] > 1))
-        return f"{note}\n{table(['t', '|J|', 'least σ', 'radius', f'|d{s}_{last}/d{s}_t|'], rows)}"
+        return note, ["t", "|J|", "least σ", "radius", f"|d{s}_{last}/d{s}_t|"], rows
 
     def __repr__(self) -> str:
         count, batch, n, _ = self.matrices.shape

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
+from ..notebook import progress
 from ..plots import COLOURS, axes_for, save
 
 WIDTH = 80
@@ -161,11 +162,8 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _progress(loop: Iterable[Any], **about: Any) -> Iterable[Any]:
-    """A progress bar on standard error, if that is a terminal."""
-    from tqdm import tqdm
-
     layout = "{desc} {percentage:3.0f}%|{bar:20}| {elapsed}<{remaining}"
-    return tqdm(loop, **about, leave=False, disable=None, bar_format=layout, dynamic_ncols=True)
+    return progress(loop, **about, leave=False, layout=layout)
 
 
 def listed(things: Iterable[Any]) -> str:

@@ -19,6 +19,7 @@ from ..engine.arrays import DType, Operand
 from ..engine.at_once import assign
 from ..engine.trees import is_plain, parts
 from ..errors import DtypeError
+from ..notebook import table
 from .weights import as_arrays, fill, problems_of, refuse
 
 
@@ -238,6 +239,20 @@ class Module:
             return f"{type(self).__name__}({self.extra_repr()})"
         lines = [f"({name}): {child!r}".replace("\n", "\n  ") for name, child in children]
         return f"{type(self).__name__}({self.extra_repr()}\n  " + "\n  ".join(lines) + "\n)"
+
+    def _repr_html_(self) -> str:
+        rows: list[Any] = [_row(name, parameter) for name, parameter in self.named_parameters()]
+        sizes = [(p.size, p.requires_grad) for p in self.parameters()]
+        total, trained = sum(size for size, _ in sizes), sum(size for size, on in sizes if on)
+        frozen = f", {total - trained:,} of them frozen" if trained < total else ""
+        lines = repr(self) if len(repr(self)) < 100 else type(self).__name__
+        note = f"{lines}: {total:,} parameters in {len(sizes)} tensors{frozen}"
+        return table(["parameter", "shape", "entries", "dtype", ""], rows, note, texts=(0, 1, 3, 4))
+
+
+def _row(name: str, parameter: Parameter) -> list[str]:
+    frozen = "" if parameter.requires_grad else "frozen"
+    return [name, str(parameter.shape), f"{parameter.size:,}", parameter.dtype.name, frozen]
 
 
 def _within(name: str, value: Any, above: tuple[int, ...] = ()) -> Iterator[tuple[str, Any]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import notebook
 from ..autograd.checks import start_gradient
 from ..autograd.tensor import Tensor
 from ..engine.backward import opened, sweep
@@ -16,6 +17,7 @@ from ..engine.visitors import noting
 from ..errors import GraphError
 from .tables import norm
 
+_HEADER = ("#", "step", "name", "op", "inputs", "shape", "value", "gradient")
 _SHOWN = 60  # a longer tape is printed with its middle left out
 
 
@@ -74,8 +76,8 @@ class Tape:
         found.update(waiting.leaves())
         return found
 
-    def __str__(self) -> str:
-        rows: list[tuple[str, ...]] = [("#", "step", "name", "op", "inputs", "shape", "value", "gradient")]
+    def _rows(self) -> tuple[list[tuple[str, ...]], int]:
+        """A line for each record, or for the first and the last; and how many are left out between them."""
         gradients = vars(self).get("gradients", {})
         freed = any(record.freed for record in self.records)
         if self.root.size == 1 and self.root.requires_grad and not freed:
@@ -84,13 +86,23 @@ class Tape:
         left_out = len(shown) - _SHOWN
         if left_out > 0:
             shown = [*shown[: _SHOWN // 2], *shown[-_SHOWN // 2 :]]
-        for k, record in shown:
-            rows.append((str(k), *self._line(record, gradients.get(record))))
+        return [(str(k), *self._line(record, gradients.get(record))) for k, record in shown], left_out
+
+    def __str__(self) -> str:
+        rows, left_out = self._rows()
+        rows = [_HEADER, *rows]
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
         if left_out > 0:
             lines.insert(1 + _SHOWN // 2, f"... {left_out} more records ...")
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        rows, left_out = self._rows()
+        lines: list[Any] = list(rows)
+        if left_out > 0:
+            lines.insert(_SHOWN // 2, f"... {left_out} more records ...")
+        return notebook.table(_HEADER, lines, texts=range(1, len(_HEADER)))
 
     def _line(self, record: Record, gs: tuple[Any, ...] | None) -> tuple[str, ...]:
         step = str(record.step) if record.step else ""

@@ -1,4 +1,4 @@
-"""Numbers in columns, for a terminal: no wider than 80 characters, and no longer than can be read."""
+"""Numbers in columns: for a terminal no wider than 80 characters, and never longer than can be read."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
+from .. import notebook
 
 WIDTH, SHOWN = 80, 40
 
@@ -15,12 +17,10 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Any]], shown: int = SHO
 
     The first column names the rows, and is there in each table.
     """
-    left_out = len(rows) - shown
-    if left_out > 0:
-        rows = [*rows[: shown // 2], *rows[-(shown - shown // 2) :]]
+    rows, left_out = ends(rows, shown)
     cells = [list(header), *([figure(x) for x in row] for row in rows)]
     widths = [max(len(row[k]) for row in cells) for k in range(len(header))]
-    texts = {k for k in range(len(header)) if rows and all(isinstance(row[k], str) for row in rows)}
+    texts = texts_of(header, rows)
     tables: list[str] = []
     start = 1
     while start < len(header) or not tables:
@@ -35,6 +35,37 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Any]], shown: int = SHO
         tables.append("\n".join(lines))
         start = max(stop, start + 1)
     return "\n\n".join(tables)
+
+
+class Report:
+    """What is a table with a note above it: text where it is printed, and a table in a notebook."""
+
+    def contents(self) -> tuple[str, Sequence[str], Sequence[Sequence[Any]]]:
+        """The note, the header and the rows."""
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        note, header, rows = self.contents()
+        return "\n".join([*filter(None, [note]), table(header, rows)])
+
+    def _repr_html_(self) -> str:
+        note, header, rows = self.contents()
+        rows, left_out = ends(rows, SHOWN)
+        cells: list[Any] = [[figure(x) for x in row] for row in rows]
+        if left_out > 0:
+            cells.insert(SHOWN // 2, f"... {left_out} more ...")
+        return notebook.table(header, cells, note, texts_of(header, rows))
+
+
+def ends(rows: Sequence[Sequence[Any]], shown: int) -> tuple[Sequence[Sequence[Any]], int]:
+    """The rows, of very many the first and the last; and how many are left out between them."""
+    left_out = len(rows) - shown
+    return ([*rows[: shown // 2], *rows[-(shown - shown // 2) :]] if left_out > 0 else rows), left_out
+
+
+def texts_of(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> set[int]:
+    """The columns that hold nothing but text."""
+    return {k for k in range(len(header)) if rows and all(isinstance(row[k], str) for row in rows)}
 
 
 def _aligned(cell: str, width: int, text: bool) -> str:

@@ -18,6 +18,7 @@ from ...autograd.checks import start_gradient
 from ...autograd.tensor import Tensor
 from ...errors import DrawError, FreedGraphError, GraphError
 from ...files import replace_file
+from ...notebook import frame
 from ...unrolled.expand import Expanded
 from ...unrolled.listing import Tape
 
@@ -66,4 +67,13 @@ def page(root: Tensor, path: str | os.PathLike[str], names: Mapping[str, Any] | 
     tape = Tape(expanded.root)
     reading = Reading(tape, names)
     data = {"title": root.name or "loss", "picture": scene(tape, reading), **walk(tape, reading)}
-    return replace_file(path, document(data))
+    return Page(replace_file(path, document(data)))
+
+
+class Page(type(Path())):  # type: ignore[misc]  # before Python 3.12 no class but this one can be derived from
+    """The path of a page that steps through a tape; a notebook shows the page."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str | None:
+        return frame(self.read_text("utf-8")) if self.is_file() else None

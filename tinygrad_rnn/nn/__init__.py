@@ -9,6 +9,7 @@ from .losses import binary_cross_entropy_with_logits, cross_entropy, mse_loss
 from .module import Module, Parameter
 from .recurrent import GRU, LSTM, RNN, unroll
 from .rows import Rows
+from .stepping import one_step
 from .substitution import functional_call
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "functional_call",
     "init",
     "mse_loss",
+    "one_step",
     "unroll",
 ]
 

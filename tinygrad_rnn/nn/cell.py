@@ -16,7 +16,7 @@ from ..ops.shape import broadcast_to
 from .basic import as_input, normalise, positive
 from .init import Rng
 from .module import Module, Parameter
-from .state import check_state
+from .state import check_state, label
 
 
 def norm(u: Tensor, gain: Tensor | None, bias: Tensor | None = None) -> Tensor:
@@ -71,7 +71,7 @@ class Cell(Module):
         else:
             a = norm(x @ self.W_xh, self.gain_x)
             a = a if self.b_h is None else a + self.b_h
-        a.name = "a"
+        label(a=a)
         return a
 
     def initial_state(self, batch: tuple[int, ...]) -> Any:

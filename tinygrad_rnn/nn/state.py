@@ -18,7 +18,8 @@ from .module import Module
 def label(**tensors: Tensor) -> None:
     """Name tensors by their role in the equations, for the tape, the pictures and the messages."""
     for name, tensor in tensors.items():
-        tensor.name = name
+        if isinstance(tensor, Tensor):  # a cell may compute with plain arrays
+            tensor.name = name
 
 
 def declare(state: Any, name: str = "h") -> None:

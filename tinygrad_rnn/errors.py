@@ -60,3 +60,7 @@ class CheckpointError(RuntimeError):
 
 class DrawError(RuntimeError):
     """A picture that cannot be made (no renderer, unknown format, nothing to draw)."""
+
+
+class ExportError(RuntimeError):
+    """A model that a file format of others cannot hold; the message names the part."""

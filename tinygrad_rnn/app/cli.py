@@ -1,4 +1,4 @@
-"""The command line: ``tinygrad-rnn train``, ``sample``, ``draw`` and ``bptt``.
+"""The command line: ``tinygrad-rnn train``, ``sample``, ``draw``, ``export`` and ``bptt``.
 
 Results go to standard output, progress and errors to standard error. Exit status: 0 done, 1 a run or a file that cannot
 be used or written, 2 wrong usage or input, 128 + n stopped by the signal n (130 Ctrl-C, 143 asked to terminate, 129 the
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from .. import __version__
-from ..errors import CheckpointError, DrawError
+from ..errors import CheckpointError, DrawError, ExportError
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
         except OSError as error:
             print(f"tinygrad-rnn: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
             return 1
-        except (CheckpointError, DrawError, FloatingPointError) as error:
+        except (CheckpointError, DrawError, ExportError, FloatingPointError) as error:
             print(f"tinygrad-rnn: {error}", file=sys.stderr)
             return 1
         except ValueError as error:
@@ -90,7 +90,7 @@ def parser() -> argparse.ArgumentParser:
     from .options import COUNT, REAL, SEED, Help, Parser
     from .settings import CELLS, NUMBERS, OPTIMIZERS, Settings
     from .train import train_command
-    from .use import draw_command, sample_command
+    from .use import draw_command, export_command, sample_command
 
     d = Settings()
     top = Parser(
@@ -154,6 +154,12 @@ def parser() -> argparse.ArgumentParser:
     draw.add_argument("--level", choices=["op", "cell", "layer", "strip"], help="what a node is (by size)")
     draw.add_argument("--page", action="store_true", help="a page to step through the tape, in place of a picture")
     draw.add_argument("--out", type=Path, metavar="FILE", help="svg, png, pdf or dot (default: graph.svg in the run)")
+
+    export = commands.add_parser("export", help="write a trained model for other programs", **wide)
+    export.set_defaults(command=export_command)
+    export.add_argument("run", type=Path, metavar="RUN", help="the folder of a run")
+    export.add_argument("--onnx", action="store_true", required=True, help="as an ONNX file, for onnxruntime")
+    export.add_argument("--out", type=Path, metavar="FILE", help="(default: model.onnx in the run)")
 
     add_bptt_commands(commands, **wide)
     return top

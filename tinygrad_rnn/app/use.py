@@ -1,13 +1,17 @@
-"""``tinygrad-rnn sample`` and ``draw``: what a trained run is for."""
+"""``tinygrad-rnn sample``, ``draw`` and ``export``: what a trained run is for."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
+import numpy as np
+
 from ..autograd.tensor import Tensor
-from ..files import check_picture
+from ..files import check_picture, replace_file
+from ..io import to_onnx
 from ..nn import cross_entropy
 from ..pictures import draw, page
 from .charlm import CharLM, beginning, default_prompt, load_model, memory_for, sample
@@ -61,3 +65,29 @@ def unrolled(folder: Path, steps: int) -> tuple[Tensor, CharLM]:
     loss = cross_entropy(scores, ids[1:, None])
     loss.name = "loss"
     return loss, model
+
+
+def export_command(arguments: argparse.Namespace) -> None:
+    """Write the model of a run to an ONNX file, and its characters beside it, for use outside of Python."""
+    model, vocabulary, _ = load_model(arguments.run)
+    path = arguments.out or arguments.run / "model.onnx"
+    if path.suffix.lower() != ".onnx":
+        raise ValueError(f"--onnx writes an ONNX file: {path.name!r} should end in .onnx")
+    ids = np.zeros((2, 3), np.int64)
+    states = model.recurrent.cell_type.states
+    to_onnx(
+        model,
+        path,
+        ids,
+        model(ids)[1],
+        input_names=["ids", *states],
+        output_names=["scores", *(f"{name}_next" for name in states)],
+    )
+    about = {"characters": list(vocabulary.characters), "states": {name: _state_shape(model) for name in states}}
+    replace_file(path.with_suffix(".json"), json.dumps(about, ensure_ascii=False))
+    print(path)
+
+
+def _state_shape(model: CharLM) -> list[int]:
+    """That of a part of the state for one text."""
+    return [model.recurrent.num_layers, 1, model.recurrent.hidden_size]

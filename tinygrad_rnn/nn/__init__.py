@@ -6,7 +6,7 @@ from . import init
 from .basic import Dropout, Embedding, LayerNorm, Linear, Sequential
 from .cells import GRUCell, LSTMCell, RNNCell
 from .losses import binary_cross_entropy_with_logits, cross_entropy, mse_loss
-from .module import Module, Parameter
+from .module import Module, Parameter, watch
 from .recurrent import GRU, LSTM, RNN, unroll
 from .rows import Rows
 from .stepping import one_step
@@ -34,6 +34,7 @@ __all__ = [
     "mse_loss",
     "one_step",
     "unroll",
+    "watch",
 ]
 
 _INSTEAD = {

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import reprlib
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, ClassVar
 
 import numpy as np
@@ -50,6 +52,29 @@ class Parameter(Tensor):
         self.layout: str | None = None  # what its axes mean, where the module it belongs to says so
 
 
+Seen = Callable[["Module", tuple[Any, ...], dict[str, Any], Any], None]
+_watching: ContextVar[tuple[Seen, ...]] = ContextVar("watching", default=())
+
+
+@contextmanager
+def watch(seen: Seen) -> Iterator[None]:
+    """Within the block, call ``seen(module, args, kwargs, result)`` after each call of a module, inner ones first.
+
+    >>> import tinygrad_rnn as tg
+    >>> model = tg.nn.Sequential(tg.nn.Linear(3, 5, rng=0), tg.nn.Linear(5, 2, rng=0))
+    >>> with tg.nn.watch(lambda module, args, kwargs, result: print(type(module).__name__, result.shape)):
+    ...     y = model(tg.tensor([[1.0, 0.0, 0.0]]))
+    Linear (1, 5)
+    Linear (1, 2)
+    Sequential (1, 2)
+    """
+    token = _watching.set((*_watching.get(), seen))
+    try:
+        yield
+    finally:
+        _watching.reset(token)
+
+
 class Module:
     """Base class of layers and models: assign Parameters and Modules as attributes and write `forward`.
 
@@ -81,7 +106,10 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} has no forward(self, ...): write one")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.forward(*args, **kwargs)
+        result = self.forward(*args, **kwargs)
+        for seen in _watching.get():
+            seen(self, args, kwargs, result)
+        return result
 
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(vars(self).get(name), Parameter) and not (value is None or isinstance(value, Parameter)):

@@ -33,6 +33,10 @@ class After(Step):
     __slots__ = ()
 
 
+ENDED = "(ended)"
+"""Stands among the states of a step for a result that is masked: 0 for the sequences that have ended before."""
+
+
 def at_step(step: Step | None) -> str:
     """The words " at lstm t=3" for a message, or nothing."""
     return f" at {step}" if step else ""

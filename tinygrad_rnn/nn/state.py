@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd.tensor import Tensor
-from ..engine.modes import mode
+from ..engine.modes import ENDED, mode
 from ..engine.trees import SEQUENCES, is_plain, leaves, parts, rebuilt
 from ..errors import DtypeError, ShapeError
 from ..ops.elementwise import where
@@ -107,6 +107,9 @@ def select(alive: np.ndarray, new: Any, old: Any) -> Any:
         raise TypeError(f"unroll: with lengths= a state is made of tensors, not {type(new).__name__}: which rows end?")
     mask = np.reshape(alive, alive.shape + (1,) * (np.ndim(new) - alive.ndim))  # (B, 1, ..): the same for all features
     chosen = where(mask, new, 0 if old is None else old)
+    step = mode().step
+    if old is None and step is not None and isinstance(chosen, Tensor) and chosen.record is not None:
+        chosen.record.states += ((step, ENDED, 0),)  # the mask is on the tape where no state is
     if isinstance(chosen, Tensor) and isinstance(new, Tensor) and old is not None:
         chosen.name = new.name  # it takes the place of the state, for the next step and in the pictures
     return chosen

@@ -18,7 +18,7 @@ from ..autograd.checkpoint import Recompute
 from ..autograd.checks import start_gradient
 from ..autograd.tensor import Tensor
 from ..engine.backward import reachable
-from ..engine.modes import After, Setting, Step, enable_grad
+from ..engine.modes import ENDED, After, Setting, Step, enable_grad
 from ..engine.tape import Record, clock
 from ..errors import GraphError
 from .expand import composed
@@ -71,7 +71,7 @@ class Unrolled:
         marks: list[tuple[Place, Step, str]] = []
         for record in self.tape.records:
             step = record.step
-            marks += [((record, k), tag, role) for tag, role, k in record.states]
+            marks += [((record, k), tag, role) for tag, role, k in record.states if role != ENDED]
             if step is None or step.t is None or type(step) is After:
                 self.loose.append(record)
                 continue
@@ -93,7 +93,7 @@ class Unrolled:
             self._tags[id(step)] = run
             for k, state in enumerate(record.op.states):  # a fused step is an op whose outputs are the states
                 run.places.setdefault(state, {})[step.t] = ((record, k),)
-            if record.op.states or any(tag is step for tag, _, _ in record.states):
+            if record.op.states or any(tag is step and role != ENDED for tag, role, _ in record.states):
                 ended[step.layer] = step
         return marks
 

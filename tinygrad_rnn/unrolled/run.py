@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from ..autograd.tensor import Tensor, results
+from ..engine.modes import ENDED
 from ..engine.tape import Record
 
 Place = tuple[Record, int]  # a record, and which of its outputs
@@ -57,14 +58,11 @@ class Run:
         return found
 
     def unused(self, k: int) -> np.ndarray | None:
-        """Which sequences have ended before step k, where their state after it is not in the graph (else None).
+        """Which sequences have ended before step k, as far as its records tell (else None).
 
-        After the last step only the outputs may lead to the loss: the new states, masked.
+        After the last step only the outputs may lead to the loss: the state that was handed on is not in the graph.
         """
-        t = self.steps[k]
-        states = {places[t][-1] for places in self.places.values() if t in places}
-        for record in self.records.get(t, ()):
-            new = record.inputs[1] if record.op.name == "where" else None
-            if new is not None and (new.record, new.output) in states:
+        for record in self.records.get(self.steps[k], ()):
+            if any(role == ENDED for _, role, _ in record.states):
                 return np.logical_not(record.arrays[0]).reshape(-1)
         return None

@@ -54,7 +54,9 @@ class Network:
             there = _needs(new[i]) and t in self.reached[layer][i]
             for k in range(H):
                 found = tg.grad(new[i][:, k].sum(), leaves, retain_graph=True, allow_unused=True) if there else leaves
-                gs = [g.data if there and g is not None and linked[j] else np.zeros((B, H)) for j, g in enumerate(found)]
+                gs = [
+                    g.data if there and g is not None and linked[j] else np.zeros((B, H)) for j, g in enumerate(found)
+                ]
                 rows.append(np.concatenate([gs[j] for j in parts], axis=-1))
         matrix = np.stack(rows, axis=1)
         if alive is not None:

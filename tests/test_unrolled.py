@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from random_networks import draw_network
+from random_networks import Network, draw_network
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import nn
@@ -34,10 +36,10 @@ def curves(loss: tg.Tensor) -> dict[str, list[dict[int, float]]]:
     }
 
 
-def drawn_curves(loss: tg.Tensor) -> dict[str, dict[int, float]]:
-    """What a picture says of the first state of each layer."""
-    found = tg.draw(loss, level="cell", grads=True).gradients
-    return {layer: {t: a.norm for t, a in amounts.items()} for layer, amounts in found.items()}
+def drawn_curves(loss: tg.Tensor, level: str = "cell", **options: Any) -> dict[str, list[dict[int, float]]]:
+    """What a picture says."""
+    found = tg.draw(loss, level=level, grads=True, **options).state_gradients
+    return {layer: [{t: a.norm for t, a in row.items()} for row in rows.values()] for layer, rows in found.items()}
 
 
 def same(curve: dict[int, float], true: dict[int, float]) -> bool:
@@ -50,19 +52,14 @@ def norms(loss: tg.Tensor, states: list[tg.Tensor]) -> dict[int, float]:
     return {t: float(np.linalg.norm(g.data)) for t, g in enumerate(found, 1)}
 
 
-@pytest.mark.parametrize("seed", range(48))
-def test_a_random_network_is_read_as_its_cell_returned_its_states(seed: int) -> None:
+def check(seed: int, everything: bool = False) -> None:
+    """Hold the reports and pictures of a random network to what its cell returned."""
     network = draw_network(seed)
-    losses = (
-        [network.loss] if network.words.startswith(("cell", "loop")) else [network.loss, draw_network(seed, True).loss]
-    )
+    of_layers = not network.words.startswith(("cell", "loop"))
     truth = network.truth()
-    for loss in losses:
+    for loss in [network.loss, draw_network(seed, fused=True).loss] if of_layers else [network.loss]:
         found = curves(loss)
         assert set(found) == set(truth), network.words
-        drawn = drawn_curves(loss)
-        for layer in found:
-            assert same(found[layer][0], drawn[layer]), network.words
         for layer, true in truth.items():
             rest = list(found[layer])
             for curve in true:
@@ -70,6 +67,37 @@ def test_a_random_network_is_read_as_its_cell_returned_its_states(seed: int) -> 
                 assert match is not None, f"{network.words}: {layer} is {curve}, and there is {rest}"
                 del rest[match]
             assert not rest, network.words
+        levels = ("cell", ("op", "layer", "strip")[seed % 3]) if everything else ("cell",)
+        for drawn in (drawn_curves(loss, level) for level in levels):
+            for layer, rows in found.items():
+                assert len(rows) == len(drawn[layer]), network.words
+                assert all(map(same, rows, drawn[layer])), network.words
+        for layer in truth:
+            check_jacobians(network, loss, layer)
+
+
+def check_jacobians(network: Network, loss: tg.Tensor, layer: str) -> None:
+    """The order of the parts of a state is that of the report: so what is compared are the singular values."""
+    try:
+        found = tg.bptt.jacobians(loss, layer)
+    except ValueError as error:
+        assert "needs two steps" in str(error), network.words
+        return
+    for t, values in zip(found.steps[1:], found.singular_values, strict=True):
+        true = np.linalg.svd(network.jacobian(layer, t), compute_uv=False)
+        np.testing.assert_allclose(values, true, atol=1e-9, err_msg=f"{network.words}: {layer} at {t}")
+
+
+@pytest.mark.parametrize("seed", range(48))
+def test_a_random_network_is_read_as_its_cell_returned_its_states(seed: int) -> None:
+    check(seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tens", range(100))
+def test_a_thousand_random_networks(tens: int) -> None:
+    for seed in range(10 * tens, 10 * tens + 10):
+        check(seed, everything=True)
 
 
 # ---------------------------------------------------------------- networks that are easily misread
@@ -312,7 +340,7 @@ def test_the_picture_of_an_attention_decoder_has_its_own_states_alone() -> None:
     picture = tg.draw(loss, level="cell", steps="all", grads=True)
     assert list(picture.gradients) == ["gru", "decoder"]
     assert same({t: a.norm for t, a in picture.gradients["decoder"].items()}, norms(loss, kept))
-    assert same(drawn_curves(loss)["gru"], curves(loss)["gru"][0])
+    assert same(drawn_curves(loss)["gru"][0], curves(loss)["gru"][0])
 
 
 def test_a_layer_over_two_sequences_has_a_row_for_each() -> None:
@@ -321,3 +349,78 @@ def test_a_layer_over_two_sequences_has_a_row_for_each() -> None:
     picture = tg.draw(loss, level="cell", grads=True)
     assert {layer: sorted(row) for layer, row in picture.gradients.items()} == {"lstm": [1, 2], "lstm #2": [1, 2, 3]}
     assert {node.id for node in picture.nodes if node.kind == "cell"} >= {"t1_lstm_cell", "t3_lstm__2_cell"}
+
+
+def two_states(start: Any) -> tg.Tensor:
+    """The loss of a cell of one's own that keeps a fast and a slow state."""
+    U, W = weight(IN, H), weight(H, H, seed=2)
+
+    def cell(x: Any, state: Any) -> Any:
+        slow = 0.9 * state["slow"] + np.tanh(x @ U)
+        fast = np.tanh(slow + state["fast"] @ W)
+        return fast, {"fast": fast, "slow": slow}
+
+    output, _ = nn.unroll(cell, data(), start, lengths=[6, 2, 4])
+    return (output**2).sum()
+
+
+@pytest.mark.parametrize("learned", [True, False])
+def test_a_cell_with_two_states_shows_both(learned: bool) -> None:
+    loss = two_states({name: tg.tensor(np.zeros((B, H)), requires_grad=learned) for name in ("fast", "slow")})
+    flow = tg.bptt.flow(loss)["cell"]
+    fast, slow = (
+        {t: f"{norm:.3g}" for t, norm in zip(flow.steps, flow.norms[name], strict=True)} for name in ("fast", "slow")
+    )
+    boxes = tg.draw(loss, level="cell", steps="all", grads=True, values=True).figures
+    for t in range(1, T + 1):
+        figures = [line for line in boxes[f"t{t}_cell"] if line.startswith("∇")]
+        assert figures == [f"∇fast ‖{fast[t]}‖", f"∇slow ‖{slow[t]}‖"]
+        assert [line.split()[0] for line in boxes[f"t{t}_cell"]] == ["fast", "∇fast", "slow", "∇slow"]
+    strip = tg.draw(loss, level="strip")
+    words = [strip.ribbon.words(row) for row in strip.ribbon.rows]  # type: ignore[union-attr]
+    assert [text[:20] for text in words] == ["‖∂L/∂fast‖ of cell a", "‖∂L/∂slow‖ of cell a"]
+    svg, dot = strip.svg(), strip.dot()
+    assert all(text in svg and text in dot for text in words)
+
+
+@pytest.mark.parametrize("learned", [True, False])
+def test_the_ribbon_of_the_page_says_what_the_report_says(learned: bool, tmp_path: Path) -> None:
+    loss = two_states({name: tg.tensor(np.zeros((B, H)), requires_grad=learned) for name in ("fast", "slow")})
+    text = tg.page(loss, tmp_path / "page.html").read_text("utf-8")
+    said = json.loads(text.partition('type="application/json">')[2].partition("</script>")[0])["states"]
+    flow = tg.bptt.flow(loss)["cell"]
+    assert [row["name"] for row in said] == ["fast", "slow"]
+    for row in said:
+        true = flow.norms[row["name"]][flow.steps > 0]
+        np.testing.assert_allclose([norm or 0.0 for norm in row["norms"]], true, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("named", "expected"),
+    [((None, None), ["h#1", "h#2"]), (("h", "h"), ["h#1", "h#2"]), (("h", None), ["h", "h#2"]), ("ab", ["a", "b"])],
+)
+def test_parts_of_a_state_are_told_apart_by_their_place_in_it(named: Any, expected: list[str]) -> None:
+    U, W = weight(IN, H), weight(H, H, seed=2)
+
+    def cell(x: Any, state: Any) -> Any:
+        second = np.tanh(x @ U + state[1] @ W)  # computed first, and the second all the same
+        first = np.tanh(second + state[0])
+        first.name, second.name = named
+        return first, (first, second)
+
+    output, _ = nn.unroll(cell, data(), (np.zeros((B, H)), np.zeros((B, H))))
+    assert list(tg.bptt.flow((output**2).sum())["cell"].norms) == expected
+
+
+def test_the_states_of_cells_stacked_by_hand_have_numbers() -> None:
+    cells = [nn.LSTMCell(IN, H, dtype=float, rng=0), nn.LSTMCell(H, H, dtype=float, rng=1)]
+
+    def stack(x: Any, states: Any) -> Any:
+        new = []
+        for cell, state in zip(cells, states, strict=True):
+            new.append(cell(x, state))
+            x = new[-1][0]
+        return x, new
+
+    output, _ = nn.unroll(stack, data(), [None, None])
+    assert list(tg.bptt.flow((output**2).sum())["cell"].norms) == ["h#1", "c#1", "h#2", "c#2"]

@@ -11,9 +11,9 @@ import numpy as np
 from ..autograd.tensor import Tensor
 from ..engine.backward import sweep
 from ..engine.tape import Record
-from ..unrolled.expand import Expanded
-from ..unrolled.network import gradient, runs
-from ..unrolled.run import Place, Run, tensor_at
+from ..unrolled.gradients import gradient
+from ..unrolled.network import runs
+from ..unrolled.run import Run, tensor_at
 from ..unrolled.tables import Report, norm
 
 if TYPE_CHECKING:
@@ -95,10 +95,6 @@ def flow(loss: Tensor, per_unit: bool = False) -> Flow:
     4        1
     """
     found = runs(loss, "flow()")
-    made = (record for run in found for records in run.records.values() for record in records)
-    if any(record.op.outputs > 1 for record in made):  # in a fused step, h_t and c_t stand side by side
-        loss = Expanded(loss).root
-        found = runs(loss, "flow()")
     gradients = gradients_at(found, loss)
     layers = {}
     for run in found:
@@ -119,11 +115,11 @@ def gradients_at(found: list[Run], loss: Tensor) -> Callable[[Run, str, int], An
     states = [x for run in found for x in run.initial.values()]
     states += [x for run in found for steps in run.places.values() for p in steps.values() for x in map(tensor_at, p)]
     wanted = {x.record for x in states}
-    arrived: dict[Place, Any] = {}
+    arrived: dict[Record, tuple[Any, ...]] = {}
 
     def keep(record: Record, gs: tuple[Any, ...]) -> tuple[Any, ...]:
         if record in wanted:
-            arrived.update({(record, k): g for k, g in enumerate(gs)})
+            arrived[record] = gs
         return gs
 
     start = [np.ones_like(loss.array)]
@@ -134,6 +130,8 @@ def gradients_at(found: list[Run], loss: Tensor) -> Callable[[Run, str, int], An
             places = run.places[name].get(t)
             return None if places is None else gradient(places, arrived.get)
         x = run.initial.get(name)
-        return None if x is None else waiting.at(x) if x.record is None else arrived.get((x.record, x.output))
+        if x is None or x.record is None:
+            return None if x is None else waiting.at(x)
+        return arrived[x.record][x.output] if x.record in arrived else None
 
     return at

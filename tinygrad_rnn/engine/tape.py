@@ -121,7 +121,7 @@ class Record:
     hooks   functions to call with the gradient, by output, or None
     line    the lines of code that applied the op, the user's and ours, noted within `anomaly()`, else None
     kept    tensors whose `grad` is to be filled too (weakly), by output, or None
-    states  for each output that was declared to be a state after a step: that step, the name of the state, the output
+    states  for each output that was declared to be a state after a step: that step, the part of the state, the output
     """
 
     __slots__ = (
@@ -141,7 +141,7 @@ class Record:
         self.hooks: dict[int, list[Callable[[Any], Any]]] | None = None
         self.kept: dict[int, Any] | None = None
         self.line: Any = None  # `Lines`
-        self.states: tuple[tuple[Step, str, int], ...] = ()
+        self.states: tuple[tuple[Step, Any, int], ...] = ()
         if not self.seq % EVERY:
             milestone(self)
 

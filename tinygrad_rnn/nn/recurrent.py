@@ -50,7 +50,7 @@ def unroll(
     reverse  run time backwards; a sequence then begins with its own last step
     name     steps are tagged (name, first), (name, first + 1), ...
 
-    Parts of a state that have no name get one, for the pictures and reports: h, or h0, h1, ..., or the key in a dict.
+    Parts of a state that have no name get one, for the pictures and reports: h, or h#1, h#2, .., or the key in a dict.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> def adder(x_t, state):

@@ -22,19 +22,21 @@ def label(**tensors: Tensor) -> None:
             tensor.name = name
 
 
-def declare(state: Any, name: str = "h") -> None:
+def declare(state: Any, name: str = "h", order: tuple[int, ...] = ()) -> None:
     """Say on the tape that what is computed here are the parts of the state after the present time step.
 
-    They are called h; h0, h1, ... in a tuple or list; by its keys in a dict. A part without a name gets that one.
+    They are called h; h#1, h#2, ... in a tuple or list; by its keys in a dict. A part without a name gets that one.
     """
     step = mode().step
     if isinstance(state, Tensor):
         if state.record is not None and step is not None:
             state.name = state.name or name
-            state.record.states += ((step, name, state.output),)
+            state.record.states += ((step, (order, name), state.output),)
         return
-    for key, part in parts(state) or ():
-        declare(part, f"{name}{key}" if isinstance(state, SEQUENCES) and isinstance(key, int) else str(key))
+    numbered = f"{name}{'.' if '#' in name else '#'}"
+    for k, (key, part) in enumerate(parts(state) or (), 1):
+        by_place = isinstance(state, SEQUENCES) and isinstance(key, int)
+        declare(part, f"{numbered}{k}" if by_place else str(key), (*order, k))
 
 
 def check_state(

@@ -21,7 +21,7 @@ from .overlay import ASIDE, beside
 from .parts import Cell, Column, Join
 from .ribbon import Ribbon
 from .sheet import Sheet
-from .template import ROUND, layer_title
+from .template import ROUND
 from .text import escape as xml
 from .text import line_width, pieces, printable
 
@@ -204,7 +204,7 @@ class _Writer:
 
         for k, row in enumerate(r.rows):
             base = top - row.base
-            words = escape(r.words(row, layer_title(row.layer)))
+            words = escape(r.words(row))
             put(f"ribbon{k}", r.width / 2, base + r.tall + 10, r.width, 12, label=words, shape="plaintext")
             for bar in row.bars:
                 kind, h = bar.amount.kind, bar.height or r.tall

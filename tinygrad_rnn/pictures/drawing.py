@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ..unrolled.listing import figure
+from ..unrolled.listing import figure, shorten
 from .output import Output
 
 if TYPE_CHECKING:
+    from ..engine.modes import Step
     from .amount import Amount
     from .flow import Flow
     from .marks import Drawn
@@ -63,7 +64,15 @@ class Drawing(Output):
 
     @property
     def gradients(self) -> dict[str, dict[int, Amount]]:
-        """For each layer and every time step, drawn or not, the gradient of its state; empty without ``grads=True``."""
+        """For each layer and every time step, drawn or not, the gradient of its state, of several the first (h).
+
+        Empty without ``grads=True``.
+        """
+        return {layer: next(iter(rows.values())) for layer, rows in self.state_gradients.items()}
+
+    @property
+    def state_gradients(self) -> dict[str, dict[str, dict[int, Amount]]]:
+        """The same for each state of a layer, by name: ``state_gradients["lstm"]["c"][3]``."""
         return self.overlay.states if self.overlay is not None else {}
 
     @cached_property
@@ -86,26 +95,34 @@ class Drawing(Output):
             return {}
         found: dict[str, tuple[str, ...]] = {}
         for cell in self.picture.cells.values():
-            for k, (value, g) in enumerate(self._results(cell)):
-                lines = [figure(value)] if self._values else []
-                if self._flow is not None:
-                    lines.append("" if value is None else "∇ none" if g is None else "∇ " + figure(g))
-                found[cell.id_of(k)] = tuple(lines)
+            if cell.template.folded and cell.step is not None:  # one box for all records
+                found[cell.id_of(0)] = tuple(self._state_figures(cell.step))
+            else:
+                found.update(self._result_figures(cell))
             found.update(self._source_figures(cell))
             if cell.column.hidden is not None and cell.row is not None and self.overlay is not None:
                 found[cell.id_of(0)] = self.overlay.range_of(cell)
         return found
 
-    def _results(self, cell: Cell) -> Iterator[tuple[Any, Any]]:
-        """Value and gradient for the first boxes of a cell; None where a box has several results, or no gradient."""
-        reading, flow = self.picture.reading, self._flow
-        if cell.template.folded and cell.step is not None:  # one box for all records
-            record, output = (reading.state(cell.step) or ((cell.records[-1], 0),))[-1]
-            yield record.values[output], None if flow is None else flow.at_state(cell.step)
-            return
-        for record in cell.records:
+    def _state_figures(self, step: Step) -> Iterator[str]:
+        """Value and gradient of each state after a step; of several with its name."""
+        reading = self.picture.reading
+        names = reading.state_names(step.layer)
+        for name in names:
+            called = f"{shorten(name, 8)} " if len(names) > 1 else ""
+            places = reading.state(step, name)
+            if self._values:
+                yield called + figure(places[-1][0].values[places[-1][1]]) if places else ""
+            if self._flow is not None:
+                yield _gradient(self._flow.at_state(step, name), called)
+
+    def _result_figures(self, cell: Cell) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Value and gradient for the first boxes of a cell; nothing where a box has several results."""
+        for k, record in enumerate(cell.records):
             one = len(record.values) == 1
-            yield record.values[0] if one else None, flow.of(record) if one and flow is not None else None
+            values = [figure(record.values[0]) if one else ""] if self._values else []
+            grads = [_gradient(self._flow.of(record)) if one else ""] if self._flow is not None else []
+            yield cell.id_of(k), (*values, *grads)
 
     def _source_figures(self, cell: Cell) -> Iterator[tuple[str, tuple[str, ...]]]:
         """The figures of the leaves of a cell, and of the entries that its step takes out of sequences."""
@@ -117,7 +134,7 @@ class Drawing(Output):
                 g = self._flow.at(x) if self._flow is not None else None
                 part = rows.get(box.number, ...)
                 values = [figure(x.data[part])] if self._values else []
-                grads = ["∇ none" if g is None else "∇ " + figure(g[part])] if self._flow is not None else []
+                grads = [_gradient(None if g is None else g[part])] if self._flow is not None else []
                 yield cell.id_of(k), (*values, *grads)
 
     @cached_property
@@ -152,3 +169,7 @@ class Drawing(Output):
         picture = self.picture
         steps = f", {len(picture.steps)} of {len(picture.reading.times)} steps" if picture.rows else ""
         return f"<drawing: {len(self.nodes)} nodes, {len(self.edges)} edges{steps}, level {self.level}>"
+
+
+def _gradient(g: Any, called: str = "") -> str:
+    return f"∇{called or ' '}{'none' if g is None else figure(g)}"

@@ -17,7 +17,6 @@ from .marks import Block, Mark, Panel, Path, Rule, Text, Tile
 from .overlay import ASIDE, beside
 from .reading import MARK
 from .sheet import Sheet
-from .template import layer_title
 
 MARGIN = 16.0
 HEAD = 62.0  # title, and the headings of columns
@@ -54,8 +53,7 @@ class Figure:
         if self.ribbon is not None:
             space = min(self.inner, self.drawn.width or self.inner) - self.ribbon.room
             with canvas.group(MARGIN + max(0.0, space) / 2, self.strip):
-                titles = {layer: layer_title(layer) for layer in self.picture.reading.layers}
-                strokes.ribbon(canvas, self.ribbon, titles)
+                strokes.ribbon(canvas, self.ribbon)
         with canvas.group(MARGIN, self.foot):
             self.height = self.foot + self.legend.draw(canvas, self.inner) + MARGIN - 10
 

@@ -18,7 +18,8 @@ from ..engine.cotangent import Waiting, written
 from ..engine.modes import Step
 from ..engine.tape import Record
 from ..engine.visitors import noting
-from ..unrolled.network import fused, gradient
+from ..unrolled.expand import fused
+from ..unrolled.gradients import gradient
 from .amount import Amount, amount
 from .parts import Use
 from .reading import Reading, entry_of
@@ -70,22 +71,27 @@ class Flow:
         return amount(*sums) if sums else None
 
     @cached_property
-    def states(self) -> dict[str, dict[int, Amount]]:
-        """||dL/dh_t|| for every layer and every time step, drawn or not."""
-        found: dict[str, dict[int, Amount]] = {layer: {} for layer in self.reading.layers}
-        for step in self.reading.steps:
-            found[step.layer][step.t or 0] = amount(self.at_state(step))
+    def states(self) -> dict[str, dict[str, dict[int, Amount]]]:
+        """||dL/dh_t|| for every state of every layer and every time step, drawn or not."""
+        reading = self.reading
+        found: dict[str, dict[str, dict[int, Amount]]] = {
+            layer: {name: {} for name in reading.state_names(layer)} for layer in reading.layers
+        }
+        for step in reading.steps:
+            for name, row in found[step.layer].items():
+                row[step.t or 0] = amount(self.at_state(step, name))
         return found
 
-    def at_state(self, step: Step) -> Any:
-        """dL/dh for the first state of a layer after a step."""
-        places = self.reading.state(step)
-        return gradient(places, lambda place: self.of(*place)) if places else None
+    def at_state(self, step: Step, name: str) -> Any:
+        """dL/d(a state of a layer after a step)."""
+        places = self.reading.state(step, name)
+        return gradient(places, self.gradients.get) if places else None
 
     @cached_property
     def largest(self) -> tuple[str, int, Amount] | None:
-        """The layer and time step whose state has the largest gradient."""
-        named = [(layer, t, a) for layer, row in self.states.items() for t, a in row.items() if a.kind == "number"]
+        """The layer and time step of which a state has the largest gradient."""
+        rows = [(layer, row) for layer, states in self.states.items() for row in states.values()]
+        named = [(layer, t, a) for layer, row in rows for t, a in row.items() if a.kind == "number"]
         return max(named, key=lambda item: item[2].norm, default=None)
 
     def _input(self, record: Record, i: int) -> Tensor | None:

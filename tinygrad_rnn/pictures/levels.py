@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from ..engine.modes import Step
 from ..engine.tape import Record
 from ..errors import DrawError
-from ..unrolled.network import fused
+from ..unrolled.expand import fused
 from .fold import choose
 from .parts import Cell, Column
 from .picture import GUARD, Outside, Picture, Start

@@ -5,6 +5,7 @@ Everything is read when the picture is made: a backward pass frees the records t
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 from math import fsum
 
@@ -20,7 +21,7 @@ ASIDE = 3.4  # px between an edge and the middle of its gradient
 class Overlay:
     """How much gradient goes where in one picture.
 
-    states   for each layer and every time step, drawn or not, the amount that reaches its state
+    states   for each layer, each of its states, and every time step, drawn or not, the amount that reaches it
     weights  the amount that each shared weight of the legend gets, all its uses together
     largest  (layer, step, amount) of the state that gets most
     scale    the scale of strokes, of colours, and of the heights in the ribbon
@@ -34,12 +35,18 @@ class Overlay:
         self.weights = {key: amount(*map(flow.at, alike.values())) for key, alike in weights}
         edges = picture.edges() if picture.full and not picture.all_steps else ()
         self._along = {edge: flow.along(edge.uses) for edge in edges}
-        amounts = [a for row in self.states.values() for a in row.values()]
+        amounts = [a for _, _, row in self.rows() for a in row.values()]
         amounts += [a for a in self._along.values() if a is not None]
         fixed = picture.options.scale
         self.scale = Scale.of(amounts) if fixed is None else Scale.between(fixed)
         self._amounts = amounts
         self.kinds = self._kinds()
+
+    def rows(self) -> Iterator[tuple[str, str, dict[int, Amount]]]:
+        """Every layer and state with what reaches it at each step, the highest layer first."""
+        for layer, rows in reversed(self.states.items()):
+            for name, row in rows.items():
+                yield layer, name, row
 
     @property
     def largest_at(self) -> int | None:
@@ -57,7 +64,8 @@ class Overlay:
     def range_of(self, fold: Cell) -> tuple[str, str]:
         """The smallest and the largest gradient of the states in folded steps."""
         first, last = fold.column.hidden or (0, 0)
-        amounts = [a for t, a in self.states[fold.layer or ""].items() if first <= t <= last]
+        rows = self.states[fold.layer or ""].values()
+        amounts = [a for row in rows for t, a in row.items() if first <= t <= last]
         low, high = (choose(amounts, key=lambda a: a.norm) for choose in (min, max))
         return f"∇ min {low:.2g}", f"∇ max {high:.2g}"
 

@@ -22,8 +22,9 @@ from ..engine.modes import Step
 from ..engine.tape import Record
 from ..nn.module import Module, Parameter
 from ..ops.elementwise import Elementwise
+from ..unrolled.expand import fused
 from ..unrolled.listing import Tape
-from ..unrolled.network import Unrolled, fused
+from ..unrolled.network import Unrolled
 from ..unrolled.run import Place
 
 MARK = "\ue000"
@@ -123,10 +124,15 @@ class Reading:
             self._places[step] = {other: k for k, other in enumerate(self.steps[step])}
         return self._places[step][record]
 
-    def state(self, step: Step) -> tuple[Place, ...]:
-        """Where the first state of a layer stands after this step; for a layer without any, the end of the step."""
-        places = next(iter(self.runs[step.layer].places.values()), {})
-        return places.get(step.t or 0, ()) if places else ((self.steps[step][-1], 0),)
+    def state_names(self, layer: str) -> list[str]:
+        """The states of a layer; of one that hands on none, what its steps end with."""
+        run = self.runs[layer]
+        return list(run.places) or [self.output_name(next(iter(run.records.values()))[-1]) or "s"]
+
+    def state(self, step: Step, name: str) -> tuple[Place, ...]:
+        """Where a state of a layer stands after this step: nowhere, where the root does not depend on it."""
+        places = self.runs[step.layer].places
+        return places[name].get(step.t or 0, ()) if places else ((self.steps[step][-1], 0),)
 
     def states(self, step: Step) -> dict[str, Place]:
         """Where each state stands after this step, as it is drawn."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from ..unrolled.listing import shorten
 from .amount import Amount
 from .overlay import Overlay
 from .reading import Reading
@@ -31,20 +32,29 @@ class Bar(NamedTuple):
     height: float
 
 
+class Top(NamedTuple):
+    """Where a row is largest: the middle of the column, the step, and its gradient."""
+
+    x: float
+    t: int
+    amount: Amount
+
+
 class Row(NamedTuple):
-    """One layer: its baseline, counted down from the top of the ribbon, and its columns."""
+    """One state of a layer: its baseline, counted down from the top of the ribbon, and its columns."""
 
     layer: str
+    state: str
     base: float
     bars: list[Bar]
+    top: Top | None
 
 
 class Ribbon:
-    """The columns of all layers, the highest layer on top, with coordinates: x to the right, y down.
+    """The columns of the states of all layers, the highest layer on top, with coordinates: x to the right, y down.
 
     cuts   x of each cut
     shown  (x, width) of the steps that the picture above shows
-    tops   for each layer where the gradient is largest
     room   the width that it takes with its words, which a short row of columns is narrower than
     """
 
@@ -59,15 +69,14 @@ class Ribbon:
         self.place = {t: k // self.per for k, t in enumerate(self.times)}
         self.width = LABELS + self.px * self.columns
         self.rows: list[Row] = []
-        for layer in reversed(reading.layers):
+        for layer, name, amounts in overlay.rows():
             base = (len(self.rows) + 1) * (ROOM + tall)
-            self.rows.append(Row(layer, base, self._bars(overlay.states[layer])))
+            self.rows.append(Row(layer, name, base, self._bars(amounts), self._top(amounts)))
         self.foot = len(self.rows) * (ROOM + tall)
         self.height = self.foot + TICKS
         self.cuts = sorted({self.x(t) for _, t in reading.network.cuts if t in self.place})
         self.shown = [(self.x(t), float(self.px)) for t in shown] if len(shown) < len(self.times) else []
-        self.tops = self._tops(overlay)
-        words = [line_width(self.words(row, layer_title(row.layer)), 10) for row in self.rows]
+        words = [line_width(self.words(row), 10) for row in self.rows]
         self.room = max([self.width, *(LABELS + width for width in words)])
 
     def x(self, t: int) -> float:
@@ -108,29 +117,25 @@ class Ribbon:
         between = [t for t in self.times if t % step == 0 and close < t - first and close < last - t]
         return [(self.x(t) + self.px / 2, t) for t in dict.fromkeys((first, *between, last))]
 
-    def words(self, row: Row, title: str) -> str:
+    def words(self, row: Row) -> str:
         """What a row shows, and where it is largest."""
-        text = f"‖∂L/∂h‖ of {title} at each of {len(self.times)} steps"
+        text = f"‖∂L/∂{shorten(row.state, 16)}‖ of {layer_title(row.layer)} at each of {len(self.times)} steps"
         if self.per > 1:
             text += f", the largest of {self.per} in a column"
-        if row.layer in self.tops:
-            _, t, a = self.tops[row.layer]
-            text += f"; ▾ the largest, {a}, at t = {t}"
+        if row.top is not None:
+            text += f"; ▾ the largest, {row.top.amount}, at t = {row.top.t}"
         return text
 
     def levels(self) -> list[tuple[float, str]]:
         """(height, number) for the scale at the left."""
         return [(self.tall * place, words) for place, words in self.scale.ticks(int(self.tall) // 14 + 1)]
 
-    def _tops(self, overlay: Overlay) -> dict[str, tuple[float, int, Amount]]:
-        """For each layer the middle of the column with the largest gradient, its step and its gradient."""
-        tops = {}
-        for row in self.rows:
-            numbers = {t: a for t, a in overlay.states[row.layer].items() if a.kind == "number"}
-            if numbers:
-                t = max(numbers, key=lambda t: numbers[t].norm)
-                tops[row.layer] = self.x(t) + self.px / 2, t, numbers[t]
-        return tops
+    def _top(self, amounts: dict[int, Amount]) -> Top | None:
+        numbers = {t: a for t, a in amounts.items() if a.kind == "number"}
+        if not numbers:
+            return None
+        t = max(numbers, key=lambda t: numbers[t].norm)
+        return Top(self.x(t) + self.px / 2, t, numbers[t])
 
 
 def _rank(a: Amount) -> tuple[int, float]:

@@ -10,7 +10,7 @@ from ..autograd.tensor import Tensor
 from ..engine.modes import Step
 from ..engine.tape import Record
 from ..nn.module import Parameter
-from ..unrolled.network import fused
+from ..unrolled.expand import fused
 from .reading import MARK, Reading, entry_of, formula, key_of
 from .template import Source, entry_kind
 

@@ -56,12 +56,12 @@ def _mark(canvas: Canvas, kind: str, x: float, y: float) -> None:
 # ------------------------------------------------------------------ the ribbon
 
 
-def ribbon(canvas: Canvas, r: Ribbon, titles: dict[str, str]) -> None:
+def ribbon(canvas: Canvas, r: Ribbon) -> None:
     """The columns of every layer, with its scale at the left and the numbers of steps below."""
     for start, end in windows(r):
         canvas.way("axis", line((start, r.foot + 2.5), (end, r.foot + 2.5)))
     for row in r.rows:
-        _row(canvas, r, row, titles[row.layer])
+        _row(canvas, r, row)
     for row, first, last, kind in r.runs():
         _run(canvas, r, row, first, last, kind)
     for x in r.cuts:  # row by row, so that no words are crossed out
@@ -81,9 +81,9 @@ def windows(r: Ribbon) -> list[tuple[float, float]]:
     return spans
 
 
-def _row(canvas: Canvas, r: Ribbon, row: Row, title: str) -> None:
+def _row(canvas: Canvas, r: Ribbon, row: Row) -> None:
     base, left = row.base, r.width - r.px * r.columns
-    canvas.words("faint", r.words(row, title), left, base - r.tall - 8)
+    canvas.words("faint", r.words(row), left, base - r.tall - 8)
     canvas.way("axis", line((left, base), (r.width, base)))
     for height, words in r.levels():
         canvas.words("number", words, left - 4, base - height + 3)
@@ -91,8 +91,8 @@ def _row(canvas: Canvas, r: Ribbon, row: Row, title: str) -> None:
     for level, group in groupby(bars, key=lambda bar: bar.level):
         columns = [shape(*_corners(bar.x, base, r.px, bar.height)) for bar in group]
         canvas.way(f"grad {level} head", joined(columns))
-    if row.layer in r.tops:
-        x, _, a = r.tops[row.layer]
+    if row.top is not None:
+        x, _, a = row.top
         y = base - r.tall * r.scale.height(a) - 1
         canvas.way("pointer", shape((x, y), (x - 3.5, y - 5), (x + 3.5, y - 5)))
 

@@ -94,11 +94,12 @@ class Entry(NamedTuple):
 class Box:
     """A box of a template; with a step number put in, a node of the picture."""
 
-    __slots__ = ("extra", "key", "kind", "lines", "number", "title")
+    __slots__ = ("extra", "key", "kind", "lead", "lines", "number", "title")
 
     def __init__(self, key: str, kind: str, lines: tuple[str, ...], title: str, extra: int = 0) -> None:
         self.key, self.kind, self.lines, self.title = key, kind, lines, title
         self.extra = extra  # lines left free for values and gradients
+        self.lead = " "  # the longest of the names that stand before them
         self.number = 0  # of the source whose value and gradient it shows
 
 
@@ -171,7 +172,10 @@ def cell_template(reading: Reading, records: list[Record], rows: Rows, losses: s
     ended = list(dict.fromkeys(source.text for row in rows for source in row if source.kind == "alive"))
     lines = (layer_title(step.layer), " ".join(names), *shapes[:1], *ended)
     title = f"{step.layer}, step {MARK}: {len(records)} ops, gives {', '.join(names)}"
-    t.add("cell", kind, tuple(filter(None, lines)), title, extra)
+    several = reading.state_names(step.layer)
+    t.add("cell", kind, tuple(filter(None, lines)), title, extra * len(several))
+    if len(several) > 1:
+        t.boxes[0].lead = max((f"{shorten(name, 8)} " for name in several), key=len)
     _add_sources(t, 0, [(k, i, source) for k, row in enumerate(rows) for i, source in enumerate(row)], extra)
     for k, row in enumerate(rows):
         for i, source in enumerate(row):

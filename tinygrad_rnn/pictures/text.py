@@ -29,8 +29,10 @@ def advance(line: str, size: float) -> float:
     return fsum(ems)
 
 
-NAME = re.compile(rf"(?<![A-Za-z0-9_])([A-Za-zφσ][0-9]*)_([A-Za-z0-9{MARK}]+(?:_[A-Za-z0-9{MARK}]+)*)(?![A-Za-z0-9_])")
-"""A letter, with a number or not, and an index: ``h_3``, ``h0_3``, ``W_xh_l1``; but not ``my_tensor``."""
+NAME = re.compile(
+    rf"(?<![A-Za-z0-9_])([A-Za-zφσ][0-9]*(?:#[0-9.]+)?)_([A-Za-z0-9{MARK}]+(?:_[A-Za-z0-9{MARK}]+)*)(?![A-Za-z0-9_])"
+)
+"""A letter, with a number or not, and an index: ``h_3``, ``h#1_3``, ``W_xh_l1``; but not ``my_tensor``."""
 
 
 def escape(text: str) -> str:
@@ -71,7 +73,7 @@ def box_size(box: Box, digits: int) -> tuple[float, float]:
     lines = [line.replace(MARK, "8" * digits) for line in box.lines]
     widths = [line_width(line, OTHER if k else FIRST) for k, line in enumerate(lines)]
     if box.extra:
-        widths.append(text_width("∇ ‖2.22e-22‖", OTHER))
+        widths.append(text_width(f"∇{box.lead}‖2.22e-22‖", OTHER))
     count = len(lines) + box.extra
     round_ends = 14 if box.kind in ROUND else 0
     double = 4 if box.kind == "loss" else 0

@@ -11,6 +11,11 @@ from ..engine.modes import anomaly, during, enable_grad
 from ..engine.tape import Record, clock
 
 
+def fused(record: Record) -> bool:
+    """Whether a record is a whole time step, which has the ops of its cell as another form."""
+    return hasattr(record.op, "composed")
+
+
 def composed(record: Record, inputs: tuple[Tensor | None, ...]) -> tuple[Tensor, ...]:
     """What the composed form of an op makes of these inputs, at the place of its record."""
     with during(record.step):

@@ -53,12 +53,7 @@ def guessed(network: Sorted, run: Run) -> dict[str, dict[int, tuple[Place, ...]]
     usual = max(counts, key=lambda n: (counts[n], n))
     model = max(t for t, places in crossing.items() if len(places) == usual) if usual else 0
     states = sorted(crossing[model], key=lambda place: (place[0].seq, place[1]))
-    given = Counter(names.get(place) for place in states)
-    unnamed = [place for place in states if given[names.get(place)] != 1 or place not in names]
-    called = {
-        place: names[place] if place not in unnamed else _letter(unnamed.index(place), len(unnamed), given)
-        for place in states
-    }
+    called = dict(zip(states, numbered([names.get(place, "h") for place in states]), strict=True))
     found = {called[place]: {} for place in sorted(states, key=lambda place: rank(called[place]))}
     for t, records in run.records.items():
         for state, place in _matched(network, states, list(crossing[t]), records).items():
@@ -128,5 +123,12 @@ def rank(name: str) -> int:
     return NAMES.index(name) if name in NAMES else len(NAMES)
 
 
-def _letter(k: int, count: int, taken: Any) -> str:
-    return "h" if count == 1 and "h" not in taken else f"h{k}"
+def numbered(names: list[str]) -> list[str]:
+    """Names that occur more than once with a number: h#1, h#2."""
+    counts, met = Counter(names), Counter[str]()
+    met.update(dict.fromkeys(names, 0))
+    found = []
+    for name in names:
+        met[name] += 1
+        found.append(name if counts[name] == 1 else f"{name}#{met[name]}")
+    return found

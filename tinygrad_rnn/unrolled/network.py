@@ -8,11 +8,9 @@ one's own, marked by `tg.scope`, it is what a later step uses of an earlier one;
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Any
-
-import numpy as np
 
 from ..autograd.checkpoint import Recompute
 from ..autograd.checks import start_gradient
@@ -21,11 +19,14 @@ from ..engine.backward import reachable
 from ..engine.modes import ENDED, After, Setting, Step, enable_grad
 from ..engine.tape import Record, clock
 from ..errors import GraphError
-from .expand import composed
+from .expand import composed, fused
 from .listing import Tape
-from .loops import alike, guessed, rank
+from .loops import alike, guessed, numbered
 from .losses import Added
 from .run import Place, Run, Use
+
+Part = tuple[tuple[int, ...], str]
+"""A part of a state: where it stands in the tuples and dicts that hold it, and what it is called if it has no name."""
 
 
 class Unrolled:
@@ -63,12 +64,12 @@ class Unrolled:
         for run in self.runs:
             self._find_initial(run)
 
-    def _sort(self) -> list[tuple[Place, Step, str]]:
+    def _sort(self) -> list[tuple[Place, Step, Part]]:
         """Sort the records into steps; gives what results of theirs were declared to be: a state, after which step."""
         current: dict[str, tuple[Run, Step]] = {}  # and the step that is being added to
         count: Counter[str] = Counter()
         ended: dict[str, Step] = {}  # the step that is being added to, where it has handed on its state
-        marks: list[tuple[Place, Step, str]] = []
+        marks: list[tuple[Place, Step, Part]] = []
         for record in self.tape.records:
             step = record.step
             marks += [((record, k), tag, role) for tag, role, k in record.states if role != ENDED]
@@ -97,9 +98,9 @@ class Unrolled:
                 ended[step.layer] = step
         return marks
 
-    def _take_declared(self, marks: list[tuple[Place, Step, str]]) -> None:
-        """The states that `unroll` has declared, by the name that all their tensors have, or the role."""
-        found: dict[Run, dict[str, dict[int, list[Place]]]] = defaultdict(dict)
+    def _take_declared(self, marks: list[tuple[Place, Step, Part]]) -> None:
+        """The states that `unroll` has declared, by the name that all their tensors have, or that of the part."""
+        found: dict[Run, dict[Part, dict[int, list[Place]]]] = defaultdict(dict)
         for place, tag, role in marks:
             run = self._tags.get(id(tag))
             if run is not None and tag.t is not None:
@@ -108,16 +109,15 @@ class Unrolled:
             start = next(iter(run.records.values()))[0].seq
             # what no step has computed, but each handed on as it came, is no state
             made = {role: p for role, p in roles.items() if max(place[0].seq for t in p for place in p[t]) >= start}
-            names = {role: self._common_name(role, [p[t][-1] for t in p]) for role, p in made.items()}
-            alike = Counter(names.values())
-            names = {role: name if alike[name] == 1 else role for role, name in names.items()}
-            for role in sorted(made, key=lambda role: rank(names[role])):
-                run.places[names[role]] = {t: tuple(places) for t, places in made[role].items()}
+            parts = sorted(made)  # as they stand in the state
+            names = numbered([self._common_name(part, [p[-1] for p in made[part].values()]) for part in parts])
+            for part, name in zip(parts, names, strict=True):
+                run.places[name] = {t: tuple(places) for t, places in made[part].items()}
 
-    def _common_name(self, role: str, places: list[Place]) -> str:
-        """What all of the results that are named at all are called; else the role."""
+    def _common_name(self, part: Part, places: list[Place]) -> str:
+        """What all of the results that are named at all are called; else the name that goes with the part."""
         given = {self.tape.names[place] for place in places if place in self.tape.names}
-        return given.pop() if len(given) == 1 else role
+        return given.pop() if len(given) == 1 else part[1]
 
     def crossing(self, x: Any, run: Run, t: int) -> Place | None:
         """Where an input of a step was made, if another step of its run made it; also behind a detach."""
@@ -261,26 +261,6 @@ class Unrolled:
     def added(self) -> Added:
         """How the root was added up, of which losses."""
         return Added(self.tape, self.where)
-
-
-def fused(record: Record) -> bool:
-    """Whether a record is a whole time step, which has the ops of its cell as another form."""
-    return hasattr(record.op, "composed")
-
-
-def gradient(places: tuple[Place, ...], at: Callable[[Place], Any]) -> Any:
-    """dL/d(state after a step), which stands at these places; `at` gives dL/d(one place), or None.
-
-    Where sequences have ended, the output of the step is masked apart from the state. So what comes from the loss
-    arrives at what the cell made, and for a sequence that has ended, what passes by at what was handed on.
-    """
-    *made, kept = places
-    g = at(kept)
-    for new in made:
-        part = at(new)
-        if part is not None:
-            g = np.where(kept[0].arrays[0], part, 0 if g is None else g)
-    return g
 
 
 # ---------------------------------------------------------------- for reports on a loss

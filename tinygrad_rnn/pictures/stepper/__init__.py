@@ -47,6 +47,7 @@ def page(root: Tensor, path: str | os.PathLike[str], names: Mapping[str, Any] | 
     ...     path.read_text("utf-8")[:15]
     '<!doctype html>'
     """
+    from ..flow import Flow
     from ..reading import Reading
     from .document import document
     from .scene import scene
@@ -65,8 +66,8 @@ def page(root: Tensor, path: str | os.PathLike[str], names: Mapping[str, Any] | 
     if isinstance(names, Mapping):
         names = {name: expanded(x) if isinstance(x, Tensor) else x for name, x in names.items()}
     tape = Tape(expanded.root)
-    reading = Reading(tape, names)
-    data = {"title": root.name or "loss", "picture": scene(tape, reading), **walk(tape, reading)}
+    flow = Flow(Reading(tape, names))
+    data = {"title": root.name or "loss", "picture": scene(tape, flow), **walk(tape, flow)}
     return Page(replace_file(path, document(data)))
 
 

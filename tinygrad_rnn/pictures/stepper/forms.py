@@ -20,7 +20,9 @@ from ...engine.anomaly import Line, Lines
 from ...engine.tape import Op, Record
 from ...ops.elementwise import Derivative, Elementwise
 from ...unrolled.listing import Tape, shorten
-from ..reading import SYMBOLS, Reading, whole
+from ..amount import NONE
+from ..flow import Flow
+from ..reading import SYMBOLS, whole
 
 INPUT = 0xE100  # this character and those that follow stand for the inputs in the text of a form
 BEFORE = "\ue002"  # stands for the number of the time step less one: entry t - 1 belongs to step t
@@ -29,8 +31,8 @@ BEFORE = "\ue002"  # stands for the number of the time step less one: entry t - 
 class Forms:
     """The forms of a tape, collected as they are met."""
 
-    def __init__(self, tape: Tape, reading: Reading) -> None:
-        self.tape, self.reading = tape, reading
+    def __init__(self, tape: Tape, flow: Flow) -> None:
+        self.tape, self.reading, self.flow = tape, flow.reading, flow
         self.leaves = {x: k for k, x in enumerate(x for x in tape.leaves if x.requires_grad)}
         self.known: dict[Any, int] = {}  # a form (its items, hashable) -> its number
         self.ops: dict[tuple[type[Op], str], tuple[int, Op]] = {}  # a kind of op -> its number, and one of them
@@ -108,14 +110,13 @@ class Forms:
         return {"patterns": [list(pattern) for pattern in patterns], "runs": found}
 
     def states(self) -> list[dict[str, Any]]:
-        """The states of each layer: the place of the record in its step, and the output."""
+        """The norm of the gradient of each state of each layer, at every time step; null where none arrives."""
         found = []
-        for k, layer in enumerate(self.reading.layers):
-            step = max((s for s in self.reading.steps if s.layer == layer), key=lambda s: len(self.reading.steps[s]))
-            for name, (record, output) in self.reading.states(step).items():
-                if record in self.reading.where:
-                    place = self.reading.place(record)
-                    found.append({"layer": k, "name": name, "place": place, "output": output})
+        for k, rows in enumerate(self.flow.states.values()):
+            for name, row in rows.items():
+                at = [row.get(t, NONE) for t in self.reading.times]
+                norms = [None if a.kind == "none" else rounded(a.norm) for a in at]
+                found.append({"layer": k, "name": name, "norms": norms})
         return found
 
 

@@ -1,16 +1,9 @@
 // The ribbons: one bar for each time step of the whole tape, on a scale of decades. A click goes there.
 
 /** What can be shown of states: |dL/dh_t| for each state of each layer. */
-const stateRows = data.states.map(({ layer, name, place, output }) => {
-  const values = new Map();
-  let first = 0;
-  for (const [of, t, pattern] of data.runs) {
-    const count = data.patterns[pattern].length;
-    if (of === layer && place < count) values.set(t, normOf(figureOf("gradient", records[first + place], output)));
-    first += count;
-  }
-  return { name: `∂L/∂${name}_t of ${data.layers[layer]}`, values };
-});
+const stateRows = data.states.map(({ layer, name, norms }) => (
+  { name: `∂L/∂${name}_t of ${data.layers[layer]}`, values: new Map(norms.map((norm, k) => [times[k], normOf(norm)])) }
+));
 
 /** What each time step contributes to the gradient of a weight. */
 const weightRows = data.leaves

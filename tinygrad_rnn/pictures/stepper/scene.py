@@ -16,7 +16,6 @@ from ..levels import OpPicture
 from ..marks import Block, Drawn, Path, Rule, Tile
 from ..options import Options
 from ..parts import Cell, Join
-from ..reading import Reading
 from ..svg import d
 from ..text import pieces
 from ..tile import draw
@@ -25,9 +24,9 @@ CLASSES = {"forward": "e", "state": "es", "gather": "eg", "cut": "ec"}
 """How the page calls the kinds of edges."""
 
 
-def scene(tape: Tape, reading: Reading) -> dict[str, Any]:
+def scene(tape: Tape, flow: Flow) -> dict[str, Any]:
     """The picture of the whole tape, ready for JSON: y goes down from its upper edge."""
-    picture = OpPicture(reading, "all", Flow(reading), Options(values=True))
+    picture = OpPicture(flow.reading, "all", flow, Options(values=True))
     return Scene(draw(picture), tape).data()
 
 

@@ -25,6 +25,7 @@ from ...engine.modes import Step
 from ...engine.tape import Record
 from ...unrolled.listing import Tape
 from ...unrolled.tables import norm as norm_of_array
+from ..flow import Flow
 from ..reading import Reading
 from .forms import Forms, rounded
 
@@ -32,9 +33,9 @@ SMALL = (16, 4, 1)  # tensors of so many entries are written out: the most that 
 BUDGET = 20_000  # numbers
 
 
-def walk(tape: Tape, reading: Reading) -> dict[str, Any]:
+def walk(tape: Tape, flow: Flow) -> dict[str, Any]:
     """All that the page knows of the records, ready for JSON."""
-    return {**Forms(tape, reading).data(), **Numbers(tape, reading).data()}
+    return {**Forms(tape, flow).data(), **Numbers(tape, flow.reading).data()}
 
 
 class Numbers:

@@ -89,6 +89,30 @@ def test_lines_are_short(path):
         assert len(line) <= 130 or line.startswith("|"), f"{path.name}: {line}"
 
 
+CODE = re.compile(r"`[^`]*`|\]\([^)]*\)")
+FORMULA = re.compile(r"\$\$(.+?)\$\$|\$([^$]+)\$", re.DOTALL)
+RAW = re.compile(r"(?<!\w)[A-Za-zδ]'?_[\w{]|\w⁻|[\w)]²|ᵀ|d\w\w?/d\w\b")
+
+
+def prose(text: str) -> list[str]:
+    """The paragraphs of a page without code."""
+    return re.split(r"\n\n+", CODE.sub("", FENCE.sub("", text)))
+
+
+@page
+def test_formulas_are_typeset(path):
+    """As `$...$`, with braces that match, and no letter with an index beside them."""
+    for paragraph in prose(path.read_text("utf-8")):
+        assert paragraph.count("$") % 2 == 0, f"{path.name}: an odd number of $ in\n{paragraph}"
+        for formula in FORMULA.finditer(paragraph):
+            assert formula[0].count("{") == formula[0].count("}"), f"{path.name}: {formula[0]}"
+            assert formula[0].startswith("$$") or not re.search(r"^\$\s|\s\$$", formula[0]), (
+                f"{path.name}: {formula[0]}"
+            )
+        raw = RAW.search(FORMULA.sub("", paragraph))
+        assert not raw, f"{path.name}: write {raw[0]} as a formula in\n{paragraph}"
+
+
 def options(command: str) -> dict[str, argparse.Action]:
     """The options of a command, by their long names."""
     (commands,) = (a for a in cli.parser()._actions if isinstance(a, argparse._SubParsersAction))

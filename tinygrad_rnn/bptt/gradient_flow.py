@@ -13,7 +13,7 @@ from ..engine.backward import sweep
 from ..engine.tape import Record
 from ..unrolled.gradients import gradient
 from ..unrolled.network import runs
-from ..unrolled.run import Run, tensor_at
+from ..unrolled.run import Run, number_of, tensor_at
 from ..unrolled.tables import Report, norm
 
 if TYPE_CHECKING:
@@ -26,12 +26,21 @@ class LayerFlow:
 
     steps  the time steps, ascending; 0 is the initial state, there where it needs a gradient
     norms  by the name of the state, ``|dL/dh_t|`` at each of the steps: 0 where no gradient arrives
+    words  of steps that are called by a word, ``at("the")``, that word by their number
     units  the same for each unit alone, (steps, units), over the sequences of the batch; empty unless asked for
     """
 
     steps: np.ndarray
     norms: dict[str, np.ndarray]
     units: dict[str, np.ndarray] = field(default_factory=dict)
+    words: dict[int, str] = field(default_factory=dict)
+
+    def at(self, step: int | str, name: str | None = None) -> float:
+        """``|dL/dh_t|`` at one step, given by its number or its word; of another state than the first by its name."""
+        t = number_of(step, self.words)
+        if t not in self.steps:
+            raise ValueError(f"flow: there is no step {t}; there are steps {self.steps.min()} .. {self.steps.max()}")
+        return float(self.norms[name or next(iter(self.norms))][self.steps.tolist().index(t)])
 
 
 class Flow(Report):
@@ -57,7 +66,11 @@ class Flow(Report):
         curves = self.curves()
         times = sorted({int(t) for steps, _ in curves.values() for t in steps})
         at = {name: dict(zip(steps.tolist(), norms, strict=True)) for name, (steps, norms) in curves.items()}
-        return "", ["t", *curves], [[t, *(at[name].get(t, np.nan) for name in curves)] for t in times]
+        words = {t: word for part in self.layers.values() for t, word in part.words.items()}
+        rows = [
+            [t, *([words.get(t, "")] if words else []), *(at[name].get(t, np.nan) for name in curves)] for t in times
+        ]
+        return "", ["t", *(["step"] if words else []), *curves], rows
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{layer}: {len(part.steps)} steps" for layer, part in self.layers.items())
@@ -99,7 +112,7 @@ def flow(loss: Tensor, per_unit: bool = False) -> Flow:
     layers = {}
     for run in found:
         steps = sorted(run.steps)
-        part = layers[run.layer] = LayerFlow(np.array(steps), {})
+        part = layers[run.layer] = LayerFlow(np.array(steps), {}, words=run.words)
         for name, tensors in run.states.items():
             shape = next(x.shape for x in tensors if x is not None)
             gs = [np.zeros(shape) if (g := gradients(run, name, t)) is None else g for t in steps]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from ..autograd.tensor import Tensor
 from ..engine.arrays import Operand
 from ..engine.backward import sweep
 from ..unrolled.network import the_run
+from ..unrolled.run import number_of
 from ..unrolled.tables import Report, norm
 
 if TYPE_CHECKING:
@@ -23,12 +25,20 @@ class Jacobians(Report):
     layer     the tag of the layer
     steps     the time steps in the order in which they ran (descending in a reverse direction)
     names     of the parts of the state, ("h",) or ("h", "c"), with `slices` into its n entries
+    words     of steps that are called by a word, that word by their number: `product` and `norms` take either
     matrices  (steps - 1, B, n, n): ``matrices[k][b, i, j] = ds_i / ds'_j``, from step ``steps[k]`` to ``steps[k + 1]``
     """
 
-    def __init__(self, layer: str, steps: list[int], slices: dict[str, slice], matrices: np.ndarray) -> None:
+    def __init__(
+        self,
+        layer: str,
+        steps: list[int],
+        slices: dict[str, slice],
+        matrices: np.ndarray,
+        words: Mapping[int, str] | None = None,
+    ) -> None:
         self.layer, self.steps, self.slices, self.matrices = layer, steps, slices, matrices
-        self.names = tuple(slices)
+        self.names, self.words = tuple(slices), words or {}
 
     @cached_property
     def singular_values(self) -> np.ndarray:
@@ -40,7 +50,7 @@ class Jacobians(Report):
         """(steps - 1, B): the largest modulus of an eigenvalue, which says nothing about products of several."""
         return np.abs(np.linalg.eigvals(self.matrices)).max(-1)
 
-    def product(self, t: int, k: int) -> np.ndarray:
+    def product(self, t: int | str, k: int | str) -> np.ndarray:
         """``ds_t/ds_k``, (B, n, n): the product of the Jacobians of the steps after k up to t, the last on the left."""
         last, first = self._place("t", t), self._place("k", k)
         if last < first:
@@ -50,7 +60,7 @@ class Jacobians(Report):
             product = matrix @ product
         return product
 
-    def products(self, t: int | None = None) -> np.ndarray:
+    def products(self, t: int | str | None = None) -> np.ndarray:
         """``ds_t/ds_k`` for every step k up to t (the last unless given), (k, B, n, n), in the order of `steps`."""
         last = len(self.steps) - 1 if t is None else self._place("t", t)
         found = [np.broadcast_to(np.eye(self.matrices.shape[-1]), self.matrices.shape[1:])]
@@ -58,14 +68,14 @@ class Jacobians(Report):
             found.append(found[-1] @ matrix)
         return np.stack(found[::-1])
 
-    def norms(self, t: int | None = None, part: str | None = None) -> np.ndarray:
+    def norms(self, t: int | str | None = None, part: str | None = None) -> np.ndarray:
         """``|ds_t/ds_k|``, the largest singular value, for every step k up to t: (k, B); of one part alone on request.
 
         With ``part="h"`` it is ``|dh_t/dh_k|``, all paths through the other parts included.
         """
         return np.linalg.norm(self._block(self.products(t), part), 2, axis=(-2, -1))
 
-    def per_unit(self, t: int | None = None) -> np.ndarray:
+    def per_unit(self, t: int | str | None = None) -> np.ndarray:
         """``|ds_t/ds_k,j|`` for every step k up to t and every unit j, (k, B, n): how much s_t feels of unit j."""
         return norm(self.products(t), -2)
 
@@ -96,11 +106,12 @@ class Jacobians(Report):
         s = "".join(self.names) if len(self.names) == 1 else "s"
         rows = []
         for k, step in enumerate(self.steps[:-1]):
-            rows.append([step, values[k, :, 0].max(), values[k, :, -1].min(), radii[k].max(), norms[k].max()])
+            called = [self.words.get(step, "")] if self.words else []
+            rows.append([step, *called, values[k, :, 0].max(), values[k, :, -1].min(), radii[k].max(), norms[k].max()])
         last = self.steps[-1]
         state = "" if s == "h" else f"s = ({', '.join(self.names)}). "
         note = f"{state}J = d{s}_t'/d{s}_t, t' the step after t" + ("; the largest in the batch" * (norms.shape[1] > 1))
-        return note, ["t", "|J|", "least σ", "radius", f"|d{s}_{last}/d{s}_t|"], rows
+        return note, ["t", *(["step"] if self.words else []), "|J|", "least σ", "radius", f"|d{s}_{last}/d{s}_t|"], rows
 
     def __repr__(self) -> str:
         count, batch, n, _ = self.matrices.shape
@@ -121,7 +132,8 @@ class Jacobians(Report):
             curves["bound (γ_W γ_φ)^n"] = (self.steps, self.bound(W, slope))
         return log_curves(curves, "time step t", "norm", ax)
 
-    def _place(self, name: str, t: int) -> int:
+    def _place(self, name: str, t: int | str) -> int:
+        t = number_of(t, self.words)
         if t not in self.steps:
             raise ValueError(f"no state at step {name}={t}: there are steps {min(self.steps)} .. {max(self.steps)}")
         return self.steps.index(t)
@@ -189,7 +201,7 @@ def jacobians(loss: Tensor, layer: str | None = None, batch_axis: int | None = 0
         ended = run.unused(after)
         if ended is not None and len(ended) == batch:
             matrix[ended] = np.eye(n)
-    return Jacobians(run.layer, [run.steps[k] for k in known], slices, matrices)
+    return Jacobians(run.layer, [run.steps[k] for k in known], slices, matrices, run.words)
 
 
 class Layout:

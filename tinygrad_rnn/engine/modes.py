@@ -23,8 +23,35 @@ class Step(NamedTuple):
     layer: str
     t: int | None
 
+    def of(self, layer: str) -> Step:
+        """The same time step of another layer."""
+        return Step(layer, self.t)
+
     def __str__(self) -> str:
         return self.layer if self.t is None else f"{self.layer} t={self.t}"
+
+
+class Worded(Step):
+    """A time step that was called by a word, "the": it has the number after that of the step before, and the word."""
+
+    word: str = ""
+
+    @classmethod
+    def at(cls, layer: str, t: Any, before: int | None) -> Step:
+        """The step of a layer that a number or a word says; `before` is the number of the step before."""
+        if isinstance(t, str):
+            step = cls(layer, (before or 0) + 1)
+            step.word = str(t)
+            return step
+        if t is None or (hasattr(t, "__index__") and not isinstance(t, bool)):
+            return Step(layer, t if t is None else int(t))
+        raise TypeError(f"scope: a time step is a whole number or a word, as in at(1) or at('the'), not {t!r}")
+
+    def of(self, layer: str) -> Step:
+        return Worded.at(layer, self.word, (self.t or 1) - 1)
+
+    def __str__(self) -> str:
+        return f"{super().__str__()} {self.word!r}"
 
 
 class After(Step):
@@ -109,11 +136,13 @@ def _drop(owner: weakref.ref[Setting]) -> None:
 class Scope(Setting):
     """The setting of `mode.step`, which can be moved on."""
 
-    def __enter__(self) -> Callable[[int | None], None]:
+    def __enter__(self) -> Callable[[int | str | None], None]:
         mine, layer = weakref.ref(self), self.value.layer
 
-        def at(t: int | None) -> None:
-            step, me = Step(layer, t), mine()
+        def at(t: int | str | None) -> None:
+            me = mine()
+            before = [v.t for o, _, v in mode().in_force if o() is me]
+            step = Worded.at(layer, t, before[0] if before else None)
             _mode.set(Mode(tuple([(o, n, step if o() is me else v) for o, n, v in mode().in_force])))
 
         return super().__enter__() or at  # entering is the last thing done: no interrupt comes after it
@@ -230,8 +259,10 @@ def during(step: Step | None) -> Setting:
     return Setting("step", step)
 
 
-def scope(layer: str, t: int | None = None) -> Scope:
+def scope(layer: str, t: int | str | None = None) -> Scope:
     """Tag every record made inside with a layer and a time step; gives a function that moves to step t.
+
+    A step may be called by a word, ``at("the")``: it has the next number, and reports and pictures show the word too.
 
     >>> import numpy as np, tinygrad_rnn as tg
     >>> h = tg.tensor(0.5, requires_grad=True)
@@ -244,4 +275,4 @@ def scope(layer: str, t: int | None = None) -> Scope:
     """
     if not isinstance(layer, str):
         raise TypeError(f"scope: layer must be a name, as in `with tg.scope('rnn') as at:`, not {layer!r}")
-    return Scope("step", Step(layer, t))
+    return Scope("step", Worded.at(layer, t, None))

@@ -117,7 +117,7 @@ class _Writer:
     def panel(self, cluster: Any, panel: Panel) -> None:
         """The frame and the heading of a time step."""
         column, x, width = panel
-        words = column.heading
+        words = escape(self.picture.heading(column))
         if self.overlay is not None and self.overlay.largest_at == column.t and column.kind == "step":
             words += ": largest ∇"
         cluster.attr(

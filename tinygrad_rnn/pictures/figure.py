@@ -84,7 +84,7 @@ class Figure:
     def panel(self, canvas: Canvas, panel: Panel) -> None:
         column, x, width = panel
         canvas.field("panel", x - PANEL, -PANEL, width + 2 * PANEL, self.drawn.height + 2 * PANEL, 6.0)
-        canvas.words("heading", column.heading, x + width / 2, -PANEL - 6)
+        canvas.words("heading", self.picture.heading(column), x + width / 2, -PANEL - 6)
         if self.overlay is not None and self.overlay.largest_at == column.t:
             canvas.words("line", "largest ∇ ▾", x + width / 2, -PANEL - 20)
 

@@ -6,11 +6,12 @@ says how many steps it hides. A cut is never hidden, nor a step where a loss is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, pairwise
 from typing import Any
 
 from ..errors import DrawError
+from ..unrolled.run import number_of
 from .reading import Reading
 
 LIMIT = 12  # columns, where the steps to show are chosen here and not by the caller
@@ -27,7 +28,7 @@ def choose(reading: Reading, steps: Any, room: int, largest: int | None = None) 
         return times, []
     cuts, losses = cut_places(reading), loss_places(reading)
     if steps is not None:
-        chosen = _chosen(times, steps)
+        chosen = _chosen(times, steps, reading.words)
         return chosen, hidden_notes(cuts, losses, set(chosen))
     if len(times) <= room:
         return times, []
@@ -77,14 +78,19 @@ def outermost_first(places: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
     return [places[k // 2] if k % 2 == 0 else places[-1 - k // 2] for k in range(len(places))]
 
 
-def _chosen(times: Sequence[int], steps: Iterable[Any]) -> list[int]:
-    """A list such as [1, 2, "...", -1]; what is not listed is hidden, with or without the dots."""
+def _chosen(times: Sequence[int], steps: Iterable[Any], words: Mapping[int, str]) -> list[int]:
+    """A list such as [1, "the", "...", -1]; what is not listed is hidden, with or without the dots."""
     if isinstance(steps, str | int) or not isinstance(steps, Iterable):
         raise DrawError(f'steps must be None, "all" or a list such as [1, 2, "...", {times[-1]}], not {steps!r}')
     shown = set()
     for t in steps:
         if t in ("...", "…", Ellipsis):
             continue
+        if isinstance(t, str):
+            try:
+                t = number_of(t, words)
+            except ValueError as error:
+                raise DrawError(f"steps: {error}") from None
         if isinstance(t, bool) or not hasattr(t, "__index__"):
             raise DrawError(f'steps may list time steps and "...", not {t!r}')
         t = times[int(t)] if -len(times) <= int(t) < 0 else int(t)

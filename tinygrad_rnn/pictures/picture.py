@@ -14,6 +14,7 @@ from ..autograd.tensor import Tensor
 from ..engine.modes import Step
 from ..engine.tape import Record
 from ..errors import DrawError
+from ..unrolled.listing import shorten
 from .flow import Flow
 from .fold import LIMIT
 from .options import Options
@@ -104,6 +105,11 @@ class Picture:
     def full(self) -> bool:
         """Whether there are few enough steps to say something of each edge."""
         return len(self.steps) <= FULL
+
+    def heading(self, column: Column) -> str:
+        """What stands over a column: its time step, and the word that this is called by."""
+        word = self.reading.words.get(column.t) if column.hidden is None else None
+        return column.heading if word is None else f"{column.heading} “{shorten(word, 16)}”"
 
     def names_edge(self, kind: str) -> bool:
         """Whether the name of what an edge of this kind hands on is written over it: not where the boxes say it."""

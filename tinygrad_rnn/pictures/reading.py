@@ -65,6 +65,7 @@ class Reading:
         self.runs = {run.layer: run for run in network.runs}
         self.layers = [run.layer for run in network.runs]
         self.times = sorted({t for run in network.runs for t in run.records})
+        self.words = {t: word for run in reversed(network.runs) for t, word in run.words.items()}
         self.reverse = {run.layer: run.backwards for run in network.runs}
         self._all_series: dict[Any, Series] = {}
         self._stacks: dict[Record, bool] = {}

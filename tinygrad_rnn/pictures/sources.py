@@ -126,7 +126,8 @@ class Sources:
         if made is not None and x.record is not None:
             if made == step:
                 return Source("inside", "", reading.place(x.record), x.output), None
-            return Source("outside"), Origin("state" if made.layer == step.layer else "forward", x)
+            handed_on = made.layer == step.layer and (x.record, x.output) not in reading.network.added.sums
+            return Source("outside"), Origin("state" if handed_on else "forward", x)
         name = reading.entering(step).get((reading.steps[step][slot[0]], slot[1]))
         if name is not None:
             kind = "forward" if x.record is not None else "cut" if x.cut is not None else "init"

@@ -168,9 +168,16 @@ def cell_template(reading: Reading, records: list[Record], rows: Rows, losses: s
     states = _state_outputs(reading, step, records)
     names = [f"{name}_{MARK}" for name, _ in states]
     shapes = sorted({shape_text(value) for _, value in states})
-    kind = "loss" if any(r in losses for r in records) else "cell"
+    lost = any(r in losses for r in records)
+    kind = "loss" if lost and not reading.runs[step.layer].places else "cell"
     ended = list(dict.fromkeys(source.text for row in rows for source in row if source.kind == "alive"))
-    lines = (layer_title(step.layer), " ".join(names), *shapes[:1], *ended)
+    lines = (
+        layer_title(step.layer),
+        " ".join(names),
+        *shapes[:1],
+        *(["with a loss"] if lost and kind == "cell" else []),
+        *ended,
+    )
     title = f"{step.layer}, step {MARK}: {len(records)} ops, gives {', '.join(names)}"
     several = reading.state_names(step.layer)
     t.add("cell", kind, tuple(filter(None, lines)), title, extra * len(several))

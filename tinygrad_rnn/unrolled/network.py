@@ -16,7 +16,7 @@ from ..autograd.checkpoint import Recompute
 from ..autograd.checks import start_gradient
 from ..autograd.tensor import Tensor
 from ..engine.backward import reachable
-from ..engine.modes import ENDED, After, Setting, Step, enable_grad
+from ..engine.modes import ENDED, After, Setting, Step, Worded, enable_grad
 from ..engine.tape import Record, clock
 from ..errors import GraphError
 from .expand import composed, fused
@@ -85,9 +85,11 @@ class Unrolled:
                 run = Run(step.layer if count[step.layer] == 1 else f"{step.layer} #{count[step.layer]}")
                 self.runs.append(run)
             if not again:
-                at = step if run.layer == step.layer else Step(run.layer, step.t)
+                at = step if run.layer == step.layer else step.of(run.layer)
                 current[step.layer] = run, at
                 self.steps[at] = run.records[step.t] = []
+                if isinstance(step, Worded):
+                    run.words[step.t] = step.word
                 ended.pop(step.layer, None)
             self.steps[at].append(record)
             self.where[record] = at

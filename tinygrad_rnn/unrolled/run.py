@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +30,7 @@ class Run:
              `lengths` there may be two of it: what the cell made, and what was handed on, where the sequences that have
              ended keep the old one
     initial  the state before the first step, by name, as far as it needs a gradient
+    words    of the steps that are called by a word, that word by their number
     """
 
     def __init__(self, layer: str) -> None:
@@ -35,6 +38,7 @@ class Run:
         self.records: dict[int, list[Record]] = {}
         self.places: dict[str, dict[int, tuple[Place, ...]]] = {}
         self.initial: dict[str, Tensor] = {}
+        self.words: dict[int, str] = {}
 
     @property
     def backwards(self) -> bool:
@@ -66,3 +70,18 @@ class Run:
             if any(role == ENDED for _, role, _ in record.states):
                 return np.logical_not(record.arrays[0]).reshape(-1)
         return None
+
+
+def number_of(step: Any, words: Mapping[int, str]) -> Any:
+    """The number of a step that may be called by its word; what is no word comes back as it is.
+
+    Raises ValueError where there is no such word, or several steps are called so.
+    """
+    if not isinstance(step, str):
+        return step
+    found = [t for t, word in words.items() if word == step]
+    if len(found) != 1:
+        known = ", ".join(map(repr, dict.fromkeys(words.values()))) or "none: its steps have numbers alone"
+        several = f"steps {', '.join(map(str, found))} are all called {step!r}: say which by its number"
+        raise ValueError(several if found else f"no step is called {step!r}; there is {known}")
+    return found[0]

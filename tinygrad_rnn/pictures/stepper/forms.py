@@ -46,6 +46,7 @@ class Forms:
             "ops": [described(op) for _, op in self.ops.values()],
             "lines": [[shown(line) for line in lines] for lines in self.lines],
             "layers": self.reading.layers,
+            "words": self.reading.words,
             "states": self.states(),
             **self.runs(forms),
         }

@@ -85,7 +85,7 @@ function build(tile) {
     return { target, element };
   });
   tile.marks = tile.form.boxes.map((box, k) => buildBox(tile, boxes, box, k));
-  const heading = tile.t === null ? [] : [addHeading(headings, tile.x + tile.width / 2, `t = ${tile.t}`)];
+  const heading = tile.t === null ? [] : [addHeading(headings, tile.x + tile.width / 2, stepName(tile.t))];
   tile.groups = [column, edges, boxes, ...heading];
 }
 

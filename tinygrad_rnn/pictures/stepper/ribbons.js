@@ -92,5 +92,5 @@ function showRibbon(ribbon, place) {
   ribbon.cursor.setAttribute("x", (times.indexOf(t) * WIDE) / times.length);
   const x = ribbon.values.get(t);
   const words = x === undefined || x === null ? "no gradient comes here" : Number.isNaN(x) ? "not finite" : number(Number(x.toPrecision(4)));
-  ribbon.reading.textContent = `t = ${t}: ${words}`;
+  ribbon.reading.textContent = `${stepName(t)}: ${words}`;
 }

@@ -85,8 +85,13 @@ function namesOf(record) {
   return record.form.names.map((_, output) => nameOf(record, output)).join(", ");
 }
 
+/** A time step by its number, and by its word where it has one. */
+function stepName(t) {
+  return t in data.words ? `t = ${t} “${data.words[t]}”` : `t = ${t}`;
+}
+
 function placeOf(record) {
-  return record.t === null ? "outside the time steps" : `${data.layers[record.layer]}, t = ${record.t}`;
+  return record.t === null ? "outside the time steps" : `${data.layers[record.layer]}, ${stepName(record.t)}`;
 }
 
 // ---------------------------------------------------------------- numbers

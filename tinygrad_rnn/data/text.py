@@ -211,21 +211,6 @@ def _dense(row: NDArray[Any]) -> NDArray[Any]:
     return np.unique(row, return_inverse=True)[1]
 
 
-def split(ids: ArrayLike, held_out: float = 0.1) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The training part of a text and the last fraction of it, held out for testing.
-
-    Raises DataError when the fraction is not in [0, 1).
-
-    >>> split([1, 2, 3, 4], held_out=0.25)
-    (array([1, 2, 3]), array([4]))
-    """
-    row = _row("split", ids)
-    if not 0 <= held_out < 1:
-        raise DataError(f"split: expected held_out in [0, 1), found {held_out}; 0.1 is usual")
-    cut = row.size - round(row.size * held_out)
-    return row[:cut], row[cut:]
-
-
 class Window(NamedTuple):
     """Some steps of a stream: inputs, targets (time, batch), and whether the text starts here."""
 

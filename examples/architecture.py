@@ -19,6 +19,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "tinygrad_rnn"
 FLOORS = [
     {"app": "the command line,\nthe character model"},
     {"texts": "four texts,\nworked through", "experiments": "what is said about BPTT,\ntried"},
+    {"training": "the loop over epochs,\nand what surrounds it"},
     {"bptt": "truncation, reports\non the gradient", "pictures": "drawings, their writers,\nthe page"},
     {"io": "weights in files,\nto and from PyTorch", "optim": "optimizers,\nschedules"},
     {"nn": "modules, losses, cells,\nrecurrent layers"},
@@ -26,8 +27,12 @@ FLOORS = [
     {"autograd": "the Tensor, NumPy's protocols,\nderivatives as functions"},
     {"ops": "primitives and their rules,\nNumPy's functions"},
     {"engine": "the tape and the reverse sweep:\nno Tensor here"},
-    {"data": "texts and tasks", "plots": "numbers over time"},
-    {"files": "written whole\nor not at all", "notebook": "what a notebook shows\nwhere a terminal has text"},
+    {"data": "texts, sequences\nand tasks", "metrics": "how good\na prediction is", "plots": "numbers over time"},
+    {
+        "files": "written whole\nor not at all",
+        "interrupts": "Ctrl-C",
+        "notebook": "what a notebook shows\nwhere a terminal has text",
+    },
     {"errors": "what can go wrong"},
 ]
 """From the top to the bottom, the rooms of each floor and what is in them. Imports go down only."""

@@ -7,7 +7,8 @@
 array([0.6397  , 0.136219, 0.019634])
 """
 
-from typing import NoReturn
+import importlib
+from typing import Any
 
 from .app import startup  # noqa: F401  # isort: skip  (before NumPy is loaded)
 from . import bptt, errors, io, nn, optim
@@ -25,12 +26,14 @@ from .ops.functions import elu, gelu, leaky_relu
 from .ops.reduction import log_softmax, logsumexp, softmax
 from .ops.registry import takes_tensors as _takes_tensors
 from .pictures import Drawing, draw, page
+from .training import History, evaluate, fit
 from .unrolled.listing import Tape, tape
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Drawing",
+    "History",
     "Op",
     "Tape",
     "Tensor",
@@ -38,10 +41,13 @@ __all__ = [
     "anomaly",
     "bptt",
     "checkpoint",
+    "data",
     "draw",
     "elu",
     "enable_grad",
     "errors",
+    "evaluate",
+    "fit",
     "gelu",
     "get_num_threads",
     "grad",
@@ -56,10 +62,12 @@ __all__ = [
     "load",
     "log_softmax",
     "logsumexp",
+    "metrics",
     "nn",
     "no_grad",
     "optim",
     "page",
+    "plots",
     "relu",
     "save",
     "scope",
@@ -83,12 +91,13 @@ _INSTEAD = {
     "Variable": "tg.tensor(data, requires_grad=True)",
     **{name: f"np.{name}, or its name as a string" for name in ("float16", "float32", "float64", "int64")},
     "utils": "tg.optim.clip_grad_norm_, tg.checkpoint and tg.bptt.windows",
-    **{name: f"import tinygrad_rnn.{name}, which is not imported by itself" for name in ("data", "plots")},
 }
-"""PyTorch's names for what has another name here, and what has to be imported. NumPy's functions are NumPy's."""
+"""PyTorch's names for what has another name here. NumPy's functions are NumPy's."""
 
 
-def __getattr__(name: str) -> NoReturn:
+def __getattr__(name: str) -> Any:
+    if name in ("data", "metrics", "plots"):  # imported when they are asked for
+        return importlib.import_module(f"{__name__}.{name}")
     instead = _INSTEAD.get(name) or (f"np.{name}(...)" if _takes_tensors(name) else "")
     here = f": write {instead}" if instead else ""
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}{here}")

@@ -83,6 +83,20 @@ def loss_curve(
     return ax
 
 
+def epochs(losses: Mapping[str, Any], best: int = 0, ax: Axes | None = None) -> Axes:
+    """Losses over the epochs of a training, from the first on; a line through the best epoch."""
+    ax = ax or new_axes(figsize=(7, 4))
+    for (name, figures), colour in zip(losses.items(), cycle(COLOURS), strict=False):
+        ax.plot(np.arange(1, len(figures) + 1), figures, color=colour, marker=".", lw=1.2, label=name.replace("_", " "))
+    if best:
+        ax.axvline(best, color="#555555", ls=":", lw=1, label=f"best, epoch {best}")
+    ax.set(xlabel="epoch", ylabel="loss")
+    _whole_numbers(ax.xaxis)
+    ax.grid(alpha=0.25)
+    ax.legend(frameon=False)
+    return ax
+
+
 def log_curves(curves: Mapping[str, tuple[Any, Any]], xlabel: str, ylabel: str, ax: Axes | None = None) -> Axes:
     """Curves of (x, y) on a logarithmic scale; where y is exactly 0 there is a cross on the axis instead of a point."""
     ax = ax or new_axes(figsize=(7, 4))

@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 
-from .. import optim
 from ..autograd.tensor import Tensor
 from ..bptt import detach
 from ..data import Stream, Vocabulary, python_docs, read_text, split
@@ -29,6 +28,7 @@ from ..engine.modes import no_grad
 from ..errors import CheckpointError, DataError
 from ..io import save_arrays
 from ..nn import Dropout, Embedding, Linear, Module, cross_entropy, one_step
+from ..training import update
 from .folder import CHECKPOINT, MODEL, read_log
 from .saved import loading, read_model, read_run
 from .settings import CELLS, OPTIMIZERS, Settings
@@ -129,19 +129,10 @@ class Run:
         x, y, at_start = next(self.stream)
         scores, state = self.model(x, None if at_start else self.state)
         loss = cross_entropy(scores, y)
-        self.optimizer.zero_grad()
-        loss.backward()
-        if self.settings.clip:
-            optim.clip_grad_norm_(self.optimizer.parameters, self.settings.clip)
-        if not math.isfinite(loss.item()):
-            raise FloatingPointError(
-                f"the loss became {loss.item()} at step {self.done + 1}: try a smaller learning rate than "
-                f"{self.settings.lr:g}, or a smaller --clip"
-            )
-        self.optimizer.step()
+        value = update(loss, self.optimizer, self.settings.clip, f" at step {self.done + 1}")
         self.state = detach(state)  # what was remembered is kept; its past is not
         self.done += 1
-        self.recent.append(loss.item())
+        self.recent.append(value)
         return self.recent[-1]
 
     def mean_bits(self) -> float:

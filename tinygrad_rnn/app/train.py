@@ -8,12 +8,10 @@ import math
 import os
 import shlex
 import shutil
-import signal
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from typing import Any
 from ..data import bigram_entropy, unigram_entropy
 from ..errors import DrawError
 from ..files import replace_file
+from ..interrupts import noted
 from ..notebook import progress
 from .charlm import Run, default_prompt, memory_for, sample
 from .folder import CHECKPOINT, RESULTS, SETTINGS, Log, check_new, make_new, quoted, read_log, run_file, sweep_all
@@ -43,7 +42,7 @@ def train_command(arguments: argparse.Namespace) -> int:
             f"model    {settings.cell}, {settings.layers} x {settings.hidden} units, "
             f"{settings.weights(len(run.vocabulary)):,} weights; batch {settings.batch}, window {settings.window}"
         )
-        with _interruptible() as signals:
+        with noted() as signals:
             print(f"run      {folder}" + (f", going on from step {run.done}" if run.done else ""), flush=True)
             if not run.done:
                 run.save_checkpoint(folder)  # from now on the run can be gone on with
@@ -204,26 +203,6 @@ def save_loss_curve(path: Path, log: list[dict[str, Any]], levels: dict[str, flo
 
 
 # ------------------------------------------------------------------ helpers
-
-
-@contextmanager
-def _interruptible() -> Iterator[list[int]]:
-    """Within, Ctrl-C, a request to terminate and the closing of the terminal only put their number on the list: the
-    step in hand is finished."""
-    signals: list[int] = []
-
-    def note(number: int, frame: Any) -> None:
-        signals.append(number)
-
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup makes it
-        numbers.append(signal.SIGHUP)
-    before = {number: signal.signal(number, note) for number in numbers}
-    try:
-        yield signals
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _program() -> str:

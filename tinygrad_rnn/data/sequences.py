@@ -89,12 +89,13 @@ def split(*data: Any, held_out: float = 0.1, rng: Any = None) -> tuple[Any, Any]
     Raises DataError for a fraction that is not in [0, 1), and for data of different sizes.
 
     >>> split([1, 2, 3, 4], held_out=0.25)
-    ([1, 2, 3], [4])
+    (array([1, 2, 3]), array([4]))
     """
     if len(data) > 1 and isinstance(data[-1], float | int):
         *data, held_out = data  # type: ignore[assignment]
     if not data or isinstance(held_out, bool) or not 0 <= held_out < 1:
         raise DataError(f"split: expected data and held_out in [0, 1), found {held_out}; 0.1 is usual")
+    data = tuple(np.asarray(part) if all(isinstance(x, int | float) for x in part) else part for part in data)
     counts = [len(part) for part in data]
     if len(set(counts)) > 1:
         raise DataError(f"split: what belongs together has one size, and these have {counts}")

@@ -164,9 +164,9 @@ class Recorder(Canvas):
         self.boxes.append(name)
         super().box(kind, name, title, at, size, lines)
 
-    def arrow(self, kind, points, blunt=False):
+    def arrow(self, kind, points, blunt=False, level=False):
         self.arrows.append((kind, points))
-        super().arrow(kind, points, blunt)
+        super().arrow(kind, points, blunt, level)
 
     def field(self, look, x, y, w, h, round=0.0, title=""):
         self.fields.append((look, self.x + x, self.y + y, w, h))

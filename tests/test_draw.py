@@ -272,7 +272,7 @@ def test_a_cut_whose_past_is_gone_stands_at_the_left_edge():
     past = by_id(picture)["past4_past"]
     assert past.kind == "past" and past.lines == ("before the cut", "t ≤ 3", "no gradient")  # a shadow of what is gone
     left = {name: x for name, (x, *_) in places(picture.drawn).items()}
-    assert min(left, key=left.get) == "past4_past" and picture.drawn.rules[0] < left["cut4_h"]
+    assert min(left, key=left.get) == "past4_past" and picture.drawn.rules[0].start[0] < left["cut4_h"]
 
 
 def test_a_cut_beside_its_past():

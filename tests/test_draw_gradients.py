@@ -273,7 +273,7 @@ def test_level_layer_has_one_cell_a_layer_and_a_loop():
     for loop in loops:
         layer = loop.split("_", 1)[1].removesuffix("_loop")
         assert {(f"all_{layer}_cell", loop), (loop, f"all_{layer}_cell")} <= states
-    assert nodes["t0_lstm_state"].lines[0] == "h_0 c_0" and ("t0_lstm_state", "all_lstm_cell") in states
+    assert nodes["t0_lstm_state"].lines[0] == "h_0 c_0" and ("t0_lstm_state", "loop1_lstm_loop") in states
     assert picture.hidden == [] and "t = 1 … 100" in picture.svg()
 
 

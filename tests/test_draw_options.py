@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from graphs import network
+from graphs import marks, network
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.errors import DrawError
-from tinygrad_rnn.pictures.options import Look, Options
+from tinygrad_rnn.pictures.marks import Block
+from tinygrad_rnn.pictures.options import DIRECTIONS, Look, Options
 
 
 def loss_of(T: int = 4) -> tg.Tensor:
@@ -22,6 +23,7 @@ def loss_of(T: int = 4) -> tg.Tensor:
 WRONG: dict[str, tuple[Any, ...]] = {
     "title": (3, ["a"]),
     "scale": (0, "1", (1, 1e-3), (0, 1), (1, np.inf), (1, 2, 3)),
+    "direction": ("north", None, 1),
     "legend": ("no", None),
     "notes": (0, "below"),
     "theme": ("pink", None),
@@ -49,6 +51,27 @@ def test_a_title_of_ones_own_or_none() -> None:
     own = tg.draw(loss_of(), title="Memory & time").svg()
     assert "Memory &amp; time" in own and "RNN: 4 time steps" not in own
     assert "RNN: 4 time steps" not in tg.draw(loss_of(), title="").svg()
+
+
+@pytest.mark.parametrize("level", ["op", "cell", "layer"])
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_time_goes_where_it_is_told_and_depth_up_or_to_the_right(direction: str, level: str) -> None:
+    loss = network("LSTM", T=3, layers=2)
+    drawn = tg.draw(loss, level, direction=direction).drawn
+    ahead = {"right": (1, 0), "left": (-1, 0), "up": (0, 1), "down": (0, -1)}[direction]
+    deep = (0, 1) if ahead[0] else (1, 0)
+    at = {block.id: np.array([block.x, block.y]) for block in marks(drawn, Block)}
+    for edge in tg.draw(loss, level).edges:
+        inside = edge.source.split("_")[0] == edge.target.split("_")[0]
+        way = (at[edge.target] - at[edge.source]) @ (deep if inside else ahead)
+        if edge.kind == "state" and not edge.source.startswith("all"):
+            assert way > 0 or level == "op", edge
+        elif inside:
+            assert way > 0, edge
+    loss_box = next(block for block in marks(drawn, Block) if block.box.kind == "loss")
+    assert loss_box.width > 1.3 * loss_box.height  # boxes do not lie on their side
+    for x, y, w, h in [(b.x, b.y, b.width, b.height) for b in marks(drawn, Block)]:
+        assert min(x - w / 2, y - h / 2) > -0.5 and x + w / 2 < drawn.width + 0.5 and y + h / 2 < drawn.height + 0.5
 
 
 def test_legend_and_notes_are_left_out_when_asked() -> None:

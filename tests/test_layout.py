@@ -21,7 +21,8 @@ from tinygrad_rnn import nn
 from tinygrad_rnn.pictures import layout
 from tinygrad_rnn.pictures.canvas import curve, head, shortened
 from tinygrad_rnn.pictures.figure import EDGES
-from tinygrad_rnn.pictures.marks import Block, Panel, Path, Rule, Text, Tile
+from tinygrad_rnn.pictures.marks import Block, Panel, Path, Rule, Text, Tile, Trunk
+from tinygrad_rnn.pictures.overlay import ASIDE
 from tinygrad_rnn.pictures.svg import d
 from tinygrad_rnn.pictures.text import pieces
 
@@ -100,14 +101,93 @@ def test_the_states_into_and_out_of_folded_steps_do_not_cross(level: str) -> Non
 def test_gradients_of_an_output_sequence_are_drawn_where_no_other_edge_runs() -> None:
     paths = between_cells(tg.draw(loss_of(T=4), level="cell").drawn)
     bus = [path for path in paths if path.edge.kind == "gather"]
-    upright = [{x for x, _ in path.own} for path in bus]
+    upright = [{x for x, _ in path.gradient[0]} for path in bus]
     assert len(bus) == 4 and all(len(xs) == 1 for xs in upright) and len(set.union(*upright)) == 4
-    assert all(path.own == path.points for path in paths if path.edge.kind != "gather")
+    assert all(path.gradient == (path.points,) for path in paths if path.edge.kind != "gather")
+
+
+def test_on_the_way_that_outputs_share_runs_what_goes_back_along_all_of_them() -> None:
+    picture = tg.draw(loss_of(T=4), level="cell", grads=True)
+    (trunk,) = marks(picture.drawn, Trunk)
+    (way,) = trunk.gradient
+    whole = next(path for path in between_cells(picture.drawn) if path.edge.kind == "gather" and path.whole)
+    assert way[1:] == whole.points[-len(way) + 1 :] and way[0] == whole.gradient[0][-1]  # from the rail to the loss
+    along = [picture.overlay.along(edge) for edge in trunk.edges]
+    assert picture.overlay.along(*trunk.edges).norm == pytest.approx(np.linalg.norm([a.norm for a in along]))
+    strokes = [way for look, way in recorded(picture).ways if re.fullmatch(r"grad \d+", look)]
+    assert len(strokes) == 12 + sum(e.gradient is not None for e in picture.edges) + 1  # the scale, edges, the trunk
+
+
+@pytest.mark.parametrize("graph", ["windows", "many windows", "stacked windows", "last window", "all past gone"])
+@pytest.mark.parametrize("level", ["op", "cell"])
+def test_no_gradient_runs_across_a_cut(graph: str, level: str) -> None:
+    picture = tg.draw(GRAPHS[graph](), level, grads=True)
+    rules = marks(picture.drawn, Rule)
+    assert rules
+    for path in marks(picture.drawn, Path):
+        stroked = picture.overlay.along(path.edge) and not picture.picture.adds_losses(path.edge)
+        for way in path.gradient if stroked else ():
+            for (ax, ay), (bx, by) in pairwise(way):
+                for (x, top), (_, foot) in rules:
+                    crosses = min(ax, bx) < x < max(ax, bx) and foot < max(ay, by) and min(ay, by) < top
+                    assert not crosses, path.edge.ends
+
+
+@pytest.mark.parametrize("kind", [nn.RNN, nn.LSTM, nn.GRU])
+@pytest.mark.parametrize("level", ["op", "cell"])
+def test_what_leads_straight_up_through_layers_has_no_kink(kind: Any, level: str) -> None:
+    drawn = tg.draw(loss_of(kind, T=3, num_layers=3), level=level).drawn
+    up = [path for path in between_cells(drawn) if path.edge.kind == "forward"]
+    assert len(up) == 6
+    assert level == "op" or all(len({round(x, 6) for x, _ in path.points}) == 1 for path in up)
+    if level == "cell":  # and the boxes stand exactly above each other
+        middles: dict[Any, set[float]] = {}
+        for block in marks(drawn, Block):
+            if block.box.kind == "cell":
+                middles.setdefault(block.cell.column, set()).add(round(block.x, 6))
+        assert len(middles) == 3 and all(len(xs) == 1 for xs in middles.values())
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("kind", [nn.RNN, nn.LSTM])
+def test_the_loops_of_layers_do_not_cross(kind: Any, layers: int) -> None:
+    drawn = tg.draw(loss_of(kind, num_layers=layers), level="layer").drawn
+    loops = [path.points for path in between_cells(drawn) if path.edge.kind == "state"]
+    assert len(loops) == 3 * layers * (2 if kind is nn.LSTM else 1)
+    pieces = [(k, *ends) for k, points in enumerate(loops) for ends in pairwise(points)]
+    for k, (ax, ay), (bx, by) in pieces:
+        for n, (cx, cy), (dx, dy) in pieces:
+            if n != k and ay == by and cx == dx:
+                assert not (min(ax, bx) < cx < max(ax, bx) and min(cy, dy) < ay < max(cy, dy))
+
+
+def test_a_loss_stands_where_its_edges_come_from() -> None:
+    output, (h, _) = nn.LSTM(4, 8, 2, rng=0)(np.ones((4, 1, 4)))
+    drawn = tg.draw((h[-1] ** 2).sum(), level="cell").drawn
+    straight = next(path for path in between_cells(drawn) if path.edge.ends[1].startswith("after4"))
+    assert {round(y, 6) for _, y in straight.points} == {round(straight.points[0][1], 6)}
+    drawn = tg.draw((output**2).sum(), level="cell").drawn
+    loss = next(block for block in marks(drawn, Block) if block.box.kind == "loss")
+    rail = max(y for path in between_cells(drawn) for _, y in path.points)
+    assert 0 < rail - loss.y < loss.height + 40
+
+
+@pytest.mark.parametrize("kind", [nn.RNN, nn.LSTM])
+def test_the_name_of_a_state_is_not_struck_through(kind: Any) -> None:
+    """Neither by the edge that hands it on, nor by the gradient beside that."""
+    picture = tg.draw(loss_of(kind, T=3), level="cell", grads=True)
+    lines = [y for path in between_cells(picture.drawn) if path.edge.kind == "state" for _, y in path.points]
+    names = [text for text in marks(picture.drawn, Text) if text.kind == "state"]
+    assert names
+    for text in names:
+        for y in lines:
+            assert not text.y - 1 < y < text.y + 8 and not text.y - 1 < y - ASIDE < text.y + 8
 
 
 def test_states_are_named_over_their_edges_where_boxes_do_not_say_it() -> None:
     def words(level: str, T: int) -> list[str]:
-        return [text.words for text in marks(tg.draw(loss_of(T=T), level=level, steps="all").drawn, Text)]
+        texts = marks(tg.draw(loss_of(T=T), level=level, steps="all").drawn, Text)
+        return [text.words for text in texts if text.kind == "state"]
 
     assert sorted(words("cell", 3)) == ["c"] * 3 + ["h"] * 3
     assert words("op", 3) == words("layer", 3) == words("cell", 31) == []

@@ -67,6 +67,7 @@ def draw(
     names: Mapping[str, Any] | Module | None = None,
     *,
     title: str | None = None,
+    direction: str = "right",
     scale: tuple[float, float] | None = None,
     legend: bool = True,
     notes: bool = True,
@@ -86,6 +87,7 @@ def draw(
     theme   "light", "dark", or "auto": as the reader's system prefers
     names   names for tensors, a mapping: ``names=locals()`` works. Or a Module: its parameters get their full names
     title   the title; "" for none. None says what there is
+    direction  where time goes: "right", "left", "up" or "down"
     scale   the norms at the foot and the top of the scale of gradients, such as ``(1e-3, 1)``. None takes the decades
             that occur, twelve at most
     legend  False leaves out what explains the boxes and the scale
@@ -109,6 +111,7 @@ def draw(
         grads=bool(grads) or level == "strip",
         values=bool(values),
         title=title,
+        direction=direction,
         scale=scale,
         legend=legend,
         notes=notes,

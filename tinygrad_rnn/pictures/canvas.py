@@ -70,19 +70,23 @@ class Canvas:
         elif kind == "past":
             self.way("hatch", hatch(left + 1, top + 1, w - 2, h - 2))
 
-    def arrow(self, kind: str, points: Sequence[Point], blunt: bool = False) -> None:
-        """A line through these points, with a head unless it is blunt."""
+    def arrow(self, kind: str, points: Sequence[Point], blunt: bool = False, level: bool = False) -> None:
+        """A line through these points, with a head unless it is blunt; `level`: see `curve`."""
         if not blunt:
-            self.way(f"{kind} head", head(points[-2], points[-1], HEAD, HALF))
-            points = shortened(points, HEAD - 1)
-        self.way(kind, curve(points))
+            self.way(f"{kind} head", head(points[-2], points[-1], HEAD, HALF, level))
+            points = shortened(points, HEAD - 1, level)
+        self.way(kind, curve(points, level=level))
 
 
-def curve(points: Sequence[Point], lean: float = 0.0) -> Way:
+def curve(points: Sequence[Point], lean: float = 0.0, level: bool = False) -> Way:
     """A way through the points: slanted stretches as curves that start and end upright, corners rounded.
 
-    lean  how far a curve turns to the right in its middle, to run beside another
+    lean   how far a curve turns to the right in its middle, to run beside another
+    level  slanted stretches start and end level instead
     """
+    if level:
+        across = curve([(y, x) for x, y in points], -lean)
+        return [(letter, *(v for k in range(0, len(at), 2) for v in (at[k + 1], at[k]))) for letter, *at in across]
     way: Way = [("M", *points[0])]
     for k in range(1, len(points)):
         (ax, ay), (bx, by) = points[k - 1], points[k]
@@ -136,25 +140,25 @@ def joined(ways: Iterable[Way]) -> Way:
     return [piece for way in ways for piece in way]
 
 
-def direction(before: Point, end: Point) -> Point:
-    """Which way a line arrives: level or upright, as slanted pieces are curves that end upright."""
+def direction(before: Point, end: Point, level: bool = False) -> Point:
+    """Which way a line arrives: level or upright, as slanted pieces are curves that end so."""
     (ax, ay), (bx, by) = before, end
-    if abs(ay - by) > 0.05:
+    if abs(ax - bx) < 0.05 or (abs(ay - by) > 0.05 and not level):
         return 0.0, 1.0 if by > ay else -1.0
     return (1.0 if bx > ax else -1.0), 0.0
 
 
-def head(before: Point, tip: Point, length: float, half: float) -> Way:
+def head(before: Point, tip: Point, length: float, half: float, level: bool = False) -> Way:
     """The head of an arrow that comes from `before`."""
-    (dx, dy), (x, y) = direction(before, tip), tip
+    (dx, dy), (x, y) = direction(before, tip, level), tip
     bx, by = x - dx * length, y - dy * length
     return shape((bx - dy * half, by + dx * half), tip, (bx + dy * half, by - dx * half))
 
 
-def shortened(points: Sequence[Point], by: float) -> list[Point]:
+def shortened(points: Sequence[Point], by: float, level: bool = False) -> list[Point]:
     """The line without its last bit, where the head is."""
     (ax, ay), (x, y) = points[-2:]
-    dx, dy = direction(points[-2], points[-1])
+    dx, dy = direction(points[-2], points[-1], level)
     by = min(by, abs(ay - y) if dy else abs(ax - x))
     return [*points[:-1], (x - dx * by, y - dy * by)]
 

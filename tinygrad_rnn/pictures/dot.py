@@ -116,7 +116,7 @@ class _Writer:
 
     def panel(self, cluster: Any, panel: Panel) -> None:
         """The frame and the heading of a time step."""
-        column, x, width = panel
+        column, x, y, width, height = panel
         words = escape(self.picture.heading(column))
         if self.overlay is not None and self.overlay.largest_at == column.t and column.kind == "step":
             words += ": largest ∇"
@@ -128,8 +128,8 @@ class _Writer:
             bgcolor=self.colours["panel"],
         )
         if self.pinned:
-            low, high = (x - 8, -8.0), (x + width + 8, self.drawn.height + 22)
-            cluster.attr(bb=f"{self.at(low)},{self.at(high)}", lp=self.at((x + width / 2, self.drawn.height + 12)))
+            low, high = (x - 8, y - 8.0), (x + width + 8, y + height + 22)
+            cluster.attr(bb=f"{self.at(low)},{self.at(high)}", lp=self.at((x + width / 2, y + height + 12)))
 
     def node(self, cluster: Any, block: Block) -> None:
         w, h = block.width, block.height
@@ -164,7 +164,7 @@ class _Writer:
             return
         self.graph.edge(source, target, pos=self.spline(path.points, path.whole), **look)
         if amount is not None:
-            back = self.spline(beside(path.own, -ASIDE))
+            back = self.spline(beside([p for way in path.gradient for p in way], -ASIDE))
             self.graph.edge(target, source, pos=back, constraint="false", **self.stroke(amount))
 
     def stroke(self, amount: Amount) -> dict[str, str]:

@@ -12,18 +12,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from . import legend, strokes
-from .canvas import Canvas, Way, curve, joined, line, over, ring
-from .marks import Block, Mark, Panel, Path, Rule, Text, Tile
-from .overlay import ASIDE, beside
+from .arrange import PANEL
+from .canvas import Canvas, Way, joined, line, over, ring
+from .layout import Point
+from .legend import wrap
+from .marks import Block, Mark, Panel, Path, Rule, Text, Tile, Trunk
+from .parts import Inner, Join
 from .reading import MARK
 from .sheet import Sheet
 
 MARGIN = 16.0
-HEAD = 62.0  # title, and the headings of columns
-HEAD_ALONE = 30.0  # the title, where there are no columns
+TITLE = 19.0  # of a line of the title
 RIBBON_GAP = 10.0
-LEFT = 12.0  # before the pictures of a comparison, for the names of rows
-PANEL = 8.0  # around the cells of a column
 
 EDGES = {"forward": "forward", "state": "handed on", "gather": "gather", "cut": "severed"}
 """The look of each kind of edge."""
@@ -37,17 +37,22 @@ class Figure:
         self.sheet, self.drawn, self.picture = sheet, sheet.drawn, sheet.picture
         self.overlay, self.ribbon = sheet.overlay, sheet.ribbon
         self.alone = not shared
-        self.inner = max(shared, self.drawn.width + 2 * PANEL, 430.0, self.ribbon.room if self.ribbon else 0.0)
+        around = self.drawn.around
+        self.content = around.left + self.drawn.width + around.right
+        self.inner = max(shared, self.content, 430.0, self.ribbon.room if self.ribbon else 0.0)
         self.legend = legend.Legend(self.picture, self.overlay)
         self.title = self.legend.title
-        self.strip = MARGIN + (HEAD if self.drawn.tiles else HEAD_ALONE) + self.drawn.height + PANEL
+        self.titles = wrap(self.title, self.inner, 14.0) if self.title else []
+        self.top = MARGIN + TITLE * len(self.titles) + around.above + (6.0 if self.titles else 0.0)
+        self.strip = self.top + self.drawn.height + around.below
         self.foot = self.strip + (self.ribbon.height + RIBBON_GAP if self.ribbon else 0.0) + 16
         self.width = self.inner + 2 * MARGIN
 
     def draw(self, canvas: Canvas) -> None:
-        canvas.words("title", self.title, MARGIN, MARGIN + 13)
-        shift = (self.inner - self.drawn.width) / 2 if self.alone else PANEL + LEFT
-        with canvas.group(MARGIN + shift, self.strip - PANEL - self.drawn.height):
+        for k, words in enumerate(self.titles):
+            canvas.words("title", words, MARGIN, MARGIN + 13 + TITLE * k)
+        shift = (self.inner - self.content) / 2 if self.alone else 0.0
+        with canvas.group(MARGIN + shift + self.drawn.around.left, self.top):
             for mark in self.drawn.groups():
                 self.mark(canvas, mark)
         if self.ribbon is not None:
@@ -56,6 +61,9 @@ class Figure:
                 strokes.ribbon(canvas, self.ribbon)
         with canvas.group(MARGIN, self.foot):
             self.height = self.foot + self.legend.draw(canvas, self.inner) + MARGIN - 10
+
+    def flipped(self, points: list[Point]) -> list[Point]:
+        return [(x, self.flip(y)) for x, y in points]
 
     def flip(self, y: float) -> float:
         """From y upwards to y downwards."""
@@ -72,6 +80,8 @@ class Figure:
                     self.alike(canvas, mark)
             case Path():
                 self.path(canvas, mark)
+            case Trunk():
+                self.gradient(canvas, mark.edges, mark)
             case Block():
                 self.block(canvas, mark)
             case Panel():
@@ -82,24 +92,20 @@ class Figure:
                 self.rule(canvas, mark)
 
     def panel(self, canvas: Canvas, panel: Panel) -> None:
-        column, x, width = panel
-        canvas.field("panel", x - PANEL, -PANEL, width + 2 * PANEL, self.drawn.height + 2 * PANEL, 6.0)
-        canvas.words("heading", self.picture.heading(column), x + width / 2, -PANEL - 6)
-        if self.overlay is not None and self.overlay.largest_at == column.t:
-            canvas.words("line", "largest ∇ ▾", x + width / 2, -PANEL - 20)
+        w, h = panel.width + 2 * PANEL, panel.height + 2 * PANEL
+        canvas.field("panel", panel.x - PANEL, self.flip(panel.y) + PANEL - h, w, h, 6.0)
 
     def text(self, canvas: Canvas, text: Text) -> None:
-        x, y = text.x, self.flip(text.y)
-        if text.kind == "row":
-            canvas.words("row", text.words, x - PANEL - 4, y, turned=True)
+        if text.kind == "state":
+            over(canvas, text.words, text.x, self.flip(text.y))
         else:
-            over(canvas, text.words, x, y - 3)
+            canvas.words(text.kind, text.words, text.x, self.flip(text.y), text.turned)
 
     def rule(self, canvas: Canvas, rule: Rule) -> None:
-        x = rule.x
-        canvas.way("rule", line((x, -PANEL + 18), (x, self.drawn.height + PANEL)))
-        canvas.way("scissors", scissors(x, -PANEL + 9))
-        canvas.words("heading", "detach", x, -PANEL - 6)
+        (x, y), (end_x, end_y) = ((x, self.flip(y)) for x, y in rule)
+        dx, dy = (end_x > x) - (end_x < x), (end_y > y) - (end_y < y)
+        canvas.way("rule", line((x + 9 * dx, y + 9 * dy), (end_x, end_y)))
+        canvas.way("scissors", scissors(x, y, dx, dy))
 
     # ---------------------------------------------------------------- cells
 
@@ -108,8 +114,8 @@ class Figure:
         with canvas.group(title=f"{cell.step.layer}, step {cell.step.t}" if cell.step else cell.column.kind):
             for mark in tile.marks():
                 if isinstance(mark, Path):  # to a box that says that it is a cut, if it is one
-                    canvas.arrow("forward", [(x, self.flip(y)) for x, y in mark.points])
-                    self.gradient(canvas, mark)
+                    canvas.arrow("forward", self.flipped(mark.points), level=mark.level)
+                    self.gradient(canvas, [mark.edge], mark)
                 else:
                     self.block(canvas, mark)
 
@@ -120,7 +126,7 @@ class Figure:
         def draw() -> None:
             for mark in tile.at_corner().marks():
                 if isinstance(mark, Path):
-                    canvas.arrow("forward", [(x, -y) for x, y in mark.points])
+                    canvas.arrow("forward", [(x, -y) for x, y in mark.points], level=mark.level)
                 else:
                     lines = [words.replace(MARK, "t") for words in mark.box.lines]
                     canvas.box(mark.box.kind, "", "", (mark.x, -mark.y), (mark.width, mark.height), lines)
@@ -136,24 +142,33 @@ class Figure:
 
     def path(self, canvas: Canvas, path: Path) -> None:
         """An edge, what goes back along it, and a dot where it joins a rail."""
-        canvas.arrow(EDGES[path.edge.kind], [(x, self.flip(y)) for x, y in path.points], blunt=not path.whole)
-        self.gradient(canvas, path)
+        for piece in path.earlier:
+            canvas.arrow(EDGES[path.edge.kind], self.flipped(piece), blunt=True, level=path.level)
+        canvas.arrow(EDGES[path.edge.kind], self.flipped(path.points), blunt=not path.whole, level=path.level)
+        self.gradient(canvas, [path.edge], path)
         if not path.whole and self.picture.full:
             x, y = path.points[-1]
             canvas.field("gather head", x - 2, self.flip(y) - 2, 4.0, 4.0, 2.0)
 
-    def gradient(self, canvas: Canvas, path: Path) -> None:
-        if self.overlay is not None:
-            amount = self.overlay.along(path.edge)
-            if amount is not None:
-                own = [(x, self.flip(y)) for x, y in path.own]
-                strokes.stroke(canvas, amount, self.overlay.scale, own, curve(beside(own), -ASIDE))
+    def gradient(self, canvas: Canvas, edges: Sequence[Inner | Join], way: Path | Trunk) -> None:
+        """What goes back along edges, beside the way that they share."""
+        if self.picture.adds_losses(edges[0]):  # 1 for each, and no part of what goes back through time
+            return
+        amount = None if self.overlay is None else self.overlay.along(*edges)
+        if amount is not None and self.overlay is not None:
+            for k, piece in enumerate(way.gradient):
+                blunt = k > 0 or isinstance(way, Trunk)
+                strokes.stroke(canvas, amount, self.overlay.scale, self.flipped(piece), way.level, blunt)
 
 
-def scissors(x: float, y: float) -> Way:
-    """Two blades and two rings, that cut downwards; glyphs of scissors are missing in many fonts."""
-    blades = [line((x + 3.2, y - 7), (x - 4, y + 7)), line((x - 3.2, y - 7), (x + 4, y + 7))]
-    return joined([*blades, ring(x + 3.6, y - 9.4, 2.4), ring(x - 3.6, y - 9.4, 2.4)])
+def scissors(x: float, y: float, dx: int, dy: int) -> Way:
+    """Two blades and two rings, that cut in a direction; glyphs of scissors are missing in many fonts."""
+
+    def at(across: float, along: float) -> Point:
+        return x + across * dy + along * dx, y + across * dx + along * dy
+
+    blades = [line(at(3.2, -7), at(-4, 7)), line(at(-3.2, -7), at(4, 7))]
+    return joined([*blades, ring(*at(3.6, -9.4), 2.4), ring(*at(-3.6, -9.4), 2.4)])
 
 
 def draw(canvas: Canvas, sheets: Sequence[Sheet]) -> tuple[float, float]:

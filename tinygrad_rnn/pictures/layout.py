@@ -14,7 +14,7 @@ bottom and the top; so a cell is a tile. Coordinates: x to the right, y *up* fro
 from __future__ import annotations
 
 from bisect import bisect_right, insort
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from math import fsum
 from typing import Any, NamedTuple
@@ -287,29 +287,46 @@ class _Placing:
         self.low_at: dict[tuple[int, Any], float] = {}
         for box, arrivals in arriving.items():
             arrivals.sort(key=lambda arrival: arrival[0])
-            places = _evenly(xs[box], self.sizes[box][0], len(arrivals))
+            places = self.centred(box, arrivals, _evenly(xs[box], self.sizes[box][0], len(arrivals)))
             self.low_at.update(((box, key), x) for (_, key), x in zip(arrivals, places, strict=True))
+        for p in self.bottom_paths:
+            *way, box = graph.paths[p]
+            if way and box < graph.real:
+                self.upright(reversed(way), self.low_at[box, p])
+
+    def centred(self, box: int, arrivals: list[tuple[float, Any]], places: list[float]) -> list[float]:
+        """Places along the lower side, so that the one edge that comes from the cell below arrives in the middle."""
+        below = [k for k, (_, key) in enumerate(arrivals) if key in self.bottom_paths]
+        if len(below) != 1:
+            return places
+        shift = self.xs[box] - places[below[0]]
+        reach = self.sizes[box][0] / 2 - 6
+        fits = all(abs(x + shift - self.xs[box]) <= reach for x in places)
+        return [x + shift for x in places] if fits else places
 
     def straighten(self) -> None:
         """Let long edges go up straight from where they leave a box, as far as there is room."""
-        graph, xs, widths = self.graph, self.xs, self.graph.widths
         for p, output in self.output_of.items():
-            path = graph.paths[p]
-            x = self.high_at[path[0], output]
-            for v in path[1:]:
-                if v < graph.real:
-                    break
-                layer = graph.layers[self.layer_of[v]]
-                k = layer.index(v)
-                free = all(
-                    abs(x - xs[u]) >= (widths[u] + widths[v]) / 2 + 6 and (x > xs[u]) == (place < k)
-                    for place, u in enumerate(layer)
-                    if place in (k - 1, k + 1)
-                )
-                if free:
-                    xs[v] = x
-                else:
-                    x = xs[v]
+            path = self.graph.paths[p]
+            self.upright(path[1:], self.high_at[path[0], output])
+
+    def upright(self, way: Iterable[int], x: float) -> None:
+        """Put the dummies of an edge at x, as far as there is room."""
+        graph, xs, widths = self.graph, self.xs, self.graph.widths
+        for v in way:
+            if v < graph.real:
+                break
+            layer = graph.layers[self.layer_of[v]]
+            k = layer.index(v)
+            free = all(
+                abs(x - xs[u]) >= (widths[u] + widths[v]) / 2 + 6 and (x > xs[u]) == (place < k)
+                for place, u in enumerate(layer)
+                if place in (k - 1, k + 1)
+            )
+            if free:
+                xs[v] = x
+            else:
+                x = xs[v]
 
     def points(self, p: int) -> list[Point]:
         """The points of path p."""

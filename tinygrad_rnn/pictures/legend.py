@@ -162,11 +162,11 @@ class Legend:
         return y
 
 
-def wrap(text: str, width: float) -> list[str]:
-    """Lines of at most this width in px."""
+def wrap(text: str, width: float, size: float = 10.0) -> list[str]:
+    """Lines of letters of this size, of at most this width in px."""
     lines, line = [], ""
     for word in text.split(" "):
-        if line and line_width(f"{line} {word}", 10) > width:
+        if line and line_width(f"{line} {word}", size) > width:
             lines.append(line)
             line = word
         else:

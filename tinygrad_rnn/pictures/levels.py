@@ -176,8 +176,10 @@ class LayerPicture(Picture):
             waiting += [(cell, *rest) for rest in entering]
             if typical is not first:
                 _, outside = self._described_step(first, self.reading.steps[first])
-                waiting += [(cell, *rest) for rest in outside if rest[1].kind in ("init", "forward")]
-                loops.append((cell, [rest for rest in entering if rest[1].kind == "state"], len(steps) - 1))
+                waiting += [(cell, *rest) for rest in outside if rest[1].kind == "forward"]
+                states = [rest for rest in entering if rest[1].kind == "state"]
+                starts = [rest for rest in outside if rest[1].kind == "init"]
+                loops.append((cell, states, starts, len(steps) - 1))
         waiting += self._add_loose(waiting)
         for item in waiting:
             self._connect(*item)
@@ -195,23 +197,41 @@ class LayerPicture(Picture):
         self.cells["step", step.layer] = cell
         return cell, outside
 
-    def _add_loop(self, cell: Cell, states: list[Outside], times: int) -> None:
-        """The state of the step before as a box of its own, into which the state of the cell goes back."""
-        before = self._beside(cell, "init")
-        box = len(before.template.boxes)
+    def _add_loop(self, cell: Cell, states: list[Outside], starts: list[Outside], times: int) -> None:
+        """The state of the step before as a box of its own, into which the first goes, and that of the cell back."""
+        before = self._before_all(cell)
         called = [self.reading.output_name(x.record, x.output) or "s" for _, (_, x, _), _ in states]  # type: ignore[arg-type]
         names = list(dict.fromkeys(called))
         cuts = [str(t) for _, t in sorted(self.reading.network.cuts)]
         places = f"✂ detach before t = {', '.join(cuts)}" if len(cuts) < 4 else f"✂ {len(cuts)} times detached"
         lines = (f"× {times}", f"{' '.join(names)} of t {'+' if cell.back else '−'} 1", *([places] if cuts else []))
-        before.template.add("loop", "loop", lines, f"{', '.join(names)}, handed on {times} times")
-        for name, (entry, (_, x, _), use) in zip(called, states, strict=True):
+        box = before.template.add("loop", "loop", lines, f"{', '.join(names)}, handed on {times} times")
+        for _, origin, use in starts:
+            start = Entry(Enters.INPUT, 0, names.index(origin.role) if origin.role in names else 0)
+            before.template.entries[start] = box
+            self._connect(before, start, origin, use)
+        pairs = zip(called, states, strict=True)
+        for name, (entry, (_, x, _), use) in sorted(pairs, key=lambda pair: self._leaves_at(pair[1])):
             n = names.index(name)
             through = Entry(Enters.INPUT, 1, n)  # 0 are the initial states
             before.template.entries[through] = box
             assert x.record is not None
             self._join(self._made_in_step(x.record, x.output), before, through, "state", name, use)
             self._join((before, box, Port(Leaves.RESULT, 1, n)), cell, entry, "state", name, use)
+
+    def _leaves_at(self, state: Outside) -> Port:
+        """Where a state leaves the cell. The upper ones come first, so that their loops lie within the others."""
+        x = state[1].x
+        assert x.record is not None
+        return self._made_in_step(x.record, x.output)[2]
+
+    def _before_all(self, cell: Cell) -> Cell:
+        """The cell of the loop, in a column of its own."""
+        column = cell.column._replace(kind="loop" + "_back" * cell.back)
+        prefix = self._prefix(f"loop{cell.column.t}", cell.layer or "")
+        loop = Cell(Template(), column, cell.row, prefix, layer=cell.layer, back=cell.back)
+        self.cells["loop", cell.layer] = loop
+        return loop
 
     def _fold_at(self, t: int) -> Cell:
         return self.cells["step", self.reading.layers[-1]]

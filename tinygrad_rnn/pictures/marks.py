@@ -1,12 +1,12 @@
 """The picture as marks: frames, rules, words, boxes and edges with coordinates. A writer turns them into its format.
 
-`Drawn.marks` is the one walk over them. Coordinates: x to the right, y *up* from the lower edge of the picture.
+`Drawn.marks` is the one walk over them. Coordinates: x to the right, y *up* from the lower edge of the cells.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from .layout import CellLayout, Point
@@ -16,29 +16,35 @@ from .template import Box
 
 
 class Panel(NamedTuple):
-    """The frame behind a time step, as high as the picture."""
+    """The frame behind a time step: the lower left corner of what it holds, and the size of that."""
 
     column: Column
     x: float
+    y: float
     width: float
+    height: float
 
 
 class Rule(NamedTuple):
-    """A line through all rows, where a gradient is cut off."""
+    """A line through all rows, where a gradient is cut off; it starts at its scissors."""
 
-    x: float
+    start: Point
+    end: Point
 
 
 class Text(NamedTuple):
-    """Words beside something: the name of a row at the left edge (kind "row"), that of a state over its edge ("state").
+    """Words beside something; x, y is the middle of their base line.
 
-    x, y  the middle of what they are written at
+    kind    "heading" (of a column), "largest" (gradient), "label" (the author's word for a step), "row" (the name of a
+            row) or "state" (handed on by an edge)
+    turned  whether they are written upwards
     """
 
     kind: str
     words: str
     x: float
     y: float
+    turned: bool = False
 
 
 class Block(NamedTuple):
@@ -66,60 +72,107 @@ class Block(NamedTuple):
 
 
 class Path(NamedTuple):
-    """An edge. `whole` is false where it ends on the rail that it joins."""
+    """An edge.
+
+    points   its way; on several lines the last piece of it, which has the head
+    whole    false where it ends on the rail that it joins
+    earlier  the pieces on the lines before
+    level    whether slanted stretches start and end level, and not upright
+    own      the stretch that no other edge runs on, where that is not all of it
+    """
 
     edge: Inner | Join
     points: list[Point]
     whole: bool = True
+    earlier: tuple[list[Point], ...] = ()
+    level: bool = False
+    own: tuple[list[Point], ...] = ()
 
     @property
-    def own(self) -> list[Point]:
-        """The part that no other edge runs on: of one into an output sequence, what leaves the step."""
-        return self.points[:2] if self.edge.kind == "gather" else self.points
+    def gradient(self) -> tuple[list[Point], ...]:
+        """Beside what the gradient that goes back along it is drawn."""
+        return self.own or (*self.earlier, self.points)
+
+
+class Trunk(NamedTuple):
+    """The way that several edges share, for what goes back along all of them; its pieces, one a line."""
+
+    edges: tuple[Join, ...]
+    gradient: tuple[list[Point], ...]
+    level: bool = False
+
+
+Turn = Callable[[Point], Point]
+"""From a strip, where time goes to the right and depth up, to the direction that was asked for, around (0, 0)."""
+
+
+def unturned(point: Point) -> Point:
+    return point
 
 
 @dataclass(slots=True)
 class Tile:
-    """A cell at its place: the corner is the lower left one, and y goes up."""
+    """A cell at its place: (x, y) is where the lower left corner of its layout comes to lie. y goes up."""
 
     cell: Cell
     layout: CellLayout
     sizes: list[tuple[float, float]]
     x: float
     y: float
+    turn: Turn = unturned
+    level: bool = False  # the boxes of the layout lie on their side
 
     def at(self, point: Point) -> Point:
-        x, y = point
-        return self.x + (self.layout.width - x if self.cell.back else x), self.y + y
+        x, y = self.turn((self.layout.width - point[0] if self.cell.back else point[0], point[1]))
+        return self.x + x, self.y + y
 
     def at_corner(self) -> Tile:
         """The same with its corner at 0, 0: alike for all cells of one template."""
-        return Tile(self.cell, self.layout, self.sizes, 0.0, 0.0)
+        return replace(self, x=0.0, y=0.0)
 
     def marks(self) -> Iterator[Path | Block]:
         """The edges inside the cell, then its boxes."""
         cell, layout = self.cell, self.layout
         for link, points in zip(cell.template.links, layout.edges, strict=True):
-            yield Path(Inner(cell, link), [self.at(point) for point in points])
+            yield Path(Inner(cell, link), [self.at(point) for point in points], level=self.level)
         for k, (box, centre, size) in enumerate(zip(cell.template.boxes, layout.centres, self.sizes, strict=True)):
-            yield Block(cell, k, box, *self.at(centre), *size)
+            yield Block(cell, k, box, *self.at(centre), *(size[::-1] if self.level else size))
 
 
-Mark = Panel | Rule | Text | Path | Block
+Mark = Panel | Rule | Text | Path | Trunk | Block
+
+
+class Around(NamedTuple):
+    """The room that headings, frames and words take around the cells, at each side."""
+
+    left: float
+    below: float
+    right: float
+    above: float
+
+
+NOTHING = Around(0.0, 0.0, 0.0, 0.0)
 
 
 @dataclass(slots=True)
 class Drawn:
-    """A picture with coordinates, y up from its lower edge."""
+    """A picture with coordinates, y up from the lower edge of its cells.
+
+    columns  (column, start, extent) along time, and rows (name, start, extent) along depth, as they are in one strip
+    """
 
     picture: Picture
     width: float
     height: float
     columns: list[tuple[Column, float, float]]
     rows: list[tuple[str, float, float]]
+    around: Around = NOTHING
+    panels: list[Panel] = field(default_factory=list)
+    texts: list[Text] = field(default_factory=list)
+    rules: list[Rule] = field(default_factory=list)
     tiles: list[Tile] = field(default_factory=list)
     paths: list[Path] = field(default_factory=list)
-    rules: list[float] = field(default_factory=list)
+    trunks: list[Trunk] = field(default_factory=list)
 
     def marks(self) -> Iterator[Mark]:
         """Everything that is drawn, from the back to the front."""
@@ -131,16 +184,9 @@ class Drawn:
 
     def groups(self) -> Iterator[Mark | Tile]:
         """The same walk with the marks of each cell kept together: those of a thousand equal steps are written once."""
-        for column, x, width in self.columns:
-            if column.kind in ("step", "layer"):
-                yield Panel(column, x, width)
-        if len(self.rows) > 1 and self.tiles:
-            for name, floor, height in self.rows:
-                yield Text("row", name, 0.0, floor + height / 2)
-        yield from map(Rule, self.rules)
+        yield from self.panels
+        yield from self.rules
         yield from self.tiles
-        for path in self.paths:
-            yield path
-            (x1, y1), (x2, y2) = path.points[:2]
-            if path.edge.name and abs(y1 - y2) < 0.1 and self.picture.names_edge(path.edge.kind):
-                yield Text("state", path.edge.name, (x1 + x2) / 2, y1)
+        yield from self.trunks
+        yield from self.paths
+        yield from self.texts

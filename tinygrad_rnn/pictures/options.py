@@ -13,11 +13,14 @@ from typing import Any, TypedDict
 from ..errors import DrawError
 from .theme import THEMES
 
+DIRECTIONS = ("right", "left", "up", "down")
+
 
 class Look(TypedDict, total=False):
     """The options of `draw` that are given by name only."""
 
     title: str | None
+    direction: str
     scale: tuple[float, float] | None
     legend: bool
     notes: bool
@@ -28,6 +31,7 @@ class Options:
     """The options of one picture; DrawError names the one that is wrong.
 
     title   None for one that says what there is, "" for none
+    direction  where time goes: "right", "left", "up" or "down"
     scale   the norms at the foot and at the top of the scale of gradients; None fits it to the data
     legend  whether the kinds of boxes and the scale are explained
     notes   whether lines of text say what else there is to know
@@ -38,11 +42,13 @@ class Options:
     values: bool = False
     title: str | None = None
     scale: tuple[float, float] | None = None
+    direction: str = "right"
     legend: bool = True
     notes: bool = True
 
     def __post_init__(self) -> None:
         _one_of("theme", self.theme, THEMES)
+        _one_of("direction", self.direction, DIRECTIONS)
         if self.title is not None and not isinstance(self.title, str):
             raise DrawError(f"title must be a text, None or '' for none, not {self.title!r}")
         if self.scale is not None:

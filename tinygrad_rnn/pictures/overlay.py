@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from math import fsum
 
-from .amount import Amount, Scale, amount
+from .amount import Amount, Scale, amount, together
 from .flow import Flow
 from .layout import Point
 from .parts import Cell, Inner, Join
@@ -33,7 +33,7 @@ class Overlay:
         self.largest = flow.largest
         weights = picture.sources.weights.items()
         self.weights = {key: amount(*map(flow.at, alike.values())) for key, alike in weights}
-        edges = picture.edges() if picture.full and not picture.all_steps else ()
+        edges = picture.edges() if picture.shows_gradients else ()
         self._along = {edge: flow.along(edge.uses) for edge in edges}
         amounts = [a for _, _, row in self.rows() for a in row.values()]
         amounts += [a for a in self._along.values() if a is not None]
@@ -53,9 +53,13 @@ class Overlay:
         """The step whose state gets the largest gradient."""
         return None if self.largest is None else self.largest[1]
 
-    def along(self, edge: Inner | Join) -> Amount | None:
-        """What goes back along an edge; None where nothing needs any, or a picture has too many edges to say it."""
-        return self._along.get(edge)
+    def along(self, *edges: Inner | Join) -> Amount | None:
+        """What goes back along edges; None where nothing needs any, or a picture has too many edges to say it.
+
+        Where several share a way, each comes from a tensor of its own: their gradients lie side by side.
+        """
+        found = [a for a in map(self._along.get, edges) if a is not None]
+        return together(found) if found else None
 
     def _kinds(self) -> set[str]:
         below = any(a.kind == "number" and not self.scale.level(a) for a in self._amounts)
@@ -75,11 +79,14 @@ class Overlay:
         self.kinds = set().union(*(o._kinds() for o in overlays))
 
 
-def beside(points: list[Point], away: float = ASIDE) -> list[Point]:
+def beside(points: list[Point], away: float = ASIDE, level: bool = False) -> list[Point]:
     """The line that runs parallel to an edge, at its left, in the opposite direction.
 
-    Edges run level or upright; slanted pieces are drawn as curves that begin and end upright, so they count as such.
+    Edges run level or upright; slanted pieces are drawn as curves that begin and end upright, so they count as such
+    (or, with `level`, as level).
     """
+    if level:
+        return [(x, y) for y, x in beside([(y, x) for x, y in points], -away)]
     ways = [_way(a, b) for a, b in pairwise(points)]
     moved = []
     for k, (x, y) in enumerate(points):

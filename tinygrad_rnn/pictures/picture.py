@@ -38,8 +38,8 @@ from .template import (
 )
 
 PHASES = {
-    "past": -4, "cut": -3, "setup": -2, "init": -1, "step": 0, "fold": 0, "layer": 0,
-    "init_back": 1, "cut_back": 2, "past_back": 3, "head": 4,
+    "past": -5, "cut": -4, "setup": -3, "init": -2, "loop": -1, "step": 0, "fold": 0, "layer": 0,
+    "loop_back": 1, "init_back": 2, "cut_back": 3, "past_back": 4, "head": 5,
 }  # fmt: skip
 """Where a column stands among those of one time step: a cut before it, the loss after it."""
 
@@ -68,6 +68,8 @@ class Picture:
     ) -> None:
         self.reading, self.options = reading, options or Options()
         largest = flow.largest[1] if flow is not None and flow.largest is not None else None
+        self.largest = largest  # the step whose state gets the largest gradient
+        self.labels: dict[int, str] = {}
         self.steps, self.notes = self._choose(steps, room, largest)
         self.title = ""  # of one of several
         self.rows = list(reading.layers)
@@ -110,6 +112,16 @@ class Picture:
         """What stands over a column: its time step, and the word that this is called by."""
         word = self.reading.words.get(column.t) if column.hidden is None else None
         return column.heading if word is None else f"{column.heading} “{shorten(word, 16)}”"
+
+    @property
+    def shows_gradients(self) -> bool:
+        """Whether a stroke beside each edge says what goes back along it."""
+        return self._grads and self.full and not self.all_steps
+
+    def adds_losses(self, edge: Inner | Join) -> bool:
+        """Whether an edge leads from one of several losses to their sum."""
+        losses = len(self.reading.layers)
+        return isinstance(edge, Join) and edge.source.row == edge.target.row == losses
 
     def names_edge(self, kind: str) -> bool:
         """Whether the name of what an edge of this kind hands on is written over it: not where the boxes say it."""

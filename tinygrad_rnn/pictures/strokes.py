@@ -10,9 +10,9 @@ from itertools import groupby, pairwise
 
 from . import theme
 from .amount import LEVELS, Amount, Scale
-from .canvas import Canvas, Way, hatch, head, joined, line, over, shape
+from .canvas import Canvas, curve, hatch, head, joined, line, over, shape
 from .layout import Point
-from .overlay import beside
+from .overlay import ASIDE, beside
 from .ribbon import Bar, Ribbon, Row
 from .text import line_width
 
@@ -21,14 +21,22 @@ WORDS = {"zero": "exactly 0", "none": "not reached", "nan": "nan or inf"}
 RUN_WORDS = {"zero": "0", "none": "not reached", "nan": "nan"}
 
 
-def stroke(canvas: Canvas, a: Amount, scale: Scale, edge: list[Point], way: Way) -> None:
-    """What goes back along an edge. `edge` has y down already, and `way` leads through ``beside(edge)``."""
-    points = beside(edge)
+def stroke(
+    canvas: Canvas, a: Amount, scale: Scale, edge: list[Point], level: bool = False, blunt: bool = False
+) -> None:
+    """What goes back along an edge, which has y down already.
+
+    level  whether slanted stretches of the edge start and end level
+    blunt  without a head: it goes on elsewhere
+    """
+    points = beside(edge, level=level)
+    way = curve(points, -ASIDE, level)
     if a.kind == "number":
-        level = scale.level(a)
-        half = theme.width(level) / 2 + 1.3
-        canvas.way(f"grad {level}", way, title=f"∇ {a}")
-        canvas.way(f"grad {level} head", head(points[-2], points[-1], half + 3, half))
+        k = scale.level(a)
+        half = theme.width(k) / 2 + 1.3
+        canvas.way(f"grad {k}", way, title=f"∇ {a}")
+        if not blunt:
+            canvas.way(f"grad {k} head", head(points[-2], points[-1], half + 3, half, level))
         return
     canvas.way(f"grad {a.kind}", way)
     _mark(canvas, a.kind, *_middle(points))

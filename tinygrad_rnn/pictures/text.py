@@ -9,7 +9,7 @@ from xml.sax.saxutils import quoteattr
 from .reading import MARK
 from .template import ROUND, Box
 
-FIRST, OTHER, INDEX = 12.0, 10.0, 10.0  # sizes in px: the first line of a box, further lines, indices
+FIRST, OTHER, INDEX, HEADING = 12.0, 10.0, 10.0, 11.0  # px: the first line of a box, further lines, indices, headings
 
 NARROW, WIDE = set("iljtfr.,:;|'!()[]{} "), set("mwMWOQ@%✂…")
 

@@ -78,6 +78,8 @@ LETTERS = {
     "first": Letters(12.0),
     "line": Letters(),
     "heading": Letters(11.0, bold=True),
+    "largest": Letters(),
+    "label": Letters(12.0),
     "row": Letters(11.0, bold=True, colour="quiet"),
     "title": Letters(14.0, "start", bold=True),
     "note": Letters(anchor="start"),

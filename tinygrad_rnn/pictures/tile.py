@@ -8,12 +8,15 @@ Boxes are in cells, lanes are between cells, so no edge between cells can run th
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import pairwise
 from math import fsum
 from typing import Any
 
+from .arrange import PANEL, STUB, TURNS, arrange
 from .layout import LANE, CellLayout, Point, Request, lay_out, spread, tidy
-from .marks import Drawn, Path, Tile
-from .parts import Cell, Join
+from .marks import Drawn, Panel, Path, Rule, Text, Tile, Trunk
+from .parts import Cell, Column, Join
 from .picture import Picture
 from .routes import Heights, Route, Routes, in_order
 from .template import Enters, Entry, Leaves, Port, Template
@@ -21,8 +24,11 @@ from .text import box_size
 
 GUTTER = 22.0  # a gutter without lanes
 ROW_GAP = 26.0
+ASKEW = 80.0  # px that a column may be wider to have nothing bent in it
+CUT_HEAD = 34.0  # above a cut, for its scissors and its word
 CUT_ROOM = 46.0  # left of a cut, for the rule and its word
 COLUMN_KINDS_WITHOUT_EDGES = ("init", "init_back", "cut", "cut_back")
+LOOPS = ("loop", "loop_back")
 
 
 class Tiling:
@@ -32,26 +38,79 @@ class Tiling:
         self.picture, self.columns = picture, picture.columns
         self.routes = Routes(picture)
         digits = len(str(max((abs(t) for t in picture.steps), default=1)))
-        self.sizes = {t: [box_size(b, digits) for b in t.boxes] for t in self._templates()}
+        upright = TURNS[picture.options.direction][1]  # then the boxes of the strip lie on their side
+        sizes = {t: [box_size(b, digits) for b in t.boxes] for t in self._templates()}
+        self.sizes = {t: [size[::-1] for size in row] if upright else row for t, row in sizes.items()}
         self.layouts = self._lay_out_templates()
+        self.shifts = self._aligned()
         self._measure()
         self._stack_rows()
         tiles = self._put_cells()
         lanes = self._assign_lanes(tiles)
+        self.lanes = [len(gutter) for gutter in lanes]
         self._put_columns(lanes)
         for cell, tile in tiles.items():
             k = self.routes.place[cell.column]
-            tile.x = self.xs[k] + (self.widths[k] - tile.layout.width) / 2
+            tile.x = self.xs[k] + self.shifts.get(cell, (self.widths[k] - tile.layout.width) / 2)
         self.tiles = tiles
         self.lane_x = {
             (k, key): self.gutters[k] + LANE * place for k, row in enumerate(lanes) for key, place in row.items()
         }
 
-    def drawn(self) -> Drawn:
+    def drawn(self, room: float | None = None) -> Drawn:
+        """Everything at its place; on lines of at most this length, where one is given."""
         rows = [(name, self.floors[k], self.heights[k]) for k, name in enumerate(self.picture.rows)]
         columns = list(zip(self.columns, self.xs, self.widths, strict=True))
-        tiles = list(self.tiles.values())
-        return Drawn(self.picture, self.width, self.height, columns, rows, tiles, self._paths(), self.rules)
+        drawn = Drawn(self.picture, self.width, self.height, columns, rows)
+        drawn.panels = [
+            Panel(column, x, 0.0, width, self.height)
+            for column, x, width in columns
+            if column.kind in ("step", "layer")
+        ]
+        drawn.rules = [Rule((x, self.roof + PANEL - 9), (x, -PANEL)) for x in self.rules]
+        drawn.tiles, drawn.paths = list(self.tiles.values()), self._paths()
+        drawn.trunks = self.trunks if self.picture.shows_gradients else []
+        drawn.texts = list(self._state_names(drawn.paths))
+        return arrange(drawn, self.breaks(room) if room is not None else [])
+
+    def breaks(self, room: float) -> list[float]:
+        """Where the strip is broken, so that no line is longer than this where that can be: before steps."""
+        found: list[float] = []
+        start = 0.0
+        for k in range(1, len(self.columns)):
+            ends = next((j for j in range(k, len(self.columns)) if self._may_break(j + 1)), len(self.columns) - 1)
+            if self._may_break(k) and self.xs[ends] + self.widths[ends] - start > room:
+                found.append(self._break(k))
+                start = found[-1] - STUB
+        return found
+
+    def _may_break(self, k: int) -> bool:
+        """Whether a line may end before column k: not between a step and what it starts from."""
+        if k >= len(self.columns):
+            return True
+        before, after = self.columns[k - 1].kind, self.columns[k].kind
+        return before not in ("setup", "past", "cut", "init") and after not in ("init_back", "cut_back", "past_back")
+
+    def _break(self, k: int) -> float:
+        """Between the last lane of a gutter and what stands right of it: there, every line is level."""
+        return self.gutters[k] + LANE * max(0, self.lanes[k] - 1) + GUTTER / 4
+
+    def _state_names(self, paths: list[Path]) -> Iterator[Text]:
+        """What an edge hands on, over it; below the lower one of two. The gradient beside it is not crossed out."""
+        beside: dict[tuple[Cell, Cell], list[Path]] = {}
+        for path in paths:
+            (_, y1), (_, y2) = path.points[:2]
+            edge = path.edge
+            if isinstance(edge, Join) and edge.name and abs(y1 - y2) < 0.1 and self.picture.names_edge(edge.kind):
+                beside.setdefault((edge.source, edge.target), []).append(path)
+        for alike in beside.values():
+            lowest = min(alike, key=lambda path: path.points[0][1])
+            for path in alike:
+                (x1, y), (x2, _) = path.points[:2]
+                below = path is lowest and len(alike) > 1
+                stroked = self.picture.shows_gradients and (below == (x2 > x1))  # it runs at the right of its edge
+                gap = 9.0 if stroked else 3.0
+                yield Text("state", path.edge.name, (x1 + x2) / 2, y - gap - 8 if below else y + gap)
 
     def _templates(self) -> list[Template]:
         return list(dict.fromkeys(cell.template for cell in self.picture.cells.values()))
@@ -70,6 +129,47 @@ class Tiling:
             entries[join.entry] = join.target.template.entries[join.entry]
         return {template: lay_out(request) for template, request in requests.items()}
 
+    def _aligned(self) -> dict[Cell, float]:
+        """How far right in its column each cell of several rows starts, so that what leads straight up has no kink."""
+        columns: dict[Column, list[Cell]] = {}
+        for cell in self.picture.cells.values():
+            if cell.row is not None and cell.column.kind in ("step", "layer"):
+                columns.setdefault(cell.column, []).append(cell)
+        up = {
+            (join.source, join.target): join
+            for join, route in reversed(self.routes.all)
+            if (route.leaves, route.arrives) == ("top", "bottom") and not route.gutters
+        }
+        shifts: dict[Cell, float] = {}
+        for cells in columns.values():
+            if len(cells) > 1:
+                shifts |= self._aligned_column(sorted(cells, key=lambda cell: cell.row or 0), up)
+        return shifts
+
+    def _aligned_column(self, cells: list[Cell], up: dict[tuple[Cell, Cell], Join]) -> dict[Cell, float]:
+        found = {cells[0]: 0.0}
+        for low, high in pairwise(cells):
+            join = up.get((low, high))
+            if join is None:
+                here, there = self._middle(low), self._middle(high)
+            else:
+                here = self._across(low, self.layouts[low.template].top[join.box, join.port][-1][0])
+                there = self._across(high, self.layouts[high.template].bottom[join.entry][0][0])
+            found[high] = found[low] + here - there
+        left = min(found.values())
+        widest = max(self.layouts[cell.template].width for cell in cells)
+        if max(found[cell] - left + self.layouts[cell.template].width for cell in cells) > widest + ASKEW:
+            return {}
+        return {cell: shift - left for cell, shift in found.items()}
+
+    def _across(self, cell: Cell, x: float) -> float:
+        return self.layouts[cell.template].width - x if cell.back else x
+
+    def _middle(self, cell: Cell) -> float:
+        """The middle of the box that stands for a step, or else of its cell."""
+        layout = self.layouts[cell.template]
+        return self._across(cell, layout.centres[0][0] if cell.template.folded else layout.width / 2)
+
     # ---------------------------------------------------------------- where everything is
 
     def _measure(self) -> None:
@@ -79,10 +179,10 @@ class Tiling:
         self.spans = 0.0  # the height of what spans all rows
         for cell in self.picture.cells.values():
             layout, k = self.layouts[cell.template], self.routes.place[cell.column]
-            if cell.column.kind in COLUMN_KINDS_WITHOUT_EDGES:
+            if cell.column.kind in COLUMN_KINDS_WITHOUT_EDGES + LOOPS:
                 self.widths[k] = max(self.widths[k], *(w for w, _ in self.sizes[cell.template]))
                 continue
-            self.widths[k] = max(self.widths[k], layout.width)
+            self.widths[k] = max(self.widths[k], self.shifts.get(cell, 0.0) + layout.width)
             if cell.row is None:
                 self.spans = max(self.spans, layout.height)
             else:
@@ -91,20 +191,26 @@ class Tiling:
     def _stack_rows(self) -> None:
         """Where each row stands, and each rail above it."""
         rails, top = self.routes.rails(), self.routes.top
+        last = min(top, max(0, len(self.picture.reading.layers) - 1))  # the last row that a cut goes through
+        cut = any(column.kind in ("cut", "cut_back") for column in self.columns)
+        room = CUT_HEAD if cut and (top > last or rails[last]) else 0.0  # for its scissors, below what passes over it
         self.floors: list[float] = []
         y = 0.0
         for row, height in enumerate(self.heights):
             self.floors.append(y)
             y += height
             if row < top:
-                y += ROW_GAP + LANE * len(rails[row])
-        ceiling = max(y, self.spans)
+                y += ROW_GAP + LANE * len(rails[row]) + (room if row == last else 0.0)
+        self.ceiling = max(y, self.spans)
         self.lane_y: dict[Any, float] = {}
         for row, gap in enumerate(rails):
-            base = ceiling + 10 if row == top else self.floors[row] + self.heights[row] + ROW_GAP / 2
+            base = self.ceiling + 10 if row == top else self.floors[row] + self.heights[row] + ROW_GAP / 2
+            base += room if row == last else 0.0
             for k, lane in enumerate(gap):
                 self.lane_y.update(((row, key), base + LANE * k) for key in lane)
-        self.height = ceiling + (10 + LANE * len(rails[top]) if rails[top] else 0)
+        self.height = self.ceiling + (10 + LANE * len(rails[top]) if rails[top] else 0)
+        self.height += room if rails[top] and top == last else 0.0
+        self.roof = self.floors[last] + self.heights[last] + room - 14 if room else self.height
 
     def _put_cells(self) -> dict[Cell, Tile]:
         """Every cell at its height: what has no ports of its own last, at the height of its edges."""
@@ -114,8 +220,10 @@ class Tiling:
             tiles[cell] = Tile(cell, self.layouts[cell.template], self.sizes[cell.template], 0.0, floor)
         for kinds, place in (
             (("fold",), self._place_fold),
+            (LOOPS, self._place_constants),
             (COLUMN_KINDS_WITHOUT_EDGES, self._place_constants),
             (("past", "past_back"), self._place_fold),
+            (("head",), self._place_head),
         ):
             for cell in tiles:
                 if cell.column.kind in kinds:
@@ -157,6 +265,13 @@ class Tiling:
         shift = fsum(away) / len(away) if away else (height - tile.layout.height) / 2
         tile.y += min(max(0.0, shift), height - tile.layout.height)
 
+    def _place_head(self, tiles: dict[Cell, Tile], cell: Cell, _: float) -> None:
+        """Put the loss where its edges come from: at the height of a state, or below the rails."""
+        if any(join.target is cell and route.leaves == "side" for join, route in self.routes.all):
+            self._place_fold(tiles, cell, self.ceiling)
+        else:
+            tiles[cell].y = self.ceiling - tiles[cell].layout.height
+
     def _place_constants(self, tiles: dict[Cell, Tile], cell: Cell, height: float) -> None:
         """Put each initial state at the height of what takes it, so that its edge is straight."""
         sizes, width = self.sizes[cell.template], self.widths[self.routes.place[cell.column]]
@@ -186,6 +301,13 @@ class Tiling:
                 entry = Entry(Enters.INPUT, port.record, port.output)  # of what goes through, as in a cut
                 if entry in cell.template.entries:
                     left[entry] = [(0.0, y), (width / 2 - sizes[k][0] / 2, y)]
+        if cell.column.kind in LOOPS:  # what comes back enters above what it all starts from
+            entries = sorted(cell.template.entries, key=lambda entry: (-entry.record, entry.input))
+            entries = sorted(entries, key=lambda e: (e.record, left[e._replace(record=1)][0][1]), reverse=True)
+            y, step = centres[0][1], (sizes[0][1] - 8) / len(entries)
+            for k, entry in enumerate(entries):
+                at = y + step * ((len(entries) - 1) / 2 - k)
+                left[entry] = [(0.0, at), (width / 2 - sizes[0][0] / 2, at)]
         tiles[cell].layout = CellLayout(width, height, centres, [], left, {}, right, {})
 
     def _ends(self, tiles: dict[Cell, Tile], join: Join, route: Route) -> tuple[list[Point], list[Point]]:
@@ -227,11 +349,21 @@ class Tiling:
                 length = abs(leaving[-1][0] - arriving[0][0])
                 if length > farthest.get(route.key, (-1.0, 0))[0]:
                     farthest[route.key] = length, n
-        paths = []
+        paths: list[Path] = []
+        trunks: dict[Any, tuple[list[Join], list[Point]]] = {}
         for n, ((join, route), (leaving, arriving)) in enumerate(zip(self.routes.all, ends, strict=True)):
             points = tidy(self._points(join, route, leaving, arriving))
-            whole = not _on_a_bus(join, route) or farthest[route.key][1] == n
-            paths.append(Path(join, points if whole else self._to_rail(join, route, points), whole))
+            if not _on_a_bus(join, route):
+                paths.append(Path(join, points))
+                continue
+            to_rail = self._to_rail(join, route, points)
+            whole = farthest[route.key][1] == n
+            paths.append(Path(join, points if whole else to_rail, whole, own=(to_rail,)))
+            shared = trunks.setdefault(route.key, ([], []))
+            shared[0].append(join)
+            if whole:
+                shared[1].extend([to_rail[-1], *points[_index_after(points, to_rail[-1]) :]])
+        self.trunks = [Trunk(tuple(joins), (tidy(way),)) for joins, way in trunks.values() if len(tidy(way)) > 1]
         return paths
 
     def _points(self, join: Join, route: Route, leaving: list[Point], arriving: list[Point]) -> list[Point]:
@@ -264,11 +396,20 @@ class Tiling:
         return points[: end + 1 + beside]
 
 
+def _index_after(points: list[Point], place: Point) -> int:
+    """The number of the first point behind a place on a line."""
+    for k, ((ax, ay), (bx, by)) in enumerate(pairwise(points)):
+        inside = min(ax, bx) - 0.01 <= place[0] <= max(ax, bx) + 0.01
+        if inside and min(ay, by) - 0.01 <= place[1] <= max(ay, by) + 0.01 and (bx, by) != place:
+            return k + 1
+    return len(points)
+
+
 def _on_a_bus(join: Join, route: Route) -> bool:
     """Whether an edge goes up to a rail on which many lead to one target."""
     return join.kind == "gather" and route.leaves == "top"
 
 
-def draw(picture: Picture) -> Drawn:
-    """Give every box and edge of the picture its place."""
-    return Tiling(picture).drawn()
+def draw(picture: Picture, room: float | None = None) -> Drawn:
+    """Give every box and edge of the picture its place, on lines of at most this length where one is given."""
+    return Tiling(picture).drawn(room)

@@ -55,7 +55,7 @@ class Scene:
                 else:
                     long.append(self.far(mark))
             elif isinstance(mark, Rule):
-                rules.append(_r(mark.x))
+                rules.append(_r(mark.start[0]))
         placed = [self.tile(tile, owned.get(tile.cell, [])) for tile in tiles]  # notes the shapes and bundles
         return {
             "width": _r(drawn.width),

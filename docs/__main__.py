@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 DOCS = Path(__file__).resolve().parent
-sys.path[:0] = [str(DOCS), str(DOCS.parent)]
+sys.path[:0] = [str(DOCS), str(DOCS / "playground"), str(DOCS.parent)]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -18,11 +18,13 @@ def main(arguments: list[str] | None = None) -> int:
         from sphinx.cmd.build import main as sphinx
     except ModuleNotFoundError:
         parser.exit(1, "python -m docs: the site is made by Sphinx: pip install -e '.[docs]'\n")
+    import playground_page
     from sitemaker.pages import stage
 
     stage(folder / ".source")
     failed = sphinx(["-q", "-W", "--keep-going", "-b", "html", "-c", str(DOCS), str(folder / ".source"), str(folder)])
     if not failed:
+        playground_page.write(folder / "playground.html")
         print(folder / "index.html")
     return failed
 

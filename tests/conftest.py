@@ -1,5 +1,6 @@
-"""What all tests share: hypothesis without chance, and PyTorch as an oracle where it is installed."""
+"""What all tests share: hypothesis without chance, PyTorch as an oracle and a browser where they are installed."""
 
+import shutil
 import signal
 from typing import Any
 
@@ -22,3 +23,16 @@ def torch() -> Any:
     module = pytest.importorskip("torch")
     module.set_num_threads(1)
     return module
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Any:
+    """A headless Chromium; nothing is downloaded."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed (extra browser)")
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if program is None:
+        pytest.skip("no Chromium is installed")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=program)
+        yield browser
+        browser.close()

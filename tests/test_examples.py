@@ -165,3 +165,22 @@ def test_the_pictures_of_the_documentation_are_the_ones_drawn_now(tmp_path):
 def test_asking_the_pictures_for_help_draws_none(tmp_path):
     assert "usage:" in run("pictures", "--help", cwd=tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+# ------------------------------------------------------------------ the notebook
+
+
+def test_live_is_short():
+    assert len((EXAMPLES / "live.py").read_text("utf-8").splitlines()) < 40
+
+
+@pytest.mark.slow
+def test_live_runs_without_a_browser_and_shows_the_picture(tmp_path):
+    pytest.importorskip("marimo", reason="marimo is not installed (extra live)")
+    assert run("live", cwd=tmp_path).splitlines()[-1].split()[:2] == ["13", "power"]
+    outputs, names = load("live").app.run()
+    w, x, h = names["w"].value, 1.0, 0.0
+    for _ in range(names["T"].value):
+        h = np.tanh(x + w * h)
+    assert names["loss"].item() == pytest.approx((h - 0.5) ** 2)
+    assert any("<svg" in output.text for output in outputs if output is not None)

@@ -6,7 +6,6 @@ is handed on from the rules, what is gathered from ``backward()``.
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from collections import defaultdict
@@ -189,19 +188,6 @@ def test_a_page_imports_nothing_before_it_is_written():
 
 
 # ---------------------------------------------------------------- in a browser
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    """A headless Chromium; nothing is downloaded."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed (extra browser)")
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if program is None:
-        pytest.skip("no Chromium is installed")
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=program)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -17,13 +17,17 @@ Use = tuple[Record, int]
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A node of the picture: `kind` is op, state, cell, ref, leaf, entry, input, loss, cut, past, loop or fold."""
+    """A node of the picture: `kind` is op, state, cell, ref, leaf, entry, input, loss, cut, past, loop or fold.
+
+    records  the records of the tape that it stands for, where the tape has no op that is drawn as several
+    """
 
     id: str
     kind: str
     lines: tuple[str, ...]
     step: Step | None = None
     title: str = ""
+    records: tuple[Record, ...] = field(default=(), repr=False)
 
     @property
     def label(self) -> str:

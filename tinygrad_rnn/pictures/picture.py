@@ -132,7 +132,8 @@ class Picture:
         for cell in self.cells.values():
             for k, box in enumerate(cell.template.boxes):
                 lines = tuple(map(cell.text, box.lines))
-                yield Node(cell.id_of(k), box.kind, lines, cell.step, cell.text(box.title))
+                records = cell.records if cell.template.folded else cell.records[k : k + 1]
+                yield Node(cell.id_of(k), box.kind, lines, cell.step, cell.text(box.title), tuple(records))
 
     def edges(self) -> Iterator[Inner | Join]:
         """Every edge, first those inside cells."""

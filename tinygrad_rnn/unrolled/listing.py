@@ -17,7 +17,7 @@ from ..engine.visitors import noting
 from ..errors import GraphError
 from .tables import norm
 
-_HEADER = ("#", "step", "name", "op", "inputs", "shape", "value", "gradient")
+COLUMNS = ("#", "step", "name", "op", "inputs", "shape", "value", "gradient")
 _SHOWN = 60  # a longer tape is printed with its middle left out
 
 
@@ -76,33 +76,36 @@ class Tape:
         found.update(waiting.leaves())
         return found
 
-    def _rows(self) -> tuple[list[tuple[str, ...]], int]:
-        """A line for each record, or for the first and the last; and how many are left out between them."""
+    def rows(self, most: int | None = None) -> Iterator[tuple[str, ...]]:
+        """The table that is printed, without its head: the number of a record, its step, name, op, inputs, and figures.
+
+        most  so many rows, half of them from each end
+        """
         gradients = vars(self).get("gradients", {})
         freed = any(record.freed for record in self.records)
         if self.root.size == 1 and self.root.requires_grad and not freed:
             gradients = self.gradients
         shown = list(enumerate(self.records))
-        left_out = len(shown) - _SHOWN
-        if left_out > 0:
-            shown = [*shown[: _SHOWN // 2], *shown[-_SHOWN // 2 :]]
-        return [(str(k), *self._line(record, gradients.get(record))) for k, record in shown], left_out
+        if most is not None and len(shown) > most:
+            shown = [*shown[: most // 2], *shown[-most // 2 :]]
+        for k, record in shown:
+            yield str(k), *self._line(record, gradients.get(record))
 
     def __str__(self) -> str:
-        rows, left_out = self._rows()
-        rows = [_HEADER, *rows]
-        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+        rows = [COLUMNS, *self.rows(_SHOWN)]
+        left_out = len(self.records) - _SHOWN
+        widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
         if left_out > 0:
             lines.insert(1 + _SHOWN // 2, f"... {left_out} more records ...")
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        rows, left_out = self._rows()
-        lines: list[Any] = list(rows)
+        lines: list[Any] = list(self.rows(_SHOWN))
+        left_out = len(self.records) - _SHOWN
         if left_out > 0:
             lines.insert(_SHOWN // 2, f"... {left_out} more records ...")
-        return notebook.table(_HEADER, lines, texts=range(1, len(_HEADER)))
+        return notebook.table(COLUMNS, lines, texts=range(1, len(COLUMNS)))
 
     def _line(self, record: Record, gs: tuple[Any, ...] | None) -> tuple[str, ...]:
         step = str(record.step) if record.step else ""

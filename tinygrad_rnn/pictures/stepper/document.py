@@ -17,18 +17,29 @@ FONTS = {"font": theme.FONT, "mono": 'ui-monospace, "DejaVu Sans Mono", Menlo, C
 
 def document(data: dict[str, Any]) -> str:
     """The page around its data."""
-    here = files(__package__)
-    out = here.joinpath("page.html").read_text("utf-8")
     parts = {
-        "style": colours() + here.joinpath("page.css").read_text("utf-8"),
-        "script": "\n".join(here.joinpath(name).read_text("utf-8") for name in SCRIPTS),
-        # last, since it may hold anything; and without <, so that no name in it can end the element
-        "data": json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"),
+        "style": colours() + here("page.css"),
+        "script": "\n".join(map(here, SCRIPTS)),
+        "data": as_json(data),  # last, since it may hold anything
     }
+    return filled(here("page.html"), parts)
+
+
+def here(name: str) -> str:
+    """The text of a file of this folder."""
+    return files(__package__).joinpath(name).read_text("utf-8")
+
+
+def filled(page: str, parts: dict[str, str]) -> str:
+    """A page with its parts in the places that are marked {{name}}, in this order."""
     for name, content in parts.items():
-        before, after = out.split(f"{{{{{name}}}}}")
-        out = before + content + after
-    return out
+        page = content.join(page.split(f"{{{{{name}}}}}"))
+    return page
+
+
+def as_json(data: Any) -> str:
+    """Data for an element of a page: without <, so that no name in it can end the element."""
+    return json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def colours() -> str:

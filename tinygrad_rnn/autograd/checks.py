@@ -25,7 +25,7 @@ def is_tensor(x: object) -> bool:
 def start_gradient(y: Any, gradient: Any, caller: str) -> Any:
     """The gradient to start a sweep from at y, checked."""
     if not is_tensor(y):
-        raise TypeError(f"{caller} needs a Tensor, not {type(y).__name__}")
+        raise no_tensor(y, f"{caller} needs a Tensor")
     if not y.requires_grad:
         raise GraphError(
             f"{caller} on a tensor that needs no gradient: no input had requires_grad=True, or it was computed under "
@@ -47,6 +47,16 @@ def start_gradient(y: Any, gradient: Any, caller: str) -> Any:
     if mode().anomaly:
         check_start(caller, y, g)
     return g
+
+
+def no_tensor(given: Any, needed: str) -> TypeError:
+    """What to raise where something else was given: for what is often taken for a Tensor with the way to one."""
+    way = ""
+    if isinstance(given, tuple):
+        way = ". A layer returns (output, state): pass the output, or a loss that was computed from it"
+    elif hasattr(given, "named_parameters"):
+        way = ", which is a module: call it on an input, and pass what it computes"
+    return TypeError(f"{needed}, not {type(given).__name__}{way}")
 
 
 def as_array(data: Any, dtype: DType, what: str = "a tensor") -> np.ndarray:

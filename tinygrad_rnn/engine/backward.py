@@ -32,11 +32,11 @@ AsTensors = Callable[[Record], tuple[Any, Any]]
 def reachable(outputs: Iterable[Any], since: int = 0) -> list[Record]:
     """Every record, newer than `since`, that the outputs were computed from, newest first."""
     stack = [y.record for y in outputs if y.record is not None and y.record.seq > since]
-    seen = set(stack)
+    ends, seen = set(stack), set(stack)
     while stack:
         record = stack.pop()
         if record.freed:
-            raise FreedGraphError(_freed(record))
+            raise FreedGraphError(_freed(record, record in ends))
         for x in record.inputs:
             if x is not None and x.requires_grad:
                 maker = x.record
@@ -195,10 +195,10 @@ def _fitted(g: Any, x: np.ndarray, op: Op) -> Any:
     return g if op.ours else own(g, f"the rule of op {op.name}")
 
 
-def _freed(record: Record) -> str:
-    where = at_step(record.step)
-    return (
-        f"the graph behind op {record.op.name}{where} was freed by an earlier backward pass. If a state is carried "
-        "from one window to the next, cut it: h = tg.bptt.detach(h). To differentiate the same graph twice, "
-        "pass retain_graph=True the first time"
-    )
+def _freed(record: Record, ended: bool) -> str:
+    what = f"the graph behind op {record.op.name}{at_step(record.step)} was freed by an earlier backward pass"
+    keep = "pass retain_graph=True the first time"
+    if ended:
+        return f"{what} from here. To look at a graph do so before backward(); to go through it twice, {keep}"
+    carried = "If a state is carried from one window to the next, cut it: h = tg.bptt.detach(h)"
+    return f"{what}. {carried}. To differentiate the same graph twice, {keep}"

@@ -80,7 +80,7 @@ def loop(
     with scope(name) as at:
         for t in reversed(range(T)) if reverse else range(T):
             at(first + t)
-            y, new = pair(cell(x[t], state))
+            y, new = pair(cell, x[t], state)
             declare(new)
             if n is not None and not (t < n).all():  # some sequences are shorter than this
                 y, new = select(t < n, y, None), select(t < n, new, state)

@@ -76,8 +76,17 @@ def _are_lengths(state: Any) -> bool:
     return getattr(getattr(state, "dtype", None), "kind", None) in ("i", "u") and len(state.shape) <= 1
 
 
-def pair(result: Any) -> Any:
-    """What a step of `unroll` gave, (y_t, state). Raises TypeError for one tensor: its rows would be taken for both."""
+def pair(cell: Any, x: Any, state: Any) -> Any:
+    """What a step of `unroll` gives, (y_t, state). TypeError for one tensor: its rows would be taken for both."""
+    try:
+        result = cell(x, state)
+    except (TypeError, AttributeError) as error:
+        if state is None and "NoneType" in str(error):
+            error.add_note(
+                "in unroll: the state that this cell was given is None. Say what the first step starts from, "
+                "unroll(cell, x, state), or let the cell begin with zeros where it is None"
+            )
+        raise
     if isinstance(result, tuple | list) and len(result) == 2:
         return result
     raise TypeError(

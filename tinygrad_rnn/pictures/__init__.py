@@ -21,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
+from ..autograd.checks import no_tensor
 from ..autograd.tensor import Tensor
 from ..errors import DrawError, FreedGraphError, GraphError
 from ..unrolled.listing import Tape
@@ -119,11 +120,13 @@ def draw(
     one = partial(_draw, names=names, options=options)
     if isinstance(root, Tensor):
         return one(root, level, steps)
-    if isinstance(root, Mapping | list | tuple) and len(root):
+    if isinstance(root, Mapping | list) and len(root):
         from .comparison import compare
 
         return compare(root, one, level, steps)
-    raise TypeError(f"draw() needs a Tensor, or a list or mapping of some, not {type(root).__name__}")
+    if isinstance(root, Mapping | list):
+        raise DrawError(f"draw() was given an empty {type(root).__name__}: there is nothing to draw")
+    raise no_tensor(root, "draw() needs a Tensor, or a list or mapping of some")
 
 
 def _draw(root: Any, level: str | None, steps: Any, title: str = "", *, names: Any, options: Options) -> Drawing:
@@ -133,14 +136,11 @@ def _draw(root: Any, level: str | None, steps: Any, title: str = "", *, names: A
     from .reading import Reading
 
     if not isinstance(root, Tensor):
-        raise TypeError(f"draw() needs Tensors, and {title} is of type {type(root).__name__}")
+        raise no_tensor(root, f"draw() needs a Tensor for the graph {title!r}")
     try:
         tape = Tape(root)
     except FreedGraphError as error:
-        raise DrawError(
-            "nothing is left to draw: backward() has freed this graph. Draw before calling backward(), or call "
-            "backward(retain_graph=True)"
-        ) from error
+        raise DrawError(f"nothing is left to draw: {error}") from error
     if options.grads and not root.requires_grad:
         raise GraphError("draw() of the gradients of a tensor that needs no gradient: there are none to show")
     reading = Reading(tape, names)

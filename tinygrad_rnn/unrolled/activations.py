@@ -6,6 +6,7 @@ from collections import defaultdict
 
 import numpy as np
 
+from ..autograd.checks import no_tensor
 from ..autograd.tensor import Tensor
 from ..errors import GraphError
 from .expand import Expanded
@@ -30,7 +31,7 @@ def activations(root: Tensor, layer: str | None = None) -> dict[str, np.ndarray]
     {'r': (5, 2, 4), 'z': (5, 2, 4), 'n': (5, 2, 4), 'h': (5, 2, 4)}
     """
     if not isinstance(root, Tensor):
-        raise TypeError(f"activations() needs a Tensor, not {type(root).__name__}")
+        raise no_tensor(root, "activations() needs a Tensor")
     network = Unrolled(Tape(Expanded(root).root))
     found: dict[str, dict[str, dict[int, np.ndarray]]] = defaultdict(lambda: defaultdict(dict))
     for record, step in network.where.items():

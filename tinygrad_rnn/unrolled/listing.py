@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import notebook
-from ..autograd.checks import start_gradient
+from ..autograd.checks import no_tensor, start_gradient
 from ..autograd.tensor import Tensor
 from ..engine.backward import opened, sweep
 from ..engine.tape import Record
@@ -32,7 +32,7 @@ class Tape:
 
     def __init__(self, root: Tensor) -> None:
         if not isinstance(root, Tensor):
-            raise TypeError(f"tape() needs a Tensor, not {type(root).__name__}")
+            raise no_tensor(root, "tape() needs a Tensor")
         self.root = root
         self.records = opened([root])[::-1]
 

@@ -59,10 +59,7 @@ def page(root: Tensor, path: str | os.PathLike[str], names: Mapping[str, Any] | 
     try:
         expanded = Expanded(root, lines=True)
     except FreedGraphError as error:
-        raise DrawError(
-            "nothing is left to show: backward() has freed this graph. Write the page before calling backward(), or "
-            "call backward(retain_graph=True)"
-        ) from error
+        raise DrawError(f"nothing is left to show: {error}") from error
     if isinstance(names, Mapping):
         names = {name: expanded(x) if isinstance(x, Tensor) else x for name, x in names.items()}
     tape = Tape(expanded.root)

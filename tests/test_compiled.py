@@ -7,6 +7,9 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.compiled import Recorded, Schedule, Value, factored, ordered, record
+from tinygrad_rnn.compiled.pieces import pieces
+from tinygrad_rnn.compiled.program import Program
+from tinygrad_rnn.compiled.run import Run
 from tinygrad_rnn.errors import CompileError
 
 H = 4
@@ -39,7 +42,7 @@ def interpreted(step: Recorded, a, start, dy, dends):
     state = list(start)
     for t in range(len(a)):
         known = {step.a: a[t]} | dict(zip(step.states, state, strict=True))
-        compute([*s.forward, *s.output], known)
+        compute([*s.ahead, *s.forward, *s.output], known)
         state = [known[v] for v in step.after]
         memo.append(known)
     ends, totals = state, {}
@@ -90,12 +93,23 @@ def composed(step, a, start, dy, dends):
     return y.data, [e.data for e in ends], a.grad, [s.grad for s in states], loss
 
 
-def run_both(step, width, widths, T=5, B=3, make=factored):
+def programmed(step, a, start, dy, dends):
+    """The same by the program that is generated."""
+    program = Program(pieces(step))
+    run = Run(program, a, start, [getattr(w.source, "array", w.source) for w in program.weights], None, False)
+    dy = np.ascontiguousarray(np.broadcast_to(dy, (*dy.shape[:2], step.y.columns)))
+    da, *rest = run.gradients(0, len(a) - 1, dends, a, dy)
+    ds, dws = rest[: len(start)], dict(zip(program.weights, rest[len(start) :], strict=True))
+    ends = [part[-1] for part in run.states()]
+    return run.output, ends, da, ds, {w.source: d for w, d in dws.items() if d is not None}
+
+
+def run_both(step, width, widths, T=5, B=3, make=factored, run=interpreted):
     rng = np.random.default_rng(0)
     a, dy = rng.standard_normal((T, B, width)), rng.standard_normal((T, B, 1))
     start, dends = ([rng.standard_normal((B, n)) for n in widths] for _ in range(2))
     recorded = make(record(step, width, widths, float))
-    return interpreted(recorded, a, start, dy, dends), composed(step, a, start, dy, dends)
+    return run(recorded, a, start, dy, dends), composed(step, a, start, dy, dends)
 
 
 def agree(ours, theirs):
@@ -109,7 +123,10 @@ def agree(ours, theirs):
         np.testing.assert_allclose(d, w.grad, rtol=1e-11, atol=1e-12, err_msg=w.name)
 
 
-@pytest.mark.parametrize("make", [lambda step: step, factored], ids=["recorded", "factored"])
+FORMS = {"recorded": lambda step: step, "factored": factored, "pieces": lambda step: pieces(factored(step))}
+
+
+@pytest.mark.parametrize("make", FORMS.values(), ids=FORMS)
 @pytest.mark.parametrize("name", CELLS)
 def test_one_recorded_step_says_what_the_loop_computes(name, make):
     cell = CELLS[name](dtype=float, rng=0)
@@ -204,12 +221,26 @@ COMPILED = {
 LINEAR = tg.nn.Linear(H, H, dtype=float, rng=0)
 
 
-@pytest.mark.parametrize("make", [lambda step: step, factored], ids=["recorded", "factored"])
+@pytest.mark.parametrize("make", FORMS.values(), ids=FORMS)
 @pytest.mark.parametrize("name", COMPILED)
 def test_a_step_of_ones_own(name, make):
     for w in (W, V, scale, *LINEAR.parameters()):
         w.grad = None
     agree(*run_both(COMPILED[name], H, [H], make=make))
+
+
+@pytest.mark.parametrize("name", COMPILED)
+def test_the_program_of_a_step_of_ones_own(name):
+    for w in (W, V, scale, *LINEAR.parameters()):
+        w.grad = None
+    agree(*run_both(COMPILED[name], H, [H], run=programmed))
+
+
+@pytest.mark.parametrize("T, B", [(1, 1), (5, 3), (40, 2)])
+@pytest.mark.parametrize("name", CELLS)
+def test_the_program_of_a_cell(name, T, B):
+    cell = CELLS[name](dtype=float, rng=0)
+    agree(*run_both(cell.step, len(cell.gates) * H, [H] * len(cell.states), T, B, run=programmed))
 
 
 DROPOUT = tg.nn.Dropout(0.5, rng=0)

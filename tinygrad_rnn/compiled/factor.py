@@ -8,15 +8,10 @@ a gradient, and the sums.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-from typing import Any
-
-import numpy as np
-
 from ..engine.tape import Op
 from ..ops.elementwise import add, divide, multiply, negative, subtract
 from .recording import Recorded
+from .rewriting import Rewriting
 from .values import Value, ordered
 
 Form = dict[Value, Value | None]
@@ -28,47 +23,21 @@ def factored(step: Recorded) -> Recorded:
     return Factoring(step).result()
 
 
-class Factoring:
-    """Values rewritten: `known` for those that depend on no gradient, `forms` for those that do."""
+class Factoring(Rewriting):
+    """`forms` has those of the gradients; one is written out as a value where that is asked for."""
 
     def __init__(self, step: Recorded) -> None:
-        self.step = step
-        self.made: dict[Any, Value] = {}
-        self.new: dict[Value, Value] = {}
+        super().__init__(step)
         self.forms: dict[Value, Form] = {}
-        order = ordered([step.a, *step.states, step.y, *step.after, *step.gradients])
-        self.uses = Counter(x for v in order for x in v.args)
         self.in_loop = set(ordered(v for v in step.dstates if v is not None))
-        for v in order:
-            if not v.of_g or v.kind == "g":
-                self.new[v] = self.again(v, [self.new[x] for x in v.args])
+        for v in self.order:
             if v.kind == "g":
                 self.forms[v] = {v: None}
             elif v.of_g and v.varies:
                 self.forms[v] = self.form(v)
-            elif v.of_g:  # totals, and what is computed from them
-                self.new[v] = self.again(v, [self.value(x) for x in v.args])
 
-    def result(self) -> Recorded:
-        s, value = self.step, self.value
-        da, *dstates = [None if v is None else value(v) for v in (s.da, *s.dstates)]
-        return Recorded(
-            value(s.a),
-            [value(x) for x in s.states],
-            value(s.y),
-            [value(x) for x in s.after],
-            [(value(x), g) for x, g in s.seeds],
-            da,
-            dstates,
-            [(value(w), value(g)) for w, g in s.dweights],
-            s.dtype,
-        )
-
-    def value(self, v: Value) -> Value:
-        """What stands for v now."""
-        if v not in self.new:
-            self.new[v] = self.summed(self.forms[v], v)
-        return self.new[v]
+    def rewritten(self, v: Value) -> Value:
+        return self.summed(self.forms[v], v) if v in self.forms else super().rewritten(v)
 
     def form(self, v: Value) -> Form:
         """Σ K * d of a value that depends on a gradient."""
@@ -81,11 +50,11 @@ class Factoring:
             case "negative", (x,) if linear:
                 return self.scaled(self.single(x), None, negative)
             case "multiply", (x, k) if linear and not k.of_g:
-                return self.scaled(self.single(x), self.new[k], multiply)
+                return self.scaled(self.single(x), self.value(k), multiply)
             case "multiply", (k, x) if linear and not k.of_g:
-                return self.scaled(self.single(x), self.new[k], multiply)
+                return self.scaled(self.single(x), self.value(k), multiply)
             case "divide", (x, k) if linear and not k.of_g:
-                return self.scaled(self.single(x), self.new[k], divide)
+                return self.scaled(self.single(x), self.value(k), divide)
         return {self.again(v, [self.value(x) for x in v.args]): None}
 
     def single(self, v: Value) -> Form:
@@ -127,35 +96,3 @@ class Factoring:
         if total.kind == "op":
             total.label = total.label or like.label
         return total
-
-    def number(self, x: float) -> Value:
-        return self.make(Value("number", (), np.dtype(float), number=x))
-
-    def op(self, op: Op, *args: Value) -> Value:
-        """An op of one or two values; of numbers it is a number."""
-        if all(x.kind == "number" and not x.shape for x in args):
-            return self.number(float(op.forward(*[x.number for x in args])))
-        if op is multiply and any(x.kind == "number" and x.number == 1 and not x.shape for x in args):
-            return next(x for x in reversed(args) if not (x.kind == "number" and x.number == 1 and not x.shape))
-        if op is add and args[1].name == "negative":  # a + -b
-            return self.op(subtract, args[0], args[1].args[0])
-        shape = np.broadcast_shapes(*[x.shape for x in args])
-        dtype = next((x.dtype for x in args if x.kind != "number"), args[0].dtype)
-        return self.make(Value("op", shape, dtype, args, name=op.name, op=op))
-
-    def again(self, v: Value, args: Sequence[Value]) -> Value:
-        """The same value of other arguments."""
-        if v.kind not in ("op", "total", "number"):
-            return v
-        settings: dict[str, Any] = {
-            key: getattr(v, key) for key in ("name", "op", "output", "number", "start", "label")
-        }
-        return self.make(Value(v.kind, v.shape, v.dtype, args, **settings))
-
-    def make(self, v: Value) -> Value:
-        """The value, or an equal one that is there already."""
-        op = v.op if v.name in ("apply", "where") or v.op is None else type(v.op)
-        key = (v.kind, v.name, v.shape, v.dtype, v.args, v.output, v.start, v.number, type(v.number), op)
-        known = self.made.setdefault(key, v)
-        known.label = known.label or v.label
-        return known

@@ -19,8 +19,11 @@ from ..ops.shape import BroadcastTo, Cast, Concatenate, ExpandDims, Reshape, Spl
 from .symbols import ANSWERS, DETACH, Symbol
 from .values import Value, ordered
 
-NAMED: set[Any] = {op for op in vars(elementwise).values() if isinstance(op, elementwise.Elementwise)}
-NAMED |= set(ANSWERS.values()) | set(ops.UFUNCS.values())
+NAMED: set[Any] = {
+    op
+    for op in (*vars(elementwise).values(), *ANSWERS.values(), *ops.UFUNCS.values())
+    if isinstance(op, elementwise.Elementwise)
+}
 """Ops that work entry by entry, under the names of NumPy's functions."""
 
 SAME = (Reshape, ExpandDims, Squeeze, BroadcastTo, SumTo)

@@ -1,5 +1,6 @@
 """When each value of a recorded step is computed: before the loop over time for all steps, in it, or after it.
 
+    ahead      before the loop, for all steps: what is computed from a alone
     forward    in the loop: what the next state is computed from
     output     after it, for all steps: what y alone is computed from
     factors    before the backward loop: what depends on no gradient
@@ -27,8 +28,13 @@ class Schedule:
         results, wanted = [step.y, *step.after], step.gradients
         going = set(ordered(step.after))
         varying = [v for v in ordered(results) if v.varies]
-        self.forward = [v for v in varying if v in going and v.kind == "op"]
-        self.output = [v for v in varying if v not in going and v.kind == "op"]
+        moving = set(step.states)  # what depends on the state
+        for v in varying:
+            moving |= {v} if any(x in moving for x in v.args) else set()
+        computed = [v for v in varying if v.kind == "op"]
+        self.ahead = [v for v in computed if v not in moving]
+        self.forward = [v for v in computed if v in moving and v in going]
+        self.output = [v for v in computed if v in moving and v not in going]
         back = [v for v in ordered(wanted, lambda v: v in set(varying)) if v.varies]
         needed = set(ordered(v for v in step.dstates if v is not None))
         self.factors = [v for v in back if not v.of_g]

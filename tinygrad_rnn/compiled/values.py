@@ -68,16 +68,13 @@ class Value:
         """n, of a value (B, n)."""
         return self.shape[-1] if self.shape else 1
 
-    def array(self, totals: Arrays | None = None) -> Any:
-        """What it is now, of what does not vary; `totals` has those over all steps."""
-        match self.kind:
-            case "weight":
-                return getattr(self.source, "array", self.source)
-            case "number":
-                return self.number
-            case "total":
-                return (totals or {})[self]
-        y = self.op.forward(*[x.array(totals) for x in self.args])  # type: ignore[union-attr]
+    def array(self, known: Arrays | None = None) -> Any:
+        """What it is now, of what does not vary, where `known` has the totals over all steps, and weights of now."""
+        if known is not None and self in known:
+            return known[self]
+        if self.kind != "op":
+            return self.number if self.kind == "number" else getattr(self.source, "array", self.source)
+        y = self.op.forward(*[x.array(known) for x in self.args])  # type: ignore[union-attr]
         return y[self.output] if self.op.outputs > 1 else y  # type: ignore[union-attr]
 
     def __repr__(self) -> str:

@@ -1,0 +1,309 @@
+"""A scheduled step, printed as NumPy: the loops over time, each line one call on arrays that are there already.
+
+`print(program)` shows it. A name stands for one step within a loop, and for all steps outside of one.
+"""
+
+from __future__ import annotations
+
+import keyword
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from ..ops.reduction import Max, Mean, Min, Sum
+from .layout import IN_LOOP, VIEWS, Call, Layout, Ref
+from .recording import Recorded
+from .schedule import Schedule
+from .values import Arrays, Value, ordered
+
+CALLS: dict[str, Any] = {
+    "matmul": np.matmul,
+    "product": lambda x, w, out: np.matmul(x, w, out=out),
+    "copyto": np.copyto,
+    "where": np.where,
+    "maximum": np.maximum,
+    "logaddexp": np.logaddexp,
+    "divide": np.divide,
+    "sum": lambda x, out: np.add.reduce(x, -1, None, out, True),
+    "max": lambda x, out: np.maximum.reduce(x, -1, None, out, True),
+    "min": lambda x, out: np.minimum.reduce(x, -1, None, out, True),
+    "zip": zip,
+}
+NUMBERS = {0.5: "half", 1.0: "one", 0.0: "zero", 2.0: "two"}
+
+
+class Program:
+    """The text of the loops over time of one step, and what they work on.
+
+    weights  the weights of the step
+    lengths  whether sequences may end before others
+    """
+
+    def __init__(self, step: Recorded, lengths: bool = False) -> None:
+        self.step, self.lengths = step, lengths
+        self.layout = Layout(Schedule(step))
+        everything = ordered([step.y, *step.after, *step.gradients])
+        self.weights = [v for v in everything if v.kind == "weight"]
+        self.known = {v for w, _ in step.dweights for v in (w,)}
+        space: dict[str, Any] = dict(CALLS)
+        self.parts = {phase: Part(self, phase, space) for phase in self.layout.calls}
+        self.source = "\n\n".join(part.text for part in self.parts.values() if part.lines)
+        exec(compile(self.source, "<compiled step>", "exec"), space)
+        for phase, part in self.parts.items():
+            part.function = space.get(phase)
+
+    def __str__(self) -> str:
+        return self.source
+
+
+class Part:
+    """One function of a program: what is computed in one phase.
+
+    parameters  what it is given, by name: a `Ref`, or how to make a constant of the weights
+    """
+
+    def __init__(self, program: Program, phase: str, space: dict[str, Any]) -> None:
+        self.layout, self.step, self.phase, self.space = program.layout, program.step, phase, space
+        self.lengths, self.loop = program.lengths, phase in IN_LOOP
+        self.parameters: dict[str, Any] = {}
+        self.names: dict[Any, str] = {}
+        self.lines: list[str] = []
+        self.function: Any = None
+        if phase == "backward":
+            self.arriving()
+        for call in self.layout.calls[phase]:
+            self.call(call)
+        if phase == "forward":
+            self.moved_on()
+        if phase == "backward":
+            self.handed_on()
+        self.text = self.printed()
+
+    def printed(self) -> str:
+        body, indent = self.lines, "    "
+        head = [f"def {self.phase}({', '.join(self.parameters)}):"]
+        moving = [name for name, x in self.parameters.items() if self.moves(x)]
+        if self.loop and self.lines:
+            names = ", ".join(moving)
+            head.append(f"    for {names}{',' * (len(moving) == 1)} in zip({names}):")
+            indent = "        "
+        return "\n".join([*head, *[indent + line for line in body]]) + "\n"
+
+    @staticmethod
+    def moves(x: Any) -> bool:
+        return x == "dead" or (isinstance(x, Ref) and x.buffer.extent != "step")
+
+    # ---------------------------------------------------------------- names
+
+    def name(self, ref: Any, wish: str) -> str:
+        """The name of what is given, a new one where it has none."""
+        if ref not in self.names:
+            name = re.sub(r"\W", "_", wish)
+            name = name if name.isidentifier() and not keyword.iskeyword(name) else f"x_{name}"
+            while name in self.parameters or name in self.space or isinstance(getattr(np, name, None), np.ufunc):
+                name += "_"
+            self.names[ref] = name
+            self.parameters[name] = ref
+        return self.names[ref]
+
+    def ref(self, run: list[Value]) -> str:
+        """A name for where values lie side by side."""
+        k = 0 if len(run) == 1 else len(run)
+        ref = self.layout.place(run[0], k)
+        return self.name(ref, self.wish(ref, run))
+
+    def wish(self, ref: Ref, run: Iterable[Value]) -> str:
+        """What the equations call it, or the buffer's own name."""
+        kind, number = ref.buffer.name[0], ref.buffer.name[1:]
+        if kind in "Sen" and number.isdigit():
+            label = self.label(int(number))
+            return {"S": f"{label}_t" if ref.shift else label, "e": f"d{label}", "n": f"next_d{label}"}[kind]
+        labels = [called(self.layout.cells[self.layout.base(v)].values[0]) for v in run]
+        if all(labels) and kind not in "Kd":
+            return "_".join(labels)
+        if ref.buffer.columns and ref.buffer.name[0] == "d" and ref.n * max(ref.k, 1) == ref.buffer.size:
+            return ref.buffer.name
+        whole = ref.buffer.size in (1, ref.k) and ref.n == ref.buffer.n
+        at = ref.at // ref.n if ref.buffer.columns else ref.at
+        return ref.buffer.name + ("" if whole else "_" + "".join(str(at + k) for k in range(max(ref.k, 1))))
+
+    def label(self, k: int) -> str:
+        return self.step.after[k].label or f"s{k}"
+
+    def constant(self, values: tuple[Value, ...], rows: tuple[Any, ...] = ()) -> str:
+        """A name for a number, a weight, or several of them stacked up."""
+        first = values[0]
+        if first.kind == "number":
+            return self.name(("number", first.number), NUMBERS.get(first.number, "number"))
+        labels = dict.fromkeys(w.label for v in values for w in ordered([v]) if w.kind == "weight" and w.label)
+        turned = "_T" * (first.op is not None and first.op.name in ("swap_axes", "transpose"))
+        return self.name(("weights", values, rows), "_".join(labels) + turned or "weight")
+
+    # ---------------------------------------------------------------- lines
+
+    def line(self, function: str, *names: str) -> None:
+        out = "out=" * (function in ("maximum", "minimum") and len(names) > 2)  # which take no third argument
+        self.lines.append(f"{function}({', '.join([*names[:-1], out + names[-1]])})")
+
+    def operand(self, xs: tuple[Value, ...]) -> str:
+        """What the values of a call have at one place of their arguments."""
+        first = xs[0]
+        if not first.varies:
+            same = all(x is first for x in xs) or (first.kind == "number" and not first.shape)
+            return self.constant(xs[:1] if same else xs)
+        if all(x is first for x in xs):
+            ref = self.layout.place(first)
+            if len(xs) > 1 and not self.loop:  # beside an axis of slabs it has one of its own
+                return self.name(("one", ref), self.wish(ref, [first]))
+            return self.name(ref, self.wish(ref, [first]))
+        return self.ref(list(xs))
+
+    def call(self, call: Call) -> None:
+        if call.copy is not None:
+            there, here = call.copy
+            source = call.run[1]
+            value = self.name(here, self.wish(here, [source])) if source.varies else self.constant((source,))
+            self.line("copyto", self.name(there, self.wish(there, [])), value)
+            return
+        v, run = call.run[0], call.run
+        out = self.ref(run)
+        if v.name == "matmul":
+            x, w = v.args
+            rows = tuple(self.layout.orders.get(x, ()))
+            self.line(
+                "matmul" if self.loop else "product",
+                self.operand((x,)),
+                self.constant(tuple(u.args[1] for u in run), rows),
+                out,
+            )
+            return
+        args = [self.operand(xs) for xs in zip(*[u.args for u in run], strict=True)]
+        self.computed(v, args, out)
+
+    def computed(self, v: Value, args: list[str], out: str) -> None:
+        """The lines for one op."""
+        op: Any = v.op
+        if v.name == "where":
+            self.line("copyto", out, args[2])
+            self.line("copyto", out, args[1], f"where={args[0]}")
+        elif v.name == "relu":
+            self.line("maximum", args[0], self.constant_number(0.0), out)
+        elif v.name == "softplus":
+            self.line("logaddexp", args[0], self.constant_number(0.0), out)
+        elif v.name == "positive":
+            self.line("copyto", out, args[0])
+        elif type(op) in (Sum, Mean, Max, Min) and v.name != "apply":
+            self.line("sum" if v.name == "mean" else v.name, args[0], out)
+            if v.name == "mean":
+                self.line("divide", out, self.constant_number(float(v.args[0].columns)), out)
+        elif v.name != "apply" and isinstance(op.forward, np.ufunc):
+            self.space[op.forward.__name__] = op.forward
+            self.line(op.forward.__name__, *args, out)
+        else:
+            name = op.name
+            while self.space.setdefault(name, ByRows(op, v.output)) != ByRows(op, v.output):
+                name += "_"
+            self.line("copyto", out, f"{name}({', '.join(args)})")
+
+    def constant_number(self, x: float) -> str:
+        return self.name(("number", x), NUMBERS.get(x, "number"))
+
+    # ---------------------------------------------------------------- from one step to the next
+
+    def moved_on(self) -> None:
+        """The state after the step where it is not computed in its place; that of ended sequences stays."""
+        for v, buffer in zip(self.step.after, self.layout.states, strict=True):
+            there = Ref(buffer, 0, 0, 1, 0, buffer.n)
+            if self.layout.cells.get(v) is None or self.layout.place(v) != there:
+                self.line("copyto", self.name(there, self.wish(there, [])), self.ref([v]))
+        for buffer in self.layout.states if self.lengths else ():
+            old, new = (Ref(buffer, 0, 0, shift, 0, buffer.n) for shift in (0, 1))
+            names = [self.name(ref, self.wish(ref, [])) for ref in (new, old)]
+            self.line("copyto", *names, f"where={self.name('dead', 'dead')}")
+
+    def arriving(self) -> None:
+        """What arrives at the results of a step from later ones is there; from outside, dL/dy comes to it."""
+        step, layout = self.step, self.layout
+        self.space["add"] = np.add
+        for out, _ in step.seeds:
+            if out is step.y and layout.holders(out):
+                d = self.gradient(layout.holders(out)[0])
+                self.line("add", d, self.name(Ref(layout.dy, 0, 0, 0, 0, out.columns), "dy"), d)
+        for buffer in layout.gradients if self.lengths else ():  # that of a sequence that has ended passes by
+            d = self.gradient(buffer)
+            self.lines.append(f"kept_{d} = where({self.name('dead', 'dead')}, {d}, 0)")
+            self.line("copyto", d, "0", f"where={self.name('dead', 'dead')}")
+        for out, g in step.seeds:
+            first, *others = layout.holders(out) or [layout.dy]
+            for other in others:
+                self.line("add", self.gradient(first), self.gradient(other), self.gradient(first))
+            if layout.cells[g].buffer not in (first, None):  # it is needed after the loop
+                self.line("copyto", self.ref([g]), self.gradient(first))
+
+    def gradient(self, buffer: Any) -> str:
+        ref = Ref(buffer, 0, 0, 0, 0, buffer.n)
+        return self.name(ref, self.wish(ref, []))
+
+    def handed_on(self) -> None:
+        """dL/d(state before the step), where it is not computed in its place."""
+        moved = []
+        for v, buffer in zip(self.step.dstates, self.layout.gradients, strict=True):
+            if v is None:
+                moved.append((self.gradient(buffer), None))
+            elif not v.varies:
+                moved.append((self.gradient(buffer), self.constant((v,))))
+            elif self.layout.place(v) != Ref(buffer, 0, 0, 0, 0, buffer.n):
+                moved.append((self.gradient(buffer), self.ref([v])))
+        old = {to for to, _ in moved}
+        for k, (to, source) in enumerate(moved):
+            if source in old and source != to:  # another overwrites it
+                self.lines.append(f"{source}_before = {source}.copy()")
+                moved[k] = to, f"{source}_before"
+        for to, source in moved:
+            self.lines.append(f"{to}.fill(0)" if source is None else f"copyto({to}, {source})")
+        for buffer in self.layout.gradients if self.lengths else ():
+            d = self.gradient(buffer)
+            self.line("add", d, f"kept_{d}", d)
+
+
+def called(v: Value) -> str:
+    """What the equations call a value: c; or tanh_c."""
+    unary = v.kind == "op" and len(v.args) == 1 and v.args[0].label and v.name != "apply"
+    return v.label or (f"{v.name}_{v.args[0].label}" if unary else "")
+
+
+class ByRows:
+    """An op of which only `forward` is known, on the rows of arrays over time."""
+
+    def __init__(self, op: Any, output: int) -> None:
+        self.op, self.output = op, output
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ByRows) and (self.op, self.output) == (other.op, other.output)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __call__(self, *xs: Any) -> Any:
+        over = max((x.shape for x in xs if np.ndim(x) > 2), key=len, default=None)
+        rows = [x.reshape(-1, x.shape[-1]) if np.ndim(x) > 2 else x for x in xs]
+        y = self.op.forward(*rows)
+        y = y[self.output] if self.op.outputs > 1 else y
+        return y if over is None else y.reshape(*over[:-1], y.shape[-1])
+
+
+def made(key: Any, known: Arrays, dtype: np.dtype[Any]) -> np.ndarray:
+    """A constant of a program, of the weights as they are now."""
+    if key[0] == "number":
+        return np.full((), key[1], dtype)
+    _, values, rows = key
+    arrays = [v.array(known) if v.kind != "number" or not v.shape else np.zeros(()) for v in values]
+    if rows:
+        arrays = [np.concatenate([w[first:end] for first, end in rows]) for w in arrays]
+    if len(arrays) == 1:
+        return np.ascontiguousarray(arrays[0])
+    return np.stack([w if w.ndim > 1 else w[None] for w in arrays])
+
+
+__all__ = ["VIEWS", "Program", "made"]

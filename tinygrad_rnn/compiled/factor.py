@@ -9,7 +9,7 @@ a gradient, and the sums.
 from __future__ import annotations
 
 from ..engine.tape import Op
-from ..ops.elementwise import add, divide, multiply, negative, subtract
+from ..ops.elementwise import add, divide, multiply, negative
 from .recording import Recorded
 from .rewriting import Rewriting
 from .values import Value, ordered

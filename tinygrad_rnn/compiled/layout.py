@@ -1,8 +1,8 @@
 """Where each value of a step lies in memory, and which are computed by one call.
 
 A *cell* holds one value (B, n), and before it those that it is computed from in place. Cells lie side by side in a
-*buffer*, as slabs (k, B, n): so one NumPy call computes like values of neighbours, [i f o] = tanh of three slabs. What is
-put together of columns for a product lies as columns (B, k n), which is seen as slabs by its strides.
+*buffer*, as slabs (k, B, n): so one NumPy call computes like values of neighbours, [i f o] = tanh of three slabs. What
+is put together of columns for a product lies as columns (B, k n), which is seen as slabs by its strides.
 """
 
 from __future__ import annotations
@@ -163,11 +163,11 @@ class Layout:
             if holders and g in self.over_time:
                 self.cells[g].buffer = self.new("time", g.columns, dtype, 1, "g", backward=True)
         self.next = {}  # the gradients of the states before the step, until the old ones are done with
-        for v, e in zip(step.dstates, self.gradients, strict=True):
-            if v in self.phase and v not in self.cells and v not in self.over_time and v.name not in VIEWS:
-                if v.name != "concatenate":
-                    self.next[v] = Buffer(f"n{e.name[1:]}", "step", v.columns, dtype, alone=True)
-                    self.cells[v] = Cell(v.columns, dtype, [v], self.next[v])
+        for d, e in zip(step.dstates, self.gradients, strict=True):
+            free = d is not None and d in self.phase and d not in self.cells and d not in self.over_time
+            if d is not None and free and d.name not in (*VIEWS, "concatenate"):
+                self.next[d] = Buffer(f"n{e.name[1:]}", "step", d.columns, dtype, alone=True)
+                self.cells[d] = Cell(d.columns, dtype, [d], self.next[d])
 
     def join(self) -> None:
         """Let each value be computed in the memory of one that nothing else needs."""
@@ -275,7 +275,7 @@ class Layout:
             for v in values:
                 if self.level[v] == level and v.name != "concatenate":
                     groups.setdefault(self.kind(v), []).append(v)
-            last = []
+            last: list[Call] = []
             for group in groups.values():
                 for run in self.runs(sorted(group, key=self.neighbourhood)):
                     self.settle(run, phase)
@@ -303,7 +303,7 @@ class Layout:
         return ("weight", x.shape) if x.shape else x
 
     def neighbourhood(self, v: Value) -> Any:
-        """Values are sorted by where they lie; by where the first of what they are made of lies; or by what they become."""
+        """Values are sorted by where they lie, or what they are made of lies; else by what becomes of them."""
         for x in (v, *v.args):
             cell = self.cells.get(self.base(x))
             if cell is not None and cell.buffer is not None and x.varies and (x is v or self.uses[x] <= 2):
@@ -410,7 +410,7 @@ class Layout:
     def ends(self) -> None:
         """The gradient of a state takes the place of that after the step, at once where that is read no more."""
         calls = self.calls["backward"]
-        for v, buffer in self.next.items():
+        for buffer in self.next.values():
             old = self.gradients[int(buffer.name[1:])]
             writes = [
                 k for k, c in enumerate(calls) if c.copy is None and any(self.cells[x].buffer is buffer for x in c.run)

@@ -8,8 +8,9 @@ x[:, :H] of x = a + h W     becomes a[:, :H] + h W[:, :H], so that a gate lies i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
-from ..ops.elementwise import Elementwise, add, multiply, subtract, tanh
+from ..ops.elementwise import add, multiply, subtract, tanh
 from ..ops.functions import positive
 from ..ops.indexing import GetItem
 from .reading import NAMED
@@ -44,7 +45,7 @@ class Narrowing(Rewriting):
                     self.whole.add(x)
         for x, places in taken.items():  # of columns that overlap, nothing is gained
             places = sorted(set(places))
-            if any(at < start + n for (start, n), (at, _) in zip(places, places[1:], strict=False)):
+            if any(at < start + n for (start, n), (at, _) in pairwise(places)):
                 self.whole.add(x)
         for v in reversed(self.order):  # what is whole is computed from what is whole
             if v in self.whole and v.name != "columns":

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..ops.reduction import Max, Mean, Min, Sum
-from .layout import IN_LOOP, VIEWS, Call, Layout, Ref
+from .layout import IN_LOOP, Call, Layout, Ref
 from .recording import Recorded
 from .schedule import Schedule
 from .values import Arrays, Value, ordered
@@ -26,9 +26,9 @@ CALLS: dict[str, Any] = {
     "maximum": np.maximum,
     "logaddexp": np.logaddexp,
     "divide": np.divide,
-    "sum": lambda x, out: np.add.reduce(x, -1, None, out, True),
-    "max": lambda x, out: np.maximum.reduce(x, -1, None, out, True),
-    "min": lambda x, out: np.minimum.reduce(x, -1, None, out, True),
+    "sum": lambda x, out: np.add.reduce(x, -1, out=out, keepdims=True),
+    "max": lambda x, out: np.maximum.reduce(x, -1, out=out, keepdims=True),
+    "min": lambda x, out: np.minimum.reduce(x, -1, out=out, keepdims=True),
     "zip": zip,
 }
 NUMBERS = {0.5: "half", 1.0: "one", 0.0: "zero", 2.0: "two"}
@@ -46,7 +46,6 @@ class Program:
         self.layout = Layout(Schedule(step))
         everything = ordered([step.y, *step.after, *step.gradients])
         self.weights = [v for v in everything if v.kind == "weight"]
-        self.known = {v for w, _ in step.dweights for v in (w,)}
         space: dict[str, Any] = dict(CALLS)
         self.parts = {phase: Part(self, phase, space) for phase in self.layout.calls}
         self.source = "\n\n".join(part.text for part in self.parts.values() if part.lines)
@@ -170,7 +169,7 @@ class Part:
         v, run = call.run[0], call.run
         out = self.ref(run)
         if v.name == "matmul":
-            x, w = v.args
+            x = v.args[0]
             rows = tuple(self.layout.orders.get(x, ()))
             self.line(
                 "matmul" if self.loop else "product",
@@ -248,7 +247,7 @@ class Part:
 
     def handed_on(self) -> None:
         """dL/d(state before the step), where it is not computed in its place."""
-        moved = []
+        moved: list[tuple[str, str | None]] = []
         for v, buffer in zip(self.step.dstates, self.layout.gradients, strict=True):
             if v is None:
                 moved.append((self.gradient(buffer), None))
@@ -304,6 +303,3 @@ def made(key: Any, known: Arrays, dtype: np.dtype[Any]) -> np.ndarray:
     if len(arrays) == 1:
         return np.ascontiguousarray(arrays[0])
     return np.stack([w if w.ndim > 1 else w[None] for w in arrays])
-
-
-__all__ = ["VIEWS", "Program", "made"]

@@ -42,7 +42,7 @@ class Run:
         self.T, self.B, _ = a.shape
         self.dtype = a.dtype
         layout = program.layout
-        arrays: dict[Any, np.ndarray] = {"dead": dead, "a": a[::-1] if backwards else a}
+        arrays: dict[Any, Any] = {"dead": dead, "a": a[::-1] if backwards else a}
         for k, (buffer, first) in enumerate(zip(layout.states, start, strict=True)):
             arrays[f"S{k}"] = self.over_steps(self.T + 1, self.B, buffer.n)
             arrays[f"S{k}"][0] = first
@@ -63,7 +63,7 @@ class Run:
         shape = (self.B, b.size) if b.columns else (self.B, b.n) if b.alone else (b.size, self.B, b.n)
         return np.empty(shape, b.dtype) if b.extent == "step" else self.over_steps(steps, *shape, dtype=b.dtype)
 
-    def compute(self, part: Part, arrays: dict[Any, np.ndarray], back: bool = False) -> None:
+    def compute(self, part: Part, arrays: dict[Any, Any], back: bool = False) -> None:
         """Run one function of the program on these arrays, from the last step to the first where `back`."""
         if part.lines:
             given = [self.given(x, arrays) for x in part.parameters.values()]
@@ -72,7 +72,7 @@ class Run:
                 given = [x[::-1] if m else x for x, m in zip(given, moves, strict=True)]
             part.function(*given)
 
-    def given(self, x: Any, arrays: dict[Any, np.ndarray]) -> np.ndarray:
+    def given(self, x: Any, arrays: dict[Any, Any]) -> np.ndarray:
         if isinstance(x, Ref):
             return x.of(arrays[x.buffer.name])
         if x == "dead":
@@ -97,7 +97,7 @@ class Run:
         """For each step the parts of the state after it."""
         return zip(*(part[1:] for part in self.states()), strict=True)
 
-    def at(self, v: Value, arrays: dict[Any, np.ndarray], steps: int) -> np.ndarray:
+    def at(self, v: Value, arrays: dict[Any, Any], steps: int) -> np.ndarray:
         """A value for all steps."""
         if v.kind == "number":
             return np.zeros((steps, self.B, v.columns), self.dtype)
@@ -146,7 +146,7 @@ class Run:
         da = np.zeros_like(a[:n]) if step.da is None else self.at(step.da, arrays, n)
         return self.of_sequence(da, first, last, a), *states, *[grads.get(w) for w in program.weights]
 
-    def steps(self, arrays: dict[Any, np.ndarray], begin: int, end: int) -> dict[Any, np.ndarray]:
+    def steps(self, arrays: dict[Any, Any], begin: int, end: int) -> dict[Any, Any]:
         """The arrays of these steps alone."""
         some = dict(arrays)
         for b in (*self.program.layout.buffers, self.program.layout.dy):
@@ -158,7 +158,7 @@ class Run:
         some["dead"] = None if arrays["dead"] is None else arrays["dead"][begin:end]
         return some
 
-    def total(self, v: Value, arrays: dict[Any, np.ndarray], n: int) -> np.ndarray:
+    def total(self, v: Value, arrays: dict[Any, Any], n: int) -> np.ndarray:
         """Σ over all steps of xᵀ g, as one product of two matrices; or of g."""
         x = _rows(self.at(v.args[0], arrays, n))
         if v.name == "sum_rows":

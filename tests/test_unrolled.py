@@ -424,3 +424,19 @@ def test_the_states_of_cells_stacked_by_hand_have_numbers() -> None:
 
     output, _ = nn.unroll(stack, data(), [None, None])
     assert list(tg.bptt.flow((output**2).sum())["cell"].norms) == ["h#1", "c#1", "h#2", "c#2"]
+
+
+@pytest.mark.parametrize("level", ["op", "cell"])
+def test_a_cut_inside_of_a_step_is_drawn_as_one_in_every_format(level: str) -> None:
+    U, W = weight(IN, H), weight(H, H, seed=2)
+
+    def cell(x: Any, h: Any) -> Any:
+        h = np.tanh(x @ U + h @ W)
+        return h * h.detach(), h
+
+    output, _ = nn.unroll(cell, data()[:3], np.zeros((B, H)))
+    picture = tg.draw((output**2).sum(), level=level)
+    cuts = sum(edge.kind == "cut" for edge in picture.edges)
+    assert cuts == (3 if level == "op" else 0)  # inside of a box that stands for the whole step there is nothing to see
+    assert picture.svg().count('stroke-width="1.8" stroke-dasharray="5 3"') == cuts
+    assert picture.dot().count("✂ detach") == (6 if level == "op" else 3)

@@ -113,8 +113,8 @@ class Figure:
         cell = tile.cell
         with canvas.group(title=f"{cell.step.layer}, step {cell.step.t}" if cell.step else cell.column.kind):
             for mark in tile.marks():
-                if isinstance(mark, Path):  # to a box that says that it is a cut, if it is one
-                    canvas.arrow("forward", self.flipped(mark.points), level=mark.level)
+                if isinstance(mark, Path):
+                    canvas.arrow(EDGES[mark.edge.kind], self.flipped(mark.points), level=mark.level)
                     self.gradient(canvas, [mark.edge], mark)
                 else:
                     self.block(canvas, mark)
@@ -126,7 +126,7 @@ class Figure:
         def draw() -> None:
             for mark in tile.at_corner().marks():
                 if isinstance(mark, Path):
-                    canvas.arrow("forward", [(x, -y) for x, y in mark.points], level=mark.level)
+                    canvas.arrow(EDGES[mark.edge.kind], [(x, -y) for x, y in mark.points], level=mark.level)
                 else:
                     lines = [words.replace(MARK, "t") for words in mark.box.lines]
                     canvas.box(mark.box.kind, "", "", (mark.x, -mark.y), (mark.width, mark.height), lines)

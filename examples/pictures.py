@@ -6,6 +6,7 @@ Prints the name of each file it writes (default folder: docs/pictures).
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -85,7 +86,119 @@ def worked_example() -> tg.Drawing:
     return tg.draw(Example().loss, level="op", steps="all", values=True, grads=True)
 
 
-PICTURES = (truncated, lstm, folded, gradients, vanishing, strip, layers, lengths, two_models, worked_example)
+# ------------------------------------------------------------------ BPTT in ten minutes: one unit, its state a number
+
+
+def one_unit(xs: Sequence[float], losses: Sequence[int] = (-1,), cuts: Sequence[int] = ()) -> tg.Tensor:
+    """h_t = tanh(0.6 x_t + 0.9 h_{t-1}), half the squared distance of some states from 0.1, and cuts behind others."""
+    W_xh = tg.tensor(0.6, requires_grad=True, name="W_xh")
+    W_hh = tg.tensor(0.9, requires_grad=True, name="W_hh")
+    h, states = tg.tensor(0.0, name="h_0"), []
+    with tg.scope("RNN") as at:
+        for t, x in enumerate(xs, 1):
+            at(t)
+            h = np.tanh(W_xh * tg.tensor(x, name="x") + W_hh * h)
+            h.name = "h"
+            states.append(h)
+            h = h.detach() if t in cuts else h
+    terms = [(states[t] - tg.tensor(0.1, name="y")) ** 2 / 2 for t in losses]
+    for term in terms:
+        term.name = "loss"
+    return sum(terms[1:], terms[0])
+
+
+THREE, THIRTY = (0.5, 0.1, 0.4), (0.5, 0.1, 0.4) * 10
+
+
+def unrolled() -> tg.Drawing:
+    """Three steps of the unit, each a box."""
+    return tg.draw(one_unit(THREE), level="cell")
+
+
+def forwards() -> tg.Drawing:
+    """Every op of the three steps, and the number that comes out of it."""
+    return tg.draw(one_unit(THREE), level="op", values=True)
+
+
+def backwards() -> tg.Drawing:
+    """The same, with the gradient that comes back."""
+    return tg.draw(one_unit(THREE), level="op", values=True, grads=True)
+
+
+def fading() -> tg.Drawing:
+    """How much of it is left thirty steps back."""
+    return tg.draw(one_unit(THIRTY), level="strip")
+
+
+def cut() -> tg.Drawing:
+    """Six steps, a loss after the third and the last, and a cut between the halves."""
+    return tg.draw(one_unit(THREE * 2, losses=(2, 5), cuts=(3,)), level="cell", grads=True)
+
+
+# ------------------------------------------------------------------ the pages on the source: each its own example
+
+
+def numbers(**values: float) -> list[tg.Tensor]:
+    """Numbers that need a gradient, under their names."""
+    return [tg.tensor(value, requires_grad=True, name=name) for name, value in values.items()]
+
+
+def tape() -> tg.Drawing:
+    """Page 1: the five records of (tanh(w x + b) - 1)²."""
+    w, b = numbers(w=0.5, b=-0.3)
+    return tg.draw(np.square(np.tanh(w * tg.tensor(2.0, name="x") + b) - 1), values=True)
+
+
+def sweep() -> tg.Drawing:
+    """Page 3: the same five, and what the sweep leaves at each."""
+    w, b = numbers(w=0.5, b=-0.3)
+    return tg.draw(np.square(np.tanh(w * tg.tensor(2.0, name="x") + b) - 1), values=True, grads=True)
+
+
+def rule() -> tg.Drawing:
+    """Page 2: a product and a tanh, what they are handed and what they hand on."""
+    w, x = numbers(w=0.5, x=2.0)
+    return tg.draw(np.tanh(w * x), values=True, grads=True)
+
+
+def three_steps() -> tg.Drawing:
+    """Page 3: h_t = tanh(u x_t + w h_{t-1}), and h_3 squared."""
+    u, w = numbers(u=0.8, w=0.5)
+    h = tg.tensor(0.0, name="h_0")
+    with tg.scope("rnn") as at:
+        for t, x in enumerate((1.0, 0.5, -1.0), 1):
+            at(t)
+            h = np.tanh(u * tg.tensor(x, name="x") + w * h)
+    return tg.draw(h * h, level="op", values=True, grads=True)
+
+
+def detached() -> tg.Drawing:
+    """Page 4: w times a w² that counts as a constant."""
+    (w,) = numbers(w=3.0)
+    return tg.draw(w * (w * w).detach(), values=True, grads=True)
+
+
+def two_steps() -> tg.Drawing:
+    """Page 5: every op of two steps of the plain cell."""
+    cell, h = tg.nn.RNNCell(2, 3, dtype=float, rng=0), None
+    with tg.scope("cell") as at:
+        for t, x in enumerate(np.eye(2), 1):
+            at(t)
+            h = cell(x[None], h)
+    return tg.draw((h * tg.tensor([[1.0, 2.0, -1.0]], name="weight")).sum(), level="op", names=cell)
+
+
+def two_outputs() -> tg.Drawing:
+    """Page 6: two steps of a layer, both of which count in the loss."""
+    layer = tg.nn.RNN(1, 2, bias=False, dtype=float, rng=0)
+    y, _ = layer(np.array([[1.0], [0.5]]))
+    return tg.draw((y * y).sum(), level="op", grads=True)
+
+
+SHOWN = (truncated, lstm, folded, gradients, vanishing, strip, layers, lengths, two_models, worked_example)
+TEN_MINUTES = (unrolled, forwards, backwards, fading, cut)
+PAGES = (tape, rule, sweep, three_steps, detached, two_steps, two_outputs)
+PICTURES = (*SHOWN, *TEN_MINUTES, *PAGES)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -16,7 +16,7 @@ DOCS = Path(__file__).resolve().parents[1]
 ROOT = DOCS.parent
 
 PARTS = {
-    "Start": ["bptt-in-ten-minutes", "using", "glossary"],
+    "Start": ["bptt-in-ten-minutes", "live", "using", "glossary"],
     "The source, read": [
         "1-tape", "2-rules", "3-backward", "4-tensor", "5-cells", "6-recurrent", "7-truncation", "architecture",
     ],
@@ -31,6 +31,9 @@ PARTS = {
 
 FIRST = ["training", "bptt", "experiments", "pictures", "gallery", "derivatives", "functions", "your-own-op"]
 """What "For use" begins with."""
+
+PLAYED = re.compile(r"\[([^\]]+)\]\(live\.md(#preset=[^)]+)\)")
+"""A link to a preset of the playground: on GitHub to the page about it, on the site to the playground itself."""
 
 FENCE = re.compile(r"^( *)(`{3,})[^\n]*\n.*?^\1\2`*[ ]*$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"(\[(?:[^\[\]]|\[[^\]]*\])*\]\()([^)\s]+)(\))")
@@ -51,7 +54,10 @@ def with_links(text: str, target: Callable[[str], str]) -> str:
     def changed(link: re.Match[str]) -> str:
         return link[0] if "://" in link[2] or link[2].startswith("#") else link[1] + target(link[2]) + link[3]
 
-    return outside_code(text, lambda part: LINK.sub(changed, part))
+    def prose(part: str) -> str:
+        return LINK.sub(changed, PLAYED.sub(r'<a href="playground.html\2">\1</a>', part))
+
+    return outside_code(text, prose)
 
 
 def on_the_site(address: str) -> str:

@@ -25,6 +25,9 @@ BEGINNINGS = {
     "gv": b"digraph",
     "pdf": b"%PDF",
     "png": b"\x89PNG",
+    "ps": b"%!PS-Adobe",
+    "eps": b"%!PS-Adobe",
+    "tex": b"% A picture by tinygrad_rnn",
 }
 """What a picture of each kind has at its beginning, after whatever XML puts there."""
 
@@ -108,6 +111,17 @@ def check_picture(path: AnyPath, suffixes: Collection[str]) -> None:
         if not os.access(os.path.dirname(os.path.realpath(path)), os.W_OK):
             raise DrawError(f"{where}: its folder is not there, or may not be written to")
         return
+    check_replaced(path)
+
+
+def check_replaced(path: AnyPath) -> None:
+    """Raise DrawError where a picture (or page) would replace something else: see `check_picture`."""
+    target = Path(path)
+    if not target.exists():
+        return
+    where, suffix = os.fspath(path), target.suffix.lower().removeprefix(".")
+    if target.is_dir():
+        raise DrawError(f"{where}: a folder; give the name of a file")
     if not target.is_file():  # opening a pipe would wait for its other end
         raise DrawError(f"{where}: not a regular file; give another name")
     with target.open("rb") as file:

@@ -14,6 +14,7 @@ from ..files import check_picture, replace_file
 from ..io import to_onnx
 from ..nn import cross_entropy
 from ..pictures import draw, page
+from ..pictures.output import FORMATS
 from .charlm import CharLM, beginning, default_prompt, load_model, memory_for, sample
 from .folder import MODEL, run_file
 
@@ -36,7 +37,7 @@ def draw_command(arguments: argparse.Namespace) -> None:
         raise ValueError("--level is for pictures: a page shows every op")
     if arguments.page and path.suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"--page writes HTML: {path.name!r} should end in .html")
-    check_picture(path, ["html", "htm"] if arguments.page else ["svg", "dot", "gv", "png", "pdf"])
+    check_picture(path, ["html", "htm"] if arguments.page else FORMATS)
     with memory_for(f"to draw {arguments.steps} steps; try fewer --steps"):
         if arguments.page:
             page_unrolled(arguments.run, arguments.steps, path)

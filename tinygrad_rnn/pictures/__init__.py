@@ -7,7 +7,7 @@
     layout, routes, tile, text, fit           where everything is, and how much of it
     marks, ribbon, sheet                      the picture with coordinates
     canvas, figure, strokes, legend, theme    the one design, drawn on a canvas: a canvas is a language
-    svg, dot, render                          the picture as a file
+    svg, artists, tikz, latex, dot, render    the picture in a language: a file, an Axes of matplotlib, a Digraph
     drawing, comparison, output               what `draw` gives
     stepper                                   `page`, a tape to step through in a browser
 

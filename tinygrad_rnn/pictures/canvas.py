@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from itertools import pairwise
 from typing import Any
 
 from . import theme
@@ -115,6 +114,32 @@ def _unit(ax: float, ay: float, bx: float, by: float) -> tuple[int, int]:
     return (bx > ax) - (bx < ax), (by > ay) - (by < ay)
 
 
+def rounded(x: float, y: float, w: float, h: float, r: float) -> Way:
+    """A rectangle by its upper left corner, with round corners."""
+    r = min(r, w / 2, h / 2)
+    if r <= 0:
+        return shape((x, y), (x + w, y), (x + w, y + h), (x, y + h))
+    k = 0.4477 * r  # how far before the corner a curve turns, for one that is nearly a circle
+    right, foot = x + w, y + h
+    return [
+        ("M", x + r, y),
+        ("L", right - r, y),
+        ("C", right - k, y, right, y + k, right, y + r),
+        ("L", right, foot - r),
+        ("C", right, foot - k, right - k, foot, right - r, foot),
+        ("L", x + r, foot),
+        ("C", x + k, foot, x, foot - k, x, foot - r),
+        ("L", x, y + r),
+        ("C", x, y + k, x + k, y, x + r, y),
+        ("Z",),
+    ]
+
+
+def ring(x: float, y: float, r: float) -> Way:
+    """A circle around (x, y)."""
+    return rounded(x - r, y - r, 2 * r, 2 * r, r)
+
+
 def line(*points: Point) -> Way:
     """Straight from point to point."""
     return [("ML"[k > 0], *point) for k, point in enumerate(points)]
@@ -123,16 +148,6 @@ def line(*points: Point) -> Way:
 def shape(*corners: Point) -> Way:
     """The polygon with these corners."""
     return [*line(*corners), ("Z",)]
-
-
-def ring(x: float, y: float, r: float) -> Way:
-    """A circle, of four curves."""
-    k = 0.5523 * r  # as close to a circle as a cubic gets
-    way: Way = [("M", x + r, y)]
-    for (ax, ay), (bx, by) in pairwise(((1, 0), (0, 1), (-1, 0), (0, -1), (1, 0))):
-        start, end = (x + r * ax + k * bx, y + r * ay + k * by), (x + r * bx, y + r * by)
-        way.append(("C", *start, end[0] + k * ax, end[1] + k * ay, *end))
-    return [*way, ("Z",)]
 
 
 def joined(ways: Iterable[Way]) -> Way:

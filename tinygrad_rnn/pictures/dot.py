@@ -30,8 +30,8 @@ UNPINNED = 100  # steps that Graphviz lays out in a time one can wait for
 FONT = "DejaVu Sans,Helvetica,Arial,sans-serif"
 
 
-def write(sheets: Sequence[Sheet], pinned: bool = True) -> str:
-    """The DOT of sheets, one below the other, made with the graphviz package."""
+def digraph(sheets: Sequence[Sheet], pinned: bool = True) -> Any:
+    """The graph of sheets, one below the other, made with the graphviz package."""
     import graphviz
 
     first = sheets[0]
@@ -45,7 +45,7 @@ def write(sheets: Sequence[Sheet], pinned: bool = True) -> str:
         graph.attr(layout="nop2")
     elif sum(len(sheet.picture.steps) for sheet in sheets) > UNPINNED:
         steps = f"{UNPINNED} time steps and more take Graphviz minutes to lay out"
-        warnings.warn(f"dot(pinned=False): {steps}; dot() keeps the layout of this library", UserWarning, stacklevel=3)
+        warnings.warn(f"pinned=False: {steps}; pinned=True keeps the layout of this library", UserWarning, stacklevel=3)
     graph.attr("node", fontname=FONT, fontsize="10", margin="0.08,0.04", height="0.3", fontcolor=colours["text"])
     graph.attr("edge", arrowsize="0.5", color=colours["edge"], fontname=FONT, fontcolor=colours["text"])
     floor = 0.0
@@ -56,7 +56,7 @@ def write(sheets: Sequence[Sheet], pinned: bool = True) -> str:
         writer.floor = floor
         writer.write()
         floor = writer.lowest
-    return str(graph.source)
+    return graph
 
 
 class _Writer:

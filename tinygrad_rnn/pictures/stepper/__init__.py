@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ...autograd.checks import start_gradient
 from ...autograd.tensor import Tensor
 from ...errors import DrawError, FreedGraphError, GraphError
-from ...files import replace_file
+from ...files import check_replaced, replace_file
 from ...notebook import frame
 from ...unrolled.expand import Expanded
 from ...unrolled.listing import Tape
@@ -38,7 +38,8 @@ def page(root: Tensor, path: str | os.PathLike[str], names: Mapping[str, Any] | 
 
     The line of your program that made each op is shown where it was noted: compute within ``with tg.anomaly():``.
     Write the page before ``backward()``, which frees the graph. Raises GraphError where `root` needs no gradient or is
-    a leaf, NonScalarError where it is not one number, DrawError where the graph is gone or too large to be drawn.
+    a leaf, NonScalarError where it is not one number, DrawError where the graph is gone or too large to be drawn, or
+    where a file is there that is no page, and OSError where it cannot be written.
 
     >>> import numpy as np, tempfile, tinygrad_rnn as tg
     >>> output, h = tg.nn.RNN(2, 3, rng=0)(np.ones((4, 1, 2)))
@@ -53,6 +54,7 @@ def page(root: Tensor, path: str | os.PathLike[str], names: Mapping[str, Any] | 
     from .scene import scene
     from .walk import walk
 
+    check_replaced(path)
     start_gradient(root, None, "page()")
     if root.record is None:
         raise GraphError("page() of a leaf: nothing was computed, so there is nothing to step through")

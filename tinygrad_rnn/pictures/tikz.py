@@ -157,8 +157,9 @@ class TikZ(Canvas):
         self.nodes.add(clean)
         return f"({clean}) "
 
-    def arrow(self, kind: str, points: Sequence[Point], blunt: bool = False) -> None:
-        self.out.append(rf"\path[{self.arrows(kind)}{', -' if blunt else ''}] {self.line(curve(points))};")
+    def arrow(self, kind: str, points: Sequence[Point], blunt: bool = False, level: bool = False) -> None:
+        way = self.line(curve(points, level=level))
+        self.out.append(rf"\path[{self.arrows(kind)}{', -' if blunt else ''}] {way};")
 
 
 def n(x: float) -> str:

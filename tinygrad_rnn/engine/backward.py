@@ -13,15 +13,16 @@ Tensors appear here only through their attributes `record`, `output`, `requires_
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from operator import attrgetter
 from typing import Any
 
 import numpy as np
 
-from ..errors import DtypeError, FreedGraphError, GraphError
+from ..errors import FreedGraphError, GraphError
 from .anomaly import check_backward
 from .cotangent import Waiting, completed
-from .lending import check_real, lent, own
+from .lending import fitted, lent, miscounted
 from .modes import at_step, mode
 from .tape import Op, Record
 from .visitors import Gradients, Visitor
@@ -37,12 +38,10 @@ def reachable(outputs: Iterable[Any], since: int = 0) -> list[Record]:
         record = stack.pop()
         if record.freed:
             raise FreedGraphError(_freed(record, record in ends))
+        seq = record.seq
         for x in record.inputs:
-            if x is not None and x.requires_grad:
-                maker = x.record
-                if maker is None:
-                    continue
-                if maker.seq >= record.seq:
+            if x is not None and (maker := x.record) is not None and x.requires_grad:
+                if maker.seq >= seq:
                     raise GraphError(
                         f"the graph has a cycle: an input of {record} came out of {maker}, which is not older. Neither "
                         "the record of a tensor nor the inputs of a record are to be set by hand"
@@ -106,7 +105,7 @@ def sweep(
     if only is not None:
         through, useful = leading_to(records, only)
         records = [record for record in records if record in useful]
-    rule = pull_watched if mode().anomaly else pull
+    rule = pull if useful is None and not stepwise else partial(asked, useful=useful, as_tensors=as_tensors)
     for y, g in zip(outputs, gradients, strict=True):
         waiting.add(y, g)
     for record in records:
@@ -118,8 +117,7 @@ def sweep(
         if through is not None and record not in through:  # its gradient was asked for, not what lies behind it
             continue
         try:
-            for x, part in rule(record, gs, useful, as_tensors):
-                waiting.add(x, part)
+            hand_on(record, gs, waiting, rule)
         except Exception as error:
             error.add_note(f"in the derivative rule of {record}" + _HALF_FREED * (not retain_graph))
             raise
@@ -129,6 +127,27 @@ def sweep(
 
 
 _HALF_FREED = "; what was recorded after it is freed already, so compute the outputs anew before another pass"
+
+
+def hand_on(record: Record, gs: Gradients, waiting: Waiting, rule: Callable[..., Any]) -> None:
+    """Add to what waits for each input: dL/dx by `pull`; or without it, sooner, where an op is as nearly all are."""
+    op, arrays, places = record.op, record.arrays, waiting.places
+    if rule is not pull or not op.ours or not op.rules or op.outputs > 1:
+        for x, part in rule(record, gs):
+            waiting.add(x, part)
+        return
+    g, y = gs[0], record.values[0]
+    for i, x in enumerate(record.inputs):
+        if x is None or not x.requires_grad or (part := op.rules[i](op, g, y, *arrays)) is None:
+            continue
+        a = arrays[i]
+        if type(part) is not np.ndarray or part.shape != a.shape or part.dtype != a.dtype:
+            part = fitted(part, a, op)
+        place = x.record or x
+        if place in places or (place is not x and place.op.outputs > 1):
+            waiting.add(x, part)
+        else:
+            places[place] = part
 
 
 def pull(
@@ -143,7 +162,7 @@ def pull(
     ruled = bool(op.rules)
     each: Any = op.rules if ruled else _parts(op, g, y, xs)  # a rule an input; or what the rule for all of them gives
     if len(each) != len(arrays):
-        raise _miscounted(op, len(each), len(arrays))
+        raise miscounted(op, len(each), len(arrays))
     pulled = []
     for i, x in enumerate(record.inputs):
         if x is None or not x.requires_grad or (useful is not None and (x.record or x) not in useful):
@@ -153,7 +172,7 @@ def pull(
             continue
         a = arrays[i]
         if getattr(part, "shape", None) != a.shape or part.dtype != a.dtype or not op.ours:
-            part = _fitted(part, a, op)
+            part = fitted(part, a, op)
         pulled.append((x, part))
     return pulled
 
@@ -166,33 +185,14 @@ def _parts(op: Op, g: Any, y: Any, xs: Sequence[Any]) -> tuple[Any, ...]:
     return (None,) * len(xs) if parts is None else (parts,)
 
 
-def pull_watched(record: Record, gs: Gradients, *options: Any) -> list[tuple[Any, Any]]:
-    """As `pull`; AnomalyError where the rule makes a nan or inf."""
-    gs = completed(record, gs)
-    pulled = pull(record, gs, *options)
-    for x, part in pulled:
+def asked(record: Record, gs: Gradients, **options: Any) -> list[tuple[Any, Any]]:
+    """As `pull`, with what is asked for besides; within `anomaly`, AnomalyError where the rule makes a nan or inf."""
+    watching = mode().anomaly
+    gs = completed(record, gs) if watching else gs
+    pulled = pull(record, gs, **options)
+    for x, part in pulled if watching else ():
         check_backward(record, gs, x, part)
     return pulled
-
-
-def _miscounted(op: Op, given: int, inputs: int) -> TypeError:
-    return TypeError(
-        f"op {op.name} was applied to {inputs} inputs and has rules for {given}: vjp() returns a tuple with one "
-        "gradient (or None) an input, or there is one vjp_... method an input"
-    )
-
-
-def _fitted(g: Any, x: np.ndarray, op: Op) -> Any:
-    """A gradient in the shape and dtype of what it is the gradient of; ShapeError or DtypeError where it has none."""
-    if not hasattr(g, "shape"):
-        g = np.asarray(g)
-    check_real(g, f"the rule of op {op.name}")
-    if g.shape != x.shape:
-        g = op.fit(g, x)
-    if x.dtype.kind != "f":
-        raise DtypeError(f"an input of dtype {x.dtype} cannot have a gradient: requires_grad was set on integers")
-    g = g if g.dtype == x.dtype else g.astype(x.dtype)
-    return g if op.ours else own(g, f"the rule of op {op.name}")
 
 
 def _freed(record: Record, ended: bool) -> str:

@@ -29,12 +29,12 @@ def product(a: Any, b: Any, out: np.ndarray | None = None) -> Any:
 
     The blocks depend on the shapes alone, so that the bits do not depend on the number of threads.
     """
-    if type(a) is not np.ndarray or type(b) is not np.ndarray or a.ndim != 2 or b.ndim != 2 or a.dtype != b.dtype:
-        return np.matmul(a, b, out=out)
+    if type(a) is not np.ndarray or type(b) is not np.ndarray or a.size * b.size < BLOCK or a.ndim != 2 or b.ndim != 2:
+        return np.matmul(a, b, out)
     M, N = len(a), b.shape[1]
     blocks = min(4, int(2.0 * a.size * N / BLOCK), max(M, N) // 64)
-    if blocks < 2 or a.shape[1] != len(b):
-        return np.matmul(a, b, out=out)
+    if blocks < 2 or a.shape[1] != len(b) or a.dtype != b.dtype:
+        return np.matmul(a, b, out)
     result: Any = np.empty((M, N), a.dtype) if out is None else out
     size = -(-max(M, N) // (16 * blocks)) * 16
 

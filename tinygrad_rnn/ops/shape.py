@@ -167,7 +167,7 @@ class Split(Op):
         size = np.shape(x)[axis]
         if 1 < self.outputs <= size and self.cuts == self.outputs and size % self.outputs == 0:
             before, width = (slice(None),) * axis, size // self.outputs  # as gates are: slices cost a fraction
-            return tuple(x[(*before, slice(k, k + width))] for k in range(0, size, width))
+            return tuple([x[(*before, slice(k, k + width))] for k in range(0, size, width)])
         parts = tuple(np.array_split(x, self.cuts, self.axis))
         if sum(part.shape[self.axis] for part in parts) != np.shape(x)[self.axis]:
             raise ValueError(f"the places to cut at must ascend, or parts overlap: {self.cuts}")
@@ -282,7 +282,7 @@ def array_split(ary: Array, indices_or_sections: Shape, axis: int = 0) -> list[A
 def split(ary: Array, indices_or_sections: Shape, axis: int = 0) -> list[Any]:
     """As `np.split`: equal parts, or cuts before the given places."""
     parts = array_split(ary, indices_or_sections, axis)
-    if isinstance(indices_or_sections, int | np.integer) and len({part.shape for part in parts}) > 1:
+    if isinstance(indices_or_sections, int | np.integer) and parts[0].shape != parts[-1].shape:  # the last is smallest
         raise ValueError(
             f"np.split into {indices_or_sections} equal parts: axis {axis} has size {ary.shape[axis]}, "
             "which does not divide; np.array_split allows unequal parts"

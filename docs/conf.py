@@ -45,7 +45,7 @@ copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True  # what has prompts is copied without them, and without its outputs
 
 mathjax_path = "tex-svg.js"  # from the site itself: one file, whole, which asks for no other
-mathjax3_config = {"svg": {"fontCache": "global"}, "options": {"enableMenu": False}}
+mathjax3_config = {"svg": {"fontCache": "global", "scale": 0.92}, "options": {"enableMenu": False}}
 
 
 def add_mathjax(app: object) -> None:

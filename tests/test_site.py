@@ -230,7 +230,7 @@ def browser():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("width", [1500, 1280, 390])
 def test_formulas_are_set_and_pages_fit_the_screen(site, browser, width):
     page = browser.new_page(viewport={"width": width, "height": 800})
     asked = []
@@ -241,7 +241,8 @@ def test_formulas_are_set_and_pages_fit_the_screen(site, browser, width):
         wrong, left, wide = page.evaluate(
             "[[...document.querySelectorAll('mjx-merror')].map(x => x.textContent),"
             " document.querySelectorAll('.math').length - document.querySelectorAll('.math > mjx-container').length,"
-            " document.documentElement.scrollWidth]"
+            " Math.max(document.documentElement.scrollWidth,"
+            "          document.querySelector('article').getBoundingClientRect().right)]"
         )
         assert not wrong, name
         assert not left, name

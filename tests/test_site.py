@@ -187,6 +187,7 @@ def test_the_reference_describes_all_that_is_exported():
     described = {id(x) for names in reference.described().values() for x in names.values()}
     for name in reference.PAGES.values():
         assert {id(x) for x in reference.public(importlib.import_module(name)).values()} <= described
+    assert {"tinygrad_rnn.nn.init", "tinygrad_rnn.bptt", "tinygrad_rnn.data"} <= set(reference.PAGES.values())
     assert tg.save in reference.described()["tinygrad_rnn"].values()
     assert "save" not in reference.described()["tinygrad_rnn.io"]
 
@@ -238,15 +239,18 @@ def test_formulas_are_set_and_pages_fit_the_screen(site, browser, width):
     for name in ["index", *(name for name in PAGES if name != "README")]:
         page.goto((site / f"{name}.html").as_uri())
         page.evaluate("() => window.MathJax && MathJax.startup ? MathJax.startup.promise : null")
-        wrong, left, wide = page.evaluate(
+        wrong, left, long, wide = page.evaluate(
             "[[...document.querySelectorAll('mjx-merror')].map(x => x.textContent),"
             " document.querySelectorAll('.math').length - document.querySelectorAll('.math > mjx-container').length,"
+            " [...document.querySelectorAll('mjx-container[display=true]')]"
+            "    .filter(x => x.scrollWidth > x.clientWidth + 1).map(x => x.textContent),"
             " Math.max(document.documentElement.scrollWidth,"
             "          document.querySelector('article').getBoundingClientRect().right)]"
         )
         assert not wrong, name
         assert not left, name
         assert wide <= width, name
+        assert width < 1280 or not long, f"{name}: write it in two lines: {long}"
     assert {url.partition(":")[0] for url in asked} <= {"file", "data"}
     page.close()
 

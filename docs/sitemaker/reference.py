@@ -9,17 +9,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-PAGES = {
-    "tensors": "tinygrad_rnn",
-    "nn": "tinygrad_rnn.nn",
-    "init": "tinygrad_rnn.nn.init",
-    "optim": "tinygrad_rnn.optim",
-    "bptt": "tinygrad_rnn.bptt",
-    "io": "tinygrad_rnn.io",
-    "data": "tinygrad_rnn.data",
-    "plots": "tinygrad_rnn.plots",
-    "errors": "tinygrad_rnn.errors",
-}
+BY_HAND = ("tinygrad_rnn.data", "tinygrad_rnn.plots")
+"""Public modules that `import tinygrad_rnn` does not import."""
+
+
+def modules(name: str = "tinygrad_rnn") -> Iterator[str]:
+    """A public module and those that it lists."""
+    yield name
+    module = importlib.import_module(name)
+    for x in (getattr(module, key) for key in getattr(module, "__all__", [])):
+        if isinstance(x, types.ModuleType):
+            yield from modules(x.__name__)
+
+
+PAGES = {name.rpartition(".")[2].replace("tinygrad_rnn", "tensors"): name for name in (*modules(), *BY_HAND)}
 """The file of a page, and the module whose names it has."""
 
 TITLES = {"tinygrad_rnn": "tg: tensors, derivatives, tape, pictures"}

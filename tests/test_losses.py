@@ -7,7 +7,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.errors import DataError, DtypeError, ShapeError
-from tinygrad_rnn.ops.cross_entropy import Surplus
+from tinygrad_rnn.ops.cross_entropy import CrossEntropy, Surplus
 
 nn = tg.nn
 bce = nn.binary_cross_entropy_with_logits
@@ -157,6 +157,39 @@ def test_losses_can_be_differentiated_twice() -> None:
     assert tg.gradcheck(lambda t: nn.cross_entropy(t, [0, 3, -100]), o, order=2)
     assert tg.gradcheck(lambda t: nn.mse_loss(t, np.ones((3, 4))), o, order=2)
     assert tg.gradcheck(lambda t: bce(t, np.full((3, 4), 0.3)), o, order=2)
+
+
+def test_the_rule_of_cross_entropy_goes_with_the_scores_it_is_given() -> None:
+    """What an op has kept of one application is nothing to another, nor to a second pass, and is let go of."""
+    rng, target = np.random.default_rng(0), np.array([1, 0, 2])
+    op, x, other = CrossEntropy(target), rng.standard_normal((3, 4)), rng.standard_normal((3, 4))
+    y = op.forward(x)
+    g = (rng.standard_normal(3), rng.standard_normal(3))
+    softmax = np.exp(x) / np.exp(x).sum(-1, keepdims=True)
+    expected = softmax * (g[0] + g[1])[:, None] - g[0][:, None] * np.eye(4)[target]
+    np.testing.assert_allclose(op.vjp(g, y, x), expected, rtol=1e-13)
+    np.testing.assert_allclose(op.vjp(g, y, x), expected, rtol=1e-13)
+    op.forward(other)
+    np.testing.assert_allclose(op.vjp(g, y, x), expected, rtol=1e-13)
+    scores = tg.tensor(x, requires_grad=True)
+    loss = nn.cross_entropy(scores, target)
+    (record,) = [r for r in tg.tape(loss) if isinstance(r.op, CrossEntropy)]
+    loss.backward(retain_graph=True)
+    first = scores.grad
+    loss.backward()
+    np.testing.assert_array_equal(scores.grad, 2 * first)
+    assert record.op.kept is None
+
+
+@pytest.mark.parametrize("row", [[-np.inf, -np.inf], [np.inf, 0.0], [np.nan, 0.0], [-np.inf, 0.0], [1e5, -1e5]])
+def test_the_gradient_of_a_row_at_the_edge_is_that_of_the_recorded_rule(row: list[float]) -> None:
+    def gradient(create_graph: bool) -> np.ndarray:
+        x = tg.tensor([row, [0.5, 1.0]], requires_grad=True)
+        (g,) = tg.grad(nn.cross_entropy(x, [0, 1]), [x], create_graph=create_graph)
+        return np.asarray(g.data if create_graph else g)
+
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_allclose(gradient(False), gradient(True), rtol=1e-12)
 
 
 def test_ignored_targets_count_for_nothing() -> None:

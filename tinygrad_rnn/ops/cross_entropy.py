@@ -5,6 +5,8 @@ Scores x (..., classes) and class numbers t (...). With s = log Σ e^x over the 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ..engine.arrays import Array, Arrays
@@ -12,23 +14,41 @@ from ..engine.tape import Op
 
 
 class CrossEntropy(Op):
-    """y = s - x_t, and beside it s, which the rule needs.  dy/dx = softmax(x) - onehot(t),  dl/dx = softmax(x)."""
+    """y = s - x_t, and beside it s, which the rule needs.  dy/dx = softmax(x) - onehot(t),  dl/dx = softmax(x).
+
+    The powers e^(x-m) and their sums, of which softmax(x) is the quotient, are kept for the rule: it is one pass then.
+    """
 
     outputs = 2
 
     def __init__(self, target: np.ndarray) -> None:
         self.target = target
+        self.kept: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None  # x, e^(x-m), its sums
 
     def forward(self, x: np.ndarray) -> Arrays:
         m = largest(x)
         e = x - m
         np.exp(e, out=e)
+        sums = e @ np.ones(x.shape[-1], x.dtype)
         with np.errstate(divide="ignore"):  # a row of -inf alone has log 0 = -inf
-            s = np.log(e @ np.ones(x.shape[-1], x.dtype)) + m[..., 0]
+            s = np.log(sums) + m[..., 0]
+        self.kept = x, e, sums
         return s - x[places(self.target)], s
 
     def vjp(self, g: Arrays, y: Arrays, x: Array) -> Array:
-        return Surplus(self.target)(x, y[1], g[0] + g[1], g[0])
+        if self.kept is None or self.kept[0] is not x:  # to be differentiated again
+            return Surplus(self.target)(x, y[1], g[0] + g[1], g[0])
+        _, e, sums = self.kept
+        dx = e * ((g[0] + g[1]) / np.where(sums == 0, 1, sums))[..., None]
+        dx[places(self.target)] -= g[0]
+        return dx
+
+    def let_go(self) -> None:
+        self.kept = None
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return {"target": self.target}
 
 
 class Surplus(Op):

@@ -149,6 +149,8 @@ class Stack(Op):
         self.axis = axis
 
     def forward(self, *xs: Array) -> Any:
+        if len(xs) == 1 and self.axis == 0:  # as the last state of one layer is: in a third of the time
+            return np.array(xs[0], copy=True)[None]
         return np.stack(xs, self.axis)
 
     def vjp(self, g: Array, y: Array, *xs: Array) -> Arrays:

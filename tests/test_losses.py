@@ -285,3 +285,101 @@ def test_unknown_reductions(loss: Any, reduction: Any) -> None:
     target = [0, -100] if loss is nn.cross_entropy else np.ones((2, 3))
     with pytest.raises(ValueError, match="reduction must be 'mean', 'sum' or 'none'"):
         loss(np.ones((2, 3)), target, reduction=reduction)
+
+
+# ------------------------------------------------------------------ weights of classes, smoothing, other losses, masks
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 1.0])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_weights_and_smoothing_agree_with_torch(torch: Any, reduction: str, smoothing: float, weighted: bool) -> None:
+    rng = np.random.default_rng(0)
+    scores, target = rng.normal(size=(7, 4)), np.array([0, 3, -100, 2, 2, 1, -100])
+    weight = np.array([1.0, 0.5, 0.0, 3.0]) if weighted else None
+    o = torch.tensor(scores, requires_grad=True)
+    w = None if weight is None else torch.tensor(weight)
+    expected = torch.nn.functional.cross_entropy(
+        o, torch.tensor(target), weight=w, reduction=reduction, label_smoothing=smoothing
+    )
+    expected.sum().backward()
+    options = {"weight": weight, "reduction": reduction, "label_smoothing": smoothing}
+    value, gradient = value_and_gradient(nn.cross_entropy, scores, target, **options)
+    assert value == pytest.approx(expected.detach().numpy(), rel=1e-12)
+    assert gradient == pytest.approx(o.grad.numpy(), rel=1e-10, abs=1e-14)
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_loss_of_logarithms_agrees_with_torch(torch: Any, reduction: str, weighted: bool) -> None:
+    rng = np.random.default_rng(0)
+    logs, target = -rng.random(size=(5, 3)), np.array([0, 2, -100, 1, 1])
+    weight = np.array([1.0, 0.5, 3.0]) if weighted else None
+    o = torch.tensor(logs, requires_grad=True)
+    w = None if weight is None else torch.tensor(weight)
+    expected = torch.nn.functional.nll_loss(o, torch.tensor(target), weight=w, reduction=reduction)
+    expected.sum().backward()
+    value, gradient = value_and_gradient(nn.nll_loss, logs, target, weight=weight, reduction=reduction)
+    assert value == pytest.approx(expected.detach().numpy(), rel=1e-12)
+    assert gradient == pytest.approx(o.grad.numpy(), rel=1e-12)
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize(("name", "options"), [("l1_loss", {}), ("huber_loss", {}), ("huber_loss", {"delta": 0.3})])
+def test_losses_of_large_errors_agree_with_torch(torch: Any, name: str, options: Any, reduction: str) -> None:
+    rng = np.random.default_rng(0)
+    scores, y = rng.normal(size=(4, 3)), rng.normal(size=(4, 3))
+    scores[0, 0] = y[0, 0]
+    o = torch.tensor(scores, requires_grad=True)
+    expected = getattr(torch.nn.functional, name)(o, torch.tensor(y), reduction=reduction, **options)
+    expected.sum().backward()
+    value, gradient = value_and_gradient(getattr(nn, name), scores, y, reduction=reduction, **options)
+    assert value == pytest.approx(expected.detach().numpy(), rel=1e-12)
+    assert gradient == pytest.approx(o.grad.numpy(), rel=1e-12)
+
+
+ENTRYWISE = [nn.mse_loss, nn.l1_loss, nn.huber_loss, bce]
+
+
+@pytest.mark.parametrize("loss", ENTRYWISE, ids=lambda loss: loss.__name__)
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_what_is_masked_out_counts_for_nothing_nan_too(loss: Any, reduction: str) -> None:
+    rng = np.random.default_rng(0)
+    o, y = rng.normal(size=(5, 3, 2)), rng.random(size=(5, 3, 2))
+    inside = tg.data.mask([5, 2, 3])
+    expected, its = value_and_gradient(loss, o[inside], y[inside], reduction=reduction)
+    o[~inside], y[~inside] = np.nan, np.nan if loss is not bce else 7.0
+    value, gradient = value_and_gradient(loss, o, y, reduction=reduction, mask=inside)
+    assert value == pytest.approx(expected, rel=1e-12)
+    assert gradient[inside] == pytest.approx(its) and not gradient[~inside].any()
+    assert not loss(o, y, reduction="none", mask=inside).data[~inside].any()
+
+
+@pytest.mark.parametrize("loss", [nn.nll_loss, nn.l1_loss, nn.huber_loss], ids=lambda loss: loss.__name__)
+def test_their_derivatives_to_second_order(loss: Any) -> None:
+    o = tg.tensor(np.random.default_rng(0).normal(size=(3, 4)), requires_grad=True)
+    target = [0, 3, 1] if loss is nn.nll_loss else np.zeros((3, 4))
+    assert tg.gradcheck(lambda t: loss(t, target), o, order=2)
+    w = np.array([1.0, 2.0, 0.5, 1.0])
+    assert tg.gradcheck(lambda t: nn.cross_entropy(t, [0, 3, 1], weight=w, label_smoothing=0.2), o, order=2)
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "compute"),
+    [
+        (ValueError, "label_smoothing must be in 0 .. 1", lambda o: nn.cross_entropy(o, [0, 1], label_smoothing=1.5)),
+        (ShapeError, "weight must be one number a class", lambda o: nn.cross_entropy(o, [0, 1], weight=[1.0])),
+        (DataError, "weight must be 0 or more", lambda o: nn.nll_loss(o, [0, 1], weight=[1, -1, 1])),
+        (ValueError, "no target has a weight", lambda o: nn.nll_loss(o, [1, 1], weight=[1, 0, 1])),
+        (ValueError, "delta must be above 0", lambda o: nn.huber_loss(o, o, delta=0)),
+        (ShapeError, "mask must be True and False", lambda o: nn.mse_loss(o, o, mask=[True])),
+        (ShapeError, "mask must be True and False", lambda o: nn.l1_loss(o, o, mask=np.ones((2, 3)))),
+        (ValueError, "all is masked out", lambda o: nn.mse_loss(o, o, mask=np.zeros((2, 3), bool))),
+    ],
+)
+def test_what_does_not_fit_them_is_named(error: type, message: str, compute: Any) -> None:
+    with pytest.raises(error, match=message):
+        compute(np.zeros((2, 3)))

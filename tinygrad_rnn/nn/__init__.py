@@ -5,7 +5,14 @@ from typing import NoReturn
 from . import init
 from .basic import Dropout, Embedding, LayerNorm, Linear, Sequential
 from .cells import GRUCell, LSTMCell, RNNCell
-from .losses import binary_cross_entropy_with_logits, cross_entropy, mse_loss
+from .losses import (
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    huber_loss,
+    l1_loss,
+    mse_loss,
+    nll_loss,
+)
 from .module import Module, Parameter, watch
 from .recurrent import GRU, LSTM, RNN, unroll
 from .rows import Rows
@@ -30,8 +37,11 @@ __all__ = [
     "binary_cross_entropy_with_logits",
     "cross_entropy",
     "functional_call",
+    "huber_loss",
     "init",
+    "l1_loss",
     "mse_loss",
+    "nll_loss",
     "one_step",
     "unroll",
     "watch",
@@ -39,7 +49,10 @@ __all__ = [
 
 _INSTEAD = {
     "CrossEntropyLoss": "tg.nn.cross_entropy(scores, target)",
-    "NLLLoss": "tg.nn.cross_entropy(scores, target), of scores before any softmax",
+    "NLLLoss": "tg.nn.nll_loss(logs, target), or tg.nn.cross_entropy of scores before any softmax",
+    "L1Loss": "tg.nn.l1_loss(input, target)",
+    "HuberLoss": "tg.nn.huber_loss(input, target)",
+    "SmoothL1Loss": "tg.nn.huber_loss(input, target)",
     "MSELoss": "tg.nn.mse_loss(input, target)",
     "BCEWithLogitsLoss": "tg.nn.binary_cross_entropy_with_logits(scores, target)",
     "BCELoss": "tg.nn.binary_cross_entropy_with_logits(scores, target), of scores before any sigmoid",

@@ -21,7 +21,7 @@ from ..errors import StateDictError
 from ..nn.basic import Embedding, LayerNorm, Linear
 from ..nn.cell import Cell
 from ..nn.cells import GRUCell, LSTMCell, RNNCell
-from ..nn.module import Module, Parameter
+from ..nn.module import Module, Parameter, dotted
 from ..nn.recurrent import Recurrent
 from ..nn.weights import as_arrays, fill, problems_of, refuse
 
@@ -125,8 +125,9 @@ def _parts(module: Module, prefix: str = "", tail: str = "", above: tuple[Module
     if isinstance(module, Cell):
         yield _cell(module, prefix, tail)
     names = next((names for kind, names in NAMES.items() if isinstance(module, kind)), {})
-    for name, value in vars(module).items():
-        if isinstance(value, Parameter) and not (isinstance(module, Cell) and name in ("W_xh", "W_hh", "b_h", "b_hn")):
+    for path, value in module.own_parameters():
+        name = dotted(path)
+        if not (isinstance(module, Cell) and name in ("W_xh", "W_hh", "b_h", "b_hn")):
             turned = isinstance(module, Linear) and name == "W"
             yield _renamed(f"{prefix}{names.get(name, name)}{tail}", value, turned)
     for name, child in module.children():

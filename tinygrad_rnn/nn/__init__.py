@@ -3,7 +3,7 @@
 from typing import NoReturn
 
 from . import init
-from .basic import Dropout, Embedding, LayerNorm, Linear, Sequential
+from .basic import Dropout, Embedding, LayerNorm, Linear, Sequential, TiedLinear
 from .cells import GRUCell, LSTMCell, RNNCell
 from .losses import (
     binary_cross_entropy_with_logits,
@@ -13,11 +13,12 @@ from .losses import (
     mse_loss,
     nll_loss,
 )
-from .module import Module, Parameter, watch
+from .module import Module, Parameter
 from .recurrent import GRU, LSTM, RNN, unroll
 from .rows import Rows
 from .stepping import one_step
 from .substitution import functional_call
+from .watching import watch
 
 __all__ = [
     "GRU",
@@ -34,6 +35,7 @@ __all__ = [
     "RNNCell",
     "Rows",
     "Sequential",
+    "TiedLinear",
     "binary_cross_entropy_with_logits",
     "cross_entropy",
     "functional_call",
@@ -63,8 +65,8 @@ _INSTEAD = {
     "Softmax": "tg.softmax(x, axis=-1) in forward",
     "ModuleList": "a list, as an attribute of a module",
     "ModuleDict": "a dict, as an attribute of a module",
-    "ParameterList": "attributes of a module, one a parameter",
-    "ParameterDict": "attributes of a module, one a parameter",
+    "ParameterList": "a list, as an attribute of a module",
+    "ParameterDict": "a dict, as an attribute of a module",
     "Flatten": "x.reshape(len(x), -1) in forward",
     "utils": "tg.optim.clip_grad_norm_(model.parameters(), 1.0), and layer(x, lengths=lengths) for packed sequences",
 }

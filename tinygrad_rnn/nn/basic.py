@@ -11,6 +11,7 @@ from ..autograd.tensor import Tensor
 from ..engine import randomness
 from ..engine.arrays import DType, Operand
 from ..errors import DataError, DtypeError, ShapeError
+from ..ops.elementwise import where
 from ..ops.linalg import affine
 from .init import Rng
 from .module import Module, Parameter
@@ -119,7 +120,9 @@ class Linear(Module):
 class Embedding(Module):
     """y = W[ids]: row k of W (classes, size) stands for class k. ids (...) of integers give y (..., size).
 
-    W starts from N(0, 1). Raises DtypeError for ids that are not integers, DataError for one out of range.
+    W starts from N(0, 1). With `padding_idx` that row is 0 and stays 0: no gradient goes to it.
+
+    Raises DtypeError for ids that are not integers, DataError for one out of range.
 
     >>> import tinygrad_rnn as tg
     >>> tg.nn.Embedding(10, 4, rng=0)([[1, 2, 3]]).shape
@@ -128,9 +131,24 @@ class Embedding(Module):
 
     layouts = {"W": "(classes, size), as in W[ids]"}  # noqa: RUF012
 
-    def __init__(self, classes: int, size: int, *, dtype: DType = np.float32, rng: Rng = None) -> None:
+    def __init__(
+        self,
+        classes: int,
+        size: int,
+        padding_idx: int | None = None,
+        *,
+        dtype: DType = np.float32,
+        rng: Rng = None,
+    ) -> None:
         self.classes, self.size = positive("classes", classes), positive("size", size)
-        self.W = Parameter(randomness.generator(rng).standard_normal((self.classes, self.size)), dtype)
+        rows = randomness.generator(rng).standard_normal((self.classes, self.size))
+        if padding_idx is not None:
+            if not -self.classes <= padding_idx < self.classes:
+                raise ValueError(f"padding_idx must be in 0 .. {self.classes - 1}, not {padding_idx}")
+            padding_idx %= self.classes
+            rows[padding_idx] = 0
+        self.padding_idx = padding_idx
+        self.W = Parameter(rows, dtype)
 
     def forward(self, ids: Operand) -> Tensor:
         return self.rows(ids).written_out()
@@ -144,10 +162,44 @@ class Embedding(Module):
         >>> output.shape
         (3, 2, 8)
         """
-        return Rows(self.W, class_numbers(ids, self.classes, "Embedding: ids"))
+        return Rows(self.table, class_numbers(ids, self.classes, "Embedding: ids"))
+
+    @property
+    def table(self) -> Tensor:
+        """W; the row of padding is cut off the graph."""
+        if self.padding_idx is None:
+            return self.W
+        padding = (np.arange(self.classes) == self.padding_idx)[:, np.newaxis]
+        return where(padding, self.W.detach(), self.W)
 
     def extra_repr(self) -> str:
-        return f"{self.classes}, {self.size}"
+        return f"{self.classes}, {self.size}" + ("" if self.padding_idx is None else f", {self.padding_idx}")
+
+
+class TiedLinear(Module):
+    """y = x Eᵀ + b: the scores of each class, with the matrix E (classes, size) of an embedding (Press and Wolf 2017).
+
+    x is (..., size), y (..., classes). E is one parameter, trained by both, and saved once; b starts from 0.
+
+    >>> import tinygrad_rnn as tg
+    >>> embedding = tg.nn.Embedding(10, 4, rng=0)
+    >>> head = tg.nn.TiedLinear(embedding)
+    >>> head(embedding([[1, 2, 3]])).shape, head.embedding.W is embedding.W
+    ((1, 3, 10), True)
+    """
+
+    def __init__(self, embedding: Embedding, bias: bool = True) -> None:
+        if not isinstance(embedding, Embedding):
+            raise TypeError(f"TiedLinear: embedding must be a tg.nn.Embedding, not {type(embedding).__name__}")
+        self.embedding = embedding
+        self.b = Parameter(np.zeros(embedding.classes), embedding.W.dtype) if bias else None
+
+    def forward(self, x: Operand) -> Tensor:
+        E = self.embedding.W
+        x = as_input(x, E.dtype, "TiedLinear")
+        if x.ndim < 1 or x.shape[-1] != self.embedding.size:
+            raise ShapeError(f"TiedLinear: x must be (..., {self.embedding.size}), got {x.shape}")
+        return affine(x, E.T, self.b)
 
 
 def class_numbers(ids: Operand, classes: int, name: str) -> np.ndarray:

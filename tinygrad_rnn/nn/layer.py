@@ -22,7 +22,7 @@ from .basic import Dropout, as_input, positive
 from .cell import Cell
 from .fused.steps import run_for
 from .init import Rng
-from .module import Module
+from .module import Module, Slot
 from .rows import Rows
 from .state import check_lengths, check_state, label, last_repeated
 
@@ -179,13 +179,13 @@ class Layer(Module):
 
     # ---------------------------------------------------------------- parameters under the layer's own names
 
-    def slots(self, prefix: str = "", above: tuple[Module, ...] = ()) -> Iterator[tuple[str, Module, str]]:
+    def slots(self, prefix: str = "", above: tuple[Module, ...] = ()) -> Iterator[Slot]:
         for cell, suffix in zip(self.cells, self.suffixes, strict=True):
-            for name, owner, attribute in cell.slots():
-                yield f"{prefix}{name}{suffix}", owner, attribute
-        for name, owner, attribute in super().slots(prefix, above):  # what a subclass adds
-            if owner not in self.cells:
-                yield name, owner, attribute
+            for slot in cell.slots():
+                yield slot._replace(name=f"{prefix}{slot.name}{suffix}")
+        for slot in super().slots(prefix, above):  # what a subclass adds
+            if slot.owner not in self.cells:
+                yield slot
 
     def _place(self, name: str) -> tuple[Cell, str] | None:
         """The cell, and its attribute, that a name like W_hh_l1 stands for; also where a bias is None."""

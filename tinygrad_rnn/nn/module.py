@@ -1,8 +1,8 @@
 """Modules: named parameters, and the modules inside them.
 
 Everything that needs all parameters of a model by name (the optimizer, saving, loading, `functional_call`) goes
-through one walk, `Module.slots`, which says for each full name which module holds it, and as which attribute. What the
-walk would not find is refused when it is assigned.
+through one walk, `Module.slots`, which says for each full name which module holds it, and where. Modules and parameters
+may be in lists, dicts and the like; what the walk would not find is refused when it is assigned.
 """
 
 from __future__ import annotations
@@ -10,9 +10,7 @@ from __future__ import annotations
 import reprlib
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
@@ -22,7 +20,9 @@ from ..engine.at_once import assign
 from ..engine.trees import is_plain, parts
 from ..errors import DtypeError
 from ..notebook import table
-from .weights import as_arrays, fill, problems_of, refuse
+from .summary import summarise
+from .watching import watched
+from .weights import as_arrays, fill, new_array, problems_of, refuse
 
 
 def real(dtype: Any) -> np.dtype[Any]:
@@ -52,27 +52,17 @@ class Parameter(Tensor):
         self.layout: str | None = None  # what its axes mean, where the module it belongs to says so
 
 
-Seen = Callable[["Module", tuple[Any, ...], dict[str, Any], Any], None]
-_watching: ContextVar[tuple[Seen, ...]] = ContextVar("watching", default=())
+Path = tuple[Any, ...]
+"""An attribute, and the keys or numbers in the containers below it."""
 
 
-@contextmanager
-def watch(seen: Seen) -> Iterator[None]:
-    """Within the block, call ``seen(module, args, kwargs, result)`` after each call of a module, inner ones first.
+class Slot(NamedTuple):
+    """Where a parameter is: its full name, the module that holds it, its place there, and the parameter."""
 
-    >>> import tinygrad_rnn as tg
-    >>> model = tg.nn.Sequential(tg.nn.Linear(3, 5, rng=0), tg.nn.Linear(5, 2, rng=0))
-    >>> with tg.nn.watch(lambda module, args, kwargs, result: print(type(module).__name__, result.shape)):
-    ...     y = model(tg.tensor([[1.0, 0.0, 0.0]]))
-    Linear (1, 5)
-    Linear (1, 2)
-    Sequential (1, 2)
-    """
-    token = _watching.set((*_watching.get(), seen))
-    try:
-        yield
-    finally:
-        _watching.reset(token)
+    name: str
+    owner: Module
+    path: Path
+    parameter: Parameter
 
 
 class Module:
@@ -96,7 +86,7 @@ class Module:
         if vars(cls).get("__slots__"):
             raise TypeError(f"{cls.__name__}: parameters in __slots__ would not be found: leave the __slots__ out")
         for name, value in vars(cls).items():
-            if any(isinstance(x, Module | Parameter) for _, x in _within(name, value)):
+            if any(isinstance(x, Module | Parameter) for _, x in _within((name,), value)):
                 raise TypeError(
                     f"{cls.__name__}.{name} would be one for all {cls.__name__}s, and not among their parameters: "
                     f"make it in __init__, as self.{name} = ..."
@@ -107,8 +97,7 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         result = self.forward(*args, **kwargs)
-        for seen in _watching.get():
-            seen(self, args, kwargs, result)
+        watched(self, args, kwargs, result)
         return result
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -119,21 +108,24 @@ class Module:
             )
         self._check(name, value)
         if isinstance(value, Parameter):
-            value.name = name if value.name is None else value.name
             value.layout = self.layouts.get(name, getattr(value, "layout", None))
+        for path, x in _within((name,), value):
+            if isinstance(x, Parameter) and x.name is None:
+                x.name = dotted(path)
         object.__setattr__(self, name, value)
 
     def _check(self, name: str, value: Any) -> None:
         """Refuse an attribute whose parameters would not be found, or would be found to be something else."""
         where = f"{type(self).__name__}.{name}"
-        held = [x for _, x in _within(where, value) if isinstance(x, Module | Parameter)]
+        inside = list(_within((where,), value))
+        held = [x for _, x in inside if isinstance(x, Module | Parameter)]
         if held and callable(getattr(Module, name, None)):
             raise TypeError(f"{where} is a method of every module, and this would hide it: choose another name")
         layout, expected = getattr(value, "layout", None), self.layouts.get(name)
         if isinstance(value, Parameter) and None not in (layout, expected) and layout != expected:
             raise ValueError(
-                f"{where} is {expected}, and this parameter is {layout}. To use one matrix for both, keep it in one "
-                "and write the other's product in forward: with an embedding, scores = h @ embedding.W.T + b"
+                f"{where} is {expected}, and this parameter is {layout}. For one matrix in both, "
+                "head = tg.nn.TiedLinear(embedding), or scores = h @ embedding.W.T + b in forward"
             )
         if type(value) is Tensor and value.requires_grad and value.is_leaf:
             message = f"{where} is a Tensor that needs a gradient, but no Parameter, and parameters() leaves it out: "
@@ -148,37 +140,52 @@ class Module:
     def children(self) -> Iterator[tuple[str, Module]]:
         """The modules held as attributes, also within lists, tuples, dicts and dataclasses, with their names."""
         for name, value in vars(self).items():
-            yield from ((path, item) for path, item in _within(name, value) if isinstance(item, Module))
+            yield from ((dotted(path), x) for path, x in _within((name,), value) if isinstance(x, Module))
 
-    def slots(self, prefix: str = "", above: tuple[Module, ...] = ()) -> Iterator[tuple[str, Module, str]]:
-        """(full name, the module that holds the parameter, the attribute) for every parameter.
+    def own_parameters(self) -> Iterator[tuple[Path, Parameter]]:
+        """The parameters that are attributes of this module itself, also within containers, with where they are."""
+        for name, value in vars(self).items():
+            yield from ((path, x) for path, x in _within((name,), value) if isinstance(x, Parameter))
 
-        A shared one comes under each of its names. `above` are the modules that this one is inside of: where it knows
-        one of them, as its parent, the walk does not go round in a circle.
+    def slots(self, prefix: str = "", above: tuple[Module, ...] = ()) -> Iterator[Slot]:
+        """Every parameter, where it is, and its full name. A shared one comes under each of its names.
+
+        `above` are the modules that this one is inside of: where it knows one of them, as its parent, the walk does not
+        go round in a circle.
         """
         above = (*above, self)
-        for name, value in vars(self).items():
-            if isinstance(value, Parameter):
-                yield prefix + name, self, name
+        for path, parameter in self.own_parameters():
+            yield Slot(prefix + dotted(path), self, path, parameter)
         for name, child in self.children():
             if not any(child is module for module in above):
                 yield from child.slots(f"{prefix}{name}.", above)
 
     def modules(self) -> Iterator[Module]:
         """This module and all modules inside it, each once."""
-        waiting, seen = [self], set()
+        return (module for _, module in self.named_modules())
+
+    def named_modules(self) -> Iterator[tuple[str, Module]]:
+        """This module, under the name "", and all modules inside it, each once, with their full names."""
+        waiting: list[tuple[str, Module]] = [("", self)]
+        seen: set[int] = set()
         while waiting:
-            module = waiting.pop()
+            name, module = waiting.pop()
             if id(module) not in seen:
                 seen.add(id(module))
-                yield module
-                waiting += [child for _, child in module.children()][::-1]
+                yield name, module
+                inside = [(f"{name}.{child}" if name else child, m) for child, m in module.children()]
+                waiting += inside[::-1]
+
+    def apply(self, f: Callable[[Module], Any]) -> Self:
+        """Call f with every module inside and then with this one; gives this module."""
+        for module in list(self.modules())[::-1]:
+            f(module)
+        return self
 
     def names(self) -> dict[str, Parameter]:
         """Every parameter under each of its names. Raises ValueError where two parameters have one name."""
         found: dict[str, Parameter] = {}
-        for name, owner, attribute in self.slots():
-            parameter = getattr(owner, attribute)
+        for name, _, _, parameter in self.slots():
             if found.setdefault(name, parameter) is not parameter:
                 raise ValueError(
                     f"two parameters of {type(self).__name__} have the name {name!r}: a key 1 beside '1', or a dot in "
@@ -204,19 +211,30 @@ class Module:
         """Forget the gradients of all parameters."""
         assign((parameter, "_grad", None) for parameter in self.parameters())
 
-    def requires_grad_(self, requires_grad: bool = True) -> Module:
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Let all parameters be trained; with False, freeze them: no gradient comes, and no optimizer moves them."""
         assign((parameter, "requires_grad", bool(requires_grad)) for parameter in self.parameters())
         return self
 
-    def train(self, mode: bool = True) -> Module:
+    def astype(self, dtype: Any) -> Self:
+        """Compute in another floating-point type from now on: casts all parameters, as torch's `Module.to` does.
+
+        Gradients go, and an optimizer made before is to be made anew. Gives this module.
+        """
+        kind = real(dtype)
+        assign(
+            change for p in self.parameters() for change in (*new_array(p, p.array.astype(kind)), (p, "_grad", None))
+        )
+        return self
+
+    def train(self, mode: bool = True) -> Self:
         """Switch dropout on (or off) in this module and all modules inside it."""
         if not isinstance(mode, bool | np.bool_):
             raise TypeError(f"train: mode must be True or False, not {mode!r}")
         assign((module, "training", bool(mode)) for module in self.modules())
         return self
 
-    def eval(self) -> Module:
+    def eval(self) -> Self:
         """Switch dropout off."""
         return self.train(False)
 
@@ -268,6 +286,25 @@ class Module:
         lines = [f"({name}): {child!r}".replace("\n", "\n  ") for name, child in children]
         return f"{type(self).__name__}({self.extra_repr()}\n  " + "\n  ".join(lines) + "\n)"
 
+    def summary(self, *inputs: Any) -> Any:
+        """A table of the modules inside and their parameters; with example inputs also what each gives, and how much
+        memory a forward and backward pass takes. Gives a `Summary`; print it.
+
+        The model is run on the inputs and is afterwards as before.
+
+        >>> import numpy as np, tinygrad_rnn as tg
+        >>> model = tg.nn.Sequential(tg.nn.Linear(3, 5, rng=0), tg.nn.Linear(5, 2, rng=0))
+        >>> print(model.summary())
+        32 parameters
+        module  kind        parameters
+        (all)   Sequential           0
+        0       Linear              20
+        1       Linear              12
+        >>> model.summary(np.ones((4, 3))).rows[0]
+        ('(all)', 'Sequential', '(4, 2)', 0)
+        """
+        return summarise(self, inputs)
+
     def _repr_html_(self) -> str:
         rows: list[Any] = [_row(name, parameter) for name, parameter in self.named_parameters()]
         sizes = [(p.size, p.requires_grad) for p in self.parameters()]
@@ -283,26 +320,29 @@ def _row(name: str, parameter: Parameter) -> list[str]:
     return [name, str(parameter.shape), f"{parameter.size:,}", parameter.dtype.name, frozen]
 
 
-def _within(name: str, value: Any, above: tuple[int, ...] = ()) -> Iterator[tuple[str, Any]]:
-    """What a nesting of containers holds, with a dotted name each, and what is no container.
+def dotted(path: Path) -> str:
+    """The name of a place: an attribute, and the keys or numbers in containers below it."""
+    return ".".join(map(str, path))
 
-    Raises TypeError for a Parameter in a container, or a Module in a set, which has no order and so no names.
+
+def _within(path: Path, value: Any, above: tuple[int, ...] = ()) -> Iterator[tuple[Path, Any]]:
+    """What a nesting of containers holds, each with its place, and what is no container.
+
+    Raises TypeError for a Parameter or Module in a set, which has no order and so no names.
     """
     held = None if isinstance(value, Module | Tensor) or is_plain(value) else parts(value)
     if held is None:
-        if above and isinstance(value, Parameter):
-            raise TypeError(
-                f"{name}: a parameter within a list or dict would not be found, and so not trained: make it an "
-                "attribute of a module"
-            )
         if isinstance(value, np.ndarray) and any(isinstance(x, Module | Parameter) for x in _objects(value)):
-            raise TypeError(f"{name}: modules in an array would not be found: put them in a list, with .tolist()")
-        yield name, value
+            raise TypeError(
+                f"{dotted(path)}: modules in an array would not be found: put them in a list, with .tolist()"
+            )
+        yield path, value
     elif id(value) not in above:
         for key, item in held:
-            if isinstance(item, Module) and isinstance(value, set | frozenset):
-                raise TypeError(f"{name}: modules in a set have no names: put them in a list or dict")
-            yield from _within(f"{name}.{key}", item, (*above, id(value)))
+            if isinstance(item, Module | Parameter) and isinstance(value, set | frozenset):
+                kind = "modules" if isinstance(item, Module) else "parameters"
+                raise TypeError(f"{dotted(path)}: {kind} in a set have no names: put them in a list or dict")
+            yield from _within((*path, key), item, (*above, id(value)))
 
 
 def _objects(array: np.ndarray) -> Iterator[Any]:

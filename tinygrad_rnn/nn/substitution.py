@@ -6,16 +6,16 @@ that are replaced, and those are run. So other threads may use the module meanwh
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from types import CellType, FunctionType, MethodType
 from typing import Any
 
 from ..autograd.tensor import Tensor
 from ..engine.at_once import assign
-from ..engine.trees import mapped, parts
+from ..engine.trees import mapped, parts, rebuilt
 from ..errors import StateDictError
-from .module import Module
+from .module import Module, Slot
 
 
 def functional_call(module: Module, tensors: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
@@ -33,7 +33,7 @@ def functional_call(module: Module, tensors: Mapping[str, Any], *args: Any, **kw
     >>> W.grad
     array([[2.]])
     """
-    places = {name: (owner, attribute) for name, owner, attribute in module.slots()}
+    places = {slot.name: slot for slot in module.slots()}
     unknown = [name for name in tensors if name not in places]
     if unknown:
         raise StateDictError(f"no parameter named {', '.join(unknown)}; there are {', '.join(places)}")
@@ -44,9 +44,9 @@ def functional_call(module: Module, tensors: Mapping[str, Any], *args: Any, **kw
             raise StateDictError(f"{name}: expected shape {before[name].shape}, got {tensor.shape}")
     shared = {before[name]: tensor for name, tensor in given.items()}
 
-    double = Double([*module.modules(), *[owner for owner, _ in places.values()]])
-    for name, (owner, attribute) in places.items():
-        double.replace(owner, attribute, given.get(name, shared.get(before[name], before[name])))
+    double = Double([*module.modules(), *[slot.owner for slot in places.values()]])
+    for name, slot in places.items():
+        double.replace(slot, given.get(name, shared.get(before[name], before[name])))
     try:
         return double.of(module)(*args, **kwargs)
     finally:
@@ -63,8 +63,10 @@ class Double:
             vars(self.copies[key]).update({name: self.of(value) for name, value in vars(m).items()})
         self.given = {key: dict(vars(new)) for key, new in self.copies.items()}
 
-    def replace(self, owner: Module, attribute: str, tensor: Tensor) -> None:
-        vars(self.copies[id(owner)])[attribute] = self.given[id(owner)][attribute] = tensor
+    def replace(self, slot: Slot, tensor: Tensor) -> None:
+        attribute, *rest = slot.path
+        attributes = vars(self.copies[id(slot.owner)])
+        attributes[attribute] = self.given[id(slot.owner)][attribute] = _put(attributes[attribute], rest, tensor)
 
     def of(self, value: Any) -> Any:
         """What stands for a value in the copies: of a module its copy, also behind a method, function or container."""
@@ -106,3 +108,10 @@ class Double:
                 if value is not self.given[key].get(name, self):
                     changes.append((self.originals[key], name, back.get(id(value), value)))
         assign(changes)
+
+
+def _put(tree: Any, path: Sequence[Any], x: Any) -> Any:
+    """A container like this one, with x in the place of this path."""
+    if not path:
+        return x
+    return rebuilt(tree, [_put(part, path[1:], x) if key == path[0] else part for key, part in parts(tree) or ()])

@@ -14,9 +14,10 @@ from ...engine.modes import enable_grad
 from ...errors import DataError
 from ...nn.basic import Embedding, LayerNorm, Linear
 from ...nn.cells import GRUCell, LSTMCell, RNNCell
-from ...nn.module import Module, watch
+from ...nn.module import Module
 from ...nn.recurrent import Recurrent
 from ...nn.rows import Rows
+from ...nn.watching import watch
 
 Key = tuple[int, int] | int
 

@@ -331,7 +331,7 @@ def test_equal_graphs_have_different_ids_and_other_cells_the_same_level():
 def test_what_cannot_be_compared():
     with pytest.raises(DrawError, match="an empty list"):
         tg.draw([])
-    with pytest.raises(TypeError, match="2 is of type float"):
+    with pytest.raises(TypeError, match="for the graph '2', not float"):
         tg.draw([network("RNN"), 3.0])
 
 

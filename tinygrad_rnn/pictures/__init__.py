@@ -148,7 +148,7 @@ def _draw(root: Any, level: str | None, steps: Any, title: str = "", *, names: A
     picture = fitted(reading, level, steps, flow, options)
     picture.title = title
     if options.values:
-        picture.notes.append("a number is the value of a result, ‖·‖ its norm")
+        picture.notes.append("a number is a value, [·] the entries of a small array, ‖·‖ the norm of a larger one")
     if options.grads:
         picture.notes.append("∇ is the gradient of the root with respect to a result, ‖·‖ its norm")
     return Drawing(picture, flow)

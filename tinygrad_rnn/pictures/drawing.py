@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ..unrolled.listing import figure, shorten
 from .output import Output
 
 if TYPE_CHECKING:
-    from ..engine.modes import Step
     from .amount import Amount
     from .flow import Flow
     from .marks import Drawn
-    from .parts import Cell, Edge, Node
+    from .parts import Edge, Node
     from .picture import Picture
     from .ribbon import Ribbon
     from .sheet import Sheet
@@ -41,7 +38,6 @@ class Drawing(Output):
 
         self.picture, self._flow = picture, flow
         self.overlay = Overlay(picture, flow) if flow is not None else None
-        _ = self.figures  # now: a backward pass will free the records they are read from
 
     @property
     def level(self) -> str:
@@ -88,54 +84,10 @@ class Drawing(Output):
         along = (lambda edge: None) if self.overlay is None else self.overlay.along
         return [Edge(*edge.ends, edge.kind, edge.name, along(edge)) for edge in self.picture.edges()]
 
-    @cached_property
+    @property
     def figures(self) -> dict[str, tuple[str, ...]]:
         """For each node the values and gradients that were asked for, as text."""
-        if not (self._flow or self._values):
-            return {}
-        found: dict[str, tuple[str, ...]] = {}
-        for cell in self.picture.cells.values():
-            if cell.template.folded and cell.step is not None:  # one box for all records
-                found[cell.id_of(0)] = tuple(self._state_figures(cell.step))
-            else:
-                found.update(self._result_figures(cell))
-            found.update(self._source_figures(cell))
-            if cell.column.hidden is not None and cell.row is not None and self.overlay is not None:
-                found[cell.id_of(0)] = self.overlay.range_of(cell)
-        return found
-
-    def _state_figures(self, step: Step) -> Iterator[str]:
-        """Value and gradient of each state after a step; of several with its name."""
-        reading = self.picture.reading
-        names = reading.state_names(step.layer)
-        for name in names:
-            called = f"{shorten(name, 8)} " if len(names) > 1 else ""
-            places = reading.state(step, name)
-            if self._values:
-                yield called + figure(places[-1][0].values[places[-1][1]]) if places else ""
-            if self._flow is not None:
-                yield _gradient(self._flow.at_state(step, name), called)
-
-    def _result_figures(self, cell: Cell) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """Value and gradient for the first boxes of a cell; nothing where a box has several results."""
-        for k, record in enumerate(cell.records):
-            one = len(record.values) == 1
-            values = [figure(record.values[0]) if one else ""] if self._values else []
-            grads = [_gradient(self._flow.of(record)) if one else ""] if self._flow is not None else []
-            yield cell.id_of(k), (*values, *grads)
-
-    def _source_figures(self, cell: Cell) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """The figures of the leaves of a cell, and of the entries that its step takes out of sequences."""
-        sources = self.picture.sources
-        rows = sources.rows_of(cell.records) if cell.step else {}
-        for k, box in enumerate(cell.template.boxes):
-            if box.number:
-                x = sources.tensors[box.number]
-                g = self._flow.at(x) if self._flow is not None else None
-                part = rows.get(box.number, ...)
-                values = [figure(x.data[part])] if self._values else []
-                grads = [_gradient(None if g is None else g[part])] if self._flow is not None else []
-                yield cell.id_of(k), (*values, *grads)
+        return self.picture.figures
 
     @cached_property
     def drawn(self) -> Drawn:
@@ -169,7 +121,3 @@ class Drawing(Output):
         picture = self.picture
         steps = f", {len(picture.steps)} of {len(picture.reading.times)} steps" if picture.rows else ""
         return f"<drawing: {len(self.nodes)} nodes, {len(self.edges)} edges{steps}, level {self.level}>"
-
-
-def _gradient(g: Any, called: str = "") -> str:
-    return f"∇{called or ' '}{'none' if g is None else figure(g)}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from ..autograd.tensor import Tensor
 from ..engine.modes import Step
 from ..engine.tape import Record
 from ..errors import DrawError
@@ -17,7 +18,7 @@ from ..unrolled.expand import fused
 from .fold import choose
 from .parts import Cell, Column
 from .picture import GUARD, Outside, Picture, Start
-from .template import Enters, Entry, Leaves, Port, Rows, Template, labels, op_template
+from .template import Enters, Entry, Extra, Leaves, Port, Rows, Template, labels, op_template, shape_text
 
 
 class Steps(Picture):
@@ -114,7 +115,7 @@ class OpPicture(Steps):
 
     level = "op"
 
-    def _step_template(self, step: Step, records: list[Record], rows: Rows, extra: int) -> Template:
+    def _step_template(self, step: Step, records: list[Record], rows: Rows, extra: Extra) -> Template:
         if len(records) > GUARD:
             raise DrawError(f'{step} has {len(records)} ops, too many to read: draw(root, level="cell") folds them')
         return op_template(self.reading, records, rows, self._losses, extra)
@@ -135,8 +136,10 @@ class OpPicture(Steps):
     def _constant_box(self, n: int) -> int:
         return n
 
-    def _add_constant(self, template: Template, names: list[str], role: str, mark: str, shape: str, words: str) -> None:
-        template.add(role, mark, (names[-1], shape), f"{names[-1]} {shape}: {words}")
+    def _add_constant(self, cell: Cell, names: list[str], role: str, mark: str, x: Tensor, words: str) -> None:
+        shape, value = shape_text(x.shape), self.options.values
+        cell.template.add(role, mark, tuple(filter(None, (names[-1], shape))), f"{names[-1]} {shape}: {words}", value)
+        cell.starts += [[("", x)]] * value
 
 
 class CellPicture(Steps):
@@ -190,7 +193,7 @@ class LayerPicture(Picture):
         """All steps of a layer as one box, which looks like this one of them."""
         records, times = self.reading.steps[step], self.reading.times
         rows, outside = self._described_step(step, records)
-        template = self._step_template(step, records, rows, 0)
+        template = self._step_template(step, records, rows, Extra())
         template.boxes[0].extra = 2 * self._grads
         cell = self._layer_cell(template, Column("layer", times[0], (times[0], times[-1])), "all", step.layer)
         cell.mark = "t"

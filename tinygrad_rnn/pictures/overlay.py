@@ -12,7 +12,7 @@ from math import fsum
 from .amount import Amount, Scale, amount, together
 from .flow import Flow
 from .layout import Point
-from .parts import Cell, Inner, Join
+from .parts import Inner, Join
 from .picture import Picture
 
 ASIDE = 3.4  # px between an edge and the middle of its gradient
@@ -64,14 +64,6 @@ class Overlay:
     def _kinds(self) -> set[str]:
         below = any(a.kind == "number" and not self.scale.level(a) for a in self._amounts)
         return {a.kind for a in self._amounts} | ({"below"} if below else set())
-
-    def range_of(self, fold: Cell) -> tuple[str, str]:
-        """The smallest and the largest gradient of the states in folded steps."""
-        first, last = fold.column.hidden or (0, 0)
-        rows = self.states[fold.layer or ""].values()
-        amounts = [a for row in rows for t, a in row.items() if first <= t <= last]
-        low, high = (choose(amounts, key=lambda a: a.norm) for choose in (min, max))
-        return f"∇ min {low:.2g}", f"∇ max {high:.2g}"
 
     def share_scale(self, overlays: list[Overlay]) -> None:
         """Put this picture on the scale that holds the gradients of all of them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from ..autograd.tensor import Tensor
 from ..engine.modes import Step
 from ..engine.tape import Record
 from .amount import Amount
@@ -67,6 +68,7 @@ class Cell:
 
     records  what the first boxes stand for, one each
     members  what the template was made of, and its links speak of by number
+    starts   of what a layer starts from, for each box the states that stand in it, with names where there are several
     """
 
     template: Template
@@ -79,9 +81,17 @@ class Cell:
     records: list[Record] = field(default_factory=list)
     members: list[Record] = field(default_factory=list)
     mark: str = ""  # what stands for the step number, where there is none
+    starts: list[list[tuple[str, Tensor]]] = field(default_factory=list)
 
     def id_of(self, box: int) -> str:
         return f"{self.prefix}_{self.template.boxes[box].key}"
+
+    def uses(self, link: Link) -> list[Use]:
+        """The inputs of records that a link stands for."""
+        known = self.template.uses.get(link)
+        if known is None:
+            known = [(link.target, link.slot)] if link.target < len(self.members) else []
+        return [(self.members[k], i) for k, i in known]
 
     def text(self, line: str) -> str:
         return line.replace(MARK, str(self.step.t) if self.step is not None else self.mark)
@@ -111,11 +121,7 @@ class Inner(NamedTuple):
     @property
     def uses(self) -> list[Use]:
         """The inputs of records that it stands for."""
-        template, members = self.cell.template, self.cell.members
-        known = template.uses.get(self.link)
-        if known is None:
-            known = [(self.link.target, self.link.slot)] if self.link.target < len(members) else []
-        return [(members[k], i) for k, i in known]
+        return self.cell.uses(self.link)
 
 
 @dataclass(eq=False, slots=True)

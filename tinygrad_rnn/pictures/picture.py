@@ -8,6 +8,7 @@ What is the same at every level is here, the levels themselves in `levels`.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import zip_longest
 from typing import Any, ClassVar
 
 from ..autograd.tensor import Tensor
@@ -21,11 +22,13 @@ from .options import Options
 from .outside import columns_outside
 from .parts import Cell, Column, Inner, Join, Node, Use
 from .reading import Reading, whole
+from .results import Results
 from .sources import Found, Origin, Sources
 from .template import (
     Box,
     Enters,
     Entry,
+    Extra,
     Leaves,
     Port,
     Rows,
@@ -76,19 +79,32 @@ class Picture:
         self.cells: dict[tuple[Any, ...], Cell] = {}
         self.joins: dict[Any, Join] = {}
         self.sources = Sources(reading)
-        self._grads = flow is not None
-        self._extra = self.options.values + self._grads  # lines of a box
+        self.flow, self._grads = flow, flow is not None
+        self._extra = Extra(int(self.options.values), int(self._grads))
         self._losses = reading.network.added.losses
         self._details: dict[Any, str] = {}
         self._constants: dict[tuple[Any, ...], list[str]] = {}
         self._folds = self.sources.folds = self._find_folds()
         self._places: dict[Record, tuple[Cell, int]] = {}  # of the loose records that are drawn
         self._build()
+        self.figures = self._figures()
         self.columns = sorted({c.column for c in self.cells.values()}, key=lambda c: (c.t, PHASES.get(c.kind, 0)))
 
     def _choose(self, steps: Any, room: int, largest: int | None) -> tuple[list[int], list[str]]:
         """The time steps to show, and what to say of others; puts the ops of the cell in the place of fused ones."""
         return self.reading.times, []
+
+    def _figures(self) -> dict[str, tuple[str, ...]]:
+        """For each node the values and gradients that were asked for, as text; notes the longest at each box."""
+        found: dict[str, tuple[str, ...]] = {}
+        if any(self._extra):
+            results = Results(self.sources, self.flow, self.options.values)
+            for cell in self.cells.values():
+                for k, lines in results.lines(cell):
+                    found[cell.id_of(k)] = lines
+                    box = cell.template.boxes[k]
+                    box.widest = [max(both, key=len) for both in zip_longest(box.widest, lines, fillvalue="")]
+        return found
 
     def _find_folds(self) -> dict[int, tuple[int, int]]:
         """For each hidden step, the range of hidden steps that it lies in."""
@@ -246,7 +262,7 @@ class Picture:
         self._places.update((record, (cell, k)) for record, k in places.items())
         return cell, outside
 
-    def _step_template(self, step: Step, records: list[Record], rows: Rows, extra: int) -> Template:
+    def _step_template(self, step: Step, records: list[Record], rows: Rows, extra: Extra) -> Template:
         return cell_template(self.reading, records, rows, self._losses, extra)
 
     def _group_template(self, records: list[Record], rows: Rows, ends: list[int]) -> tuple[Template, dict[Record, int]]:
@@ -332,7 +348,7 @@ class Picture:
         names.append(name)
         mark = "cut" if kind == "cut" else "leaf" if x.requires_grad else "input"
         words = "detached: no gradient passes" if kind == "cut" else "initial state"
-        self._add_constant(found.template, names, role, mark, shape_text(x.shape), words)
+        self._add_constant(found, names, role, mark, x, words)
         box = self._constant_box(port.output)
         if kind == "cut":
             through = Entry(Enters.INPUT, 0, port.output)
@@ -345,13 +361,18 @@ class Picture:
         """The box of state n of those that a layer starts from: all stand in one."""
         return 0
 
-    def _add_constant(self, template: Template, names: list[str], role: str, mark: str, shape: str, words: str) -> None:
-        """Add the last of these states that a layer starts from."""
+    def _add_constant(self, cell: Cell, names: list[str], role: str, mark: str, x: Tensor, words: str) -> None:
+        """Add the last of these states that a layer starts from, which is x."""
+        template, shape, values = cell.template, shape_text(x.shape), len(names) * self.options.values
         title = f"{', '.join(names)} {shape}: {words}"
         if template.boxes:
-            template.boxes[0] = Box(template.boxes[0].key, mark, (" ".join(names), shape), title)
+            lines = tuple(filter(None, (" ".join(names), shape)))
+            template.boxes[0] = Box(template.boxes[0].key, mark, lines, title, values)
         else:
-            template.add("state", mark, (names[0], shape), title)
+            template.add("state", mark, tuple(filter(None, (names[0], shape))), title, values)
+        if values:
+            known = [held for _, held in cell.starts[0]] if cell.starts else []
+            cell.starts = [list(zip(names if known else [""], [*known, x], strict=True))]
 
     def _beside(self, cell: Cell, kind: str) -> Cell:
         """The cell for what a layer starts from, in a column of its own."""

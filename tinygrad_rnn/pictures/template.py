@@ -6,6 +6,7 @@ number in the place of `MARK`, so a thousand steps cost little more than one.
 
 from __future__ import annotations
 
+import math
 from enum import IntEnum
 from typing import Any, NamedTuple
 
@@ -29,6 +30,15 @@ WORDS = {
 
 ROUND = ("input", "leaf", "entry")
 """The kinds of boxes with round ends: data."""
+
+VALUED = (*ROUND, "ref", "cut")
+"""The kinds of boxes below an op that have a value: what it was given."""
+
+
+def small(shape: tuple[int, ...]) -> bool:
+    """Whether an array of this shape is written out, so that what is computed with it can be checked by hand."""
+    return math.prod(shape) <= 3 or shape == (2, 2)
+
 
 REDUCTIONS = {"sum", "mean", "add", "subtract", "divide", "negative"}
 """A root of one number made by these is called the loss, unless it has a name."""
@@ -94,13 +104,14 @@ class Entry(NamedTuple):
 class Box:
     """A box of a template; with a step number put in, a node of the picture."""
 
-    __slots__ = ("extra", "key", "kind", "lead", "lines", "number", "title")
+    __slots__ = ("extra", "key", "kind", "lines", "named", "number", "title", "widest")
 
     def __init__(self, key: str, kind: str, lines: tuple[str, ...], title: str, extra: int = 0) -> None:
         self.key, self.kind, self.lines, self.title = key, kind, lines, title
         self.extra = extra  # lines left free for values and gradients
-        self.lead = " "  # the longest of the names that stand before them
         self.number = 0  # of the source whose value and gradient it shows
+        self.named: list[tuple[str, int]] = []  # of several sources: the name and number of each
+        self.widest: list[str] = []  # the longest of its values and gradients at all steps
 
 
 class Link(NamedTuple):
@@ -110,6 +121,13 @@ class Link(NamedTuple):
     output: int
     target: int
     slot: int
+
+
+class Extra(NamedTuple):
+    """The lines that are left free in a box: for its value, and for its gradient."""
+
+    values: int = 0
+    grads: int = 0
 
 
 class Template:
@@ -134,13 +152,13 @@ class Template:
         return len(self.boxes) - 1
 
 
-def op_template(reading: Reading, records: list[Record], rows: Rows, losses: set[Record], extra: int) -> Template:
+def op_template(reading: Reading, records: list[Record], rows: Rows, losses: set[Record], extra: Extra) -> Template:
     """One box a record."""
     t = Template()
     shared: dict[Source, int] = {}
     for record in records:
         key, kind, lines, title = labels(reading, record, record in losses)
-        t.add(key, kind, tuple(filter(None, lines)), title, extra)
+        t.add(key, kind, once(tuple(filter(None, lines)), extra, record), title, sum(extra))
     for k, row in enumerate(rows):
         own: dict[Source, int] = {}  # a reference is drawn at every use, so that no long edges arise
         for i, source in enumerate(row):
@@ -160,7 +178,7 @@ def op_template(reading: Reading, records: list[Record], rows: Rows, losses: set
     return t
 
 
-def cell_template(reading: Reading, records: list[Record], rows: Rows, losses: set[Record], extra: int) -> Template:
+def cell_template(reading: Reading, records: list[Record], rows: Rows, losses: set[Record], extra: Extra) -> Template:
     """One box for all records of a step, its data and its weights below it."""
     t = Template(folded=True)
     step = records[0].step
@@ -179,10 +197,7 @@ def cell_template(reading: Reading, records: list[Record], rows: Rows, losses: s
         *ended,
     )
     title = f"{step.layer}, step {MARK}: {len(records)} ops, gives {', '.join(names)}"
-    several = reading.state_names(step.layer)
-    t.add("cell", kind, tuple(filter(None, lines)), title, extra * len(several))
-    if len(several) > 1:
-        t.boxes[0].lead = max((f"{shorten(name, 8)} " for name in several), key=len)
+    t.add("cell", kind, tuple(filter(None, lines)), title, sum(extra) * len(reading.state_names(step.layer)))
     _add_sources(t, 0, [(k, i, source) for k, row in enumerate(rows) for i, source in enumerate(row)], extra)
     for k, row in enumerate(rows):
         for i, source in enumerate(row):
@@ -192,7 +207,7 @@ def cell_template(reading: Reading, records: list[Record], rows: Rows, losses: s
 
 
 def group_template(
-    reading: Reading, records: list[Record], rows: Rows, losses: set[Record], extra: int, ends: list[int]
+    reading: Reading, records: list[Record], rows: Rows, losses: set[Record], extra: Extra, ends: list[int]
 ) -> Template:
     """A box for each of the records `ends`, for all that leads to it and to no earlier one."""
     t = Template(folded=True)
@@ -205,10 +220,10 @@ def group_template(
     for end in ends:
         key, kind, lines, title = labels(reading, records[end], records[end] in losses)
         n = len(members[end])
-        lines = tuple(filter(None, lines))
+        lines = once(tuple(filter(None, lines)), extra, records[end])
         if n > 1:
             lines = (*(lines[:1] if kind == "loss" else lines), f"{n} ops")
-        t.add(key, kind, lines, f"{title}, with {n - 1} more ops" if n > 1 else title, extra)
+        t.add(key, kind, lines, f"{title}, with {n - 1} more ops" if n > 1 else title, sum(extra))
     place = {end: box for box, end in enumerate(ends)}
     found: dict[Link, list[tuple[int, int]]] = {}
     for end in ends:
@@ -226,7 +241,7 @@ def group_template(
     return t
 
 
-def _add_sources(t: Template, target: int, inputs: list[tuple[int, int, Source]], extra: int) -> None:
+def _add_sources(t: Template, target: int, inputs: list[tuple[int, int, Source]], extra: Extra) -> None:
     """Below a box that stands for several records: its data, and its weights in one box.
 
     inputs  (record, input, its source) of all of them
@@ -243,9 +258,12 @@ def _add_sources(t: Template, target: int, inputs: list[tuple[int, int, Source]]
             _link(t, box, target, places)
     refs = list(dict.fromkeys(s.text for s in uses if s.kind == "ref"))
     if refs:
-        a_line = 2 if max(map(len, refs)) < 6 else 1
-        lines = tuple(" ".join(refs[k : k + a_line]) for k in range(0, len(refs), a_line))
-        weights = t.add("weights", "ref", lines, f"shared weights: {', '.join(refs)}")
+        told = {s.text: s.number for s in uses if s.kind == "ref" and extra.values and small(s.shape)}
+        rest = [name for name in refs if name not in told]
+        a_line = 2 if max(map(len, rest), default=0) < 6 else 1
+        lines = tuple(" ".join(rest[k : k + a_line]) for k in range(0, len(rest), a_line))
+        weights = t.add("weights", "ref", lines, f"shared weights: {', '.join(refs)}", len(told))
+        t.boxes[weights].named = list(told.items())
         _link(t, weights, target, [place for s, places in uses.items() if s.kind == "ref" for place in places])
 
 
@@ -342,16 +360,22 @@ def entry_kind(x: Any) -> str:
     return "entry"
 
 
-def _add_source(t: Template, source: Source, extra: int) -> int:
+def _add_source(t: Template, source: Source, extra: Extra) -> int:
     shape = shape_text(source.shape)
     mark = {"array": "input", "alive": "input"}.get(source.kind, source.kind)
     label = "✂ detach " + source.text if source.kind == "cut" else source.text
     lines = (f"{shorten(label)} ↗" if source.kind in ("ref", "entry") else shorten(label), shape)
     title = f"{source.text} {shape}: {WORDS[source.kind]}"
-    shown = source.kind in ("leaf", "entry")
-    box = t.add(source.text.replace(f"_{MARK}", ""), mark, tuple(filter(None, lines)), title, extra if shown else 0)
-    t.boxes[box].number = source.number if shown else 0
+    shown = 0 if source.kind == "alive" else extra.values + extra.grads * (source.kind in ("leaf", "entry"))
+    box = t.add(source.text.replace(f"_{MARK}", ""), mark, tuple(filter(None, lines)), title, shown)
+    t.boxes[box].number = source.number
     return box
+
+
+def once(lines: tuple[str, ...], extra: Extra, record: Record) -> tuple[str, ...]:
+    """The lines of a record without its value, where that stands below."""
+    value = record.values[0]
+    return (lines[0].removesuffix(f" = {figure(value)}"), *lines[1:]) if extra.values and value.size == 1 else lines
 
 
 def shape_text(value: Any) -> str:

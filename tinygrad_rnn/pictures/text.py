@@ -73,7 +73,8 @@ def box_size(box: Box, digits: int) -> tuple[float, float]:
     lines = [line.replace(MARK, "8" * digits) for line in box.lines]
     widths = [line_width(line, OTHER if k else FIRST) for k, line in enumerate(lines)]
     if box.extra:
-        widths.append(text_width(f"∇{box.lead}‖2.22e-22‖", OTHER))
+        widths.append(text_width("∇ ‖2.22e-22‖" if box.kind not in ("input", "ref", "cut") else "", OTHER))
+        widths += [line_width(line, OTHER) for line in box.widest]
     count = len(lines) + box.extra
     round_ends = 14 if box.kind in ROUND else 0
     double = 4 if box.kind == "loss" else 0

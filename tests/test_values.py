@@ -1,0 +1,89 @@
+"""What stands in the boxes with ``values=True``: all that one needs to check a step by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tg
+
+
+def scalar_rnn() -> tg.Tensor:
+    """Half the squared error of h_t = tanh(W_xh x_t + W_hh h_{t-1}) after three steps, all of it numbers."""
+    W_xh, W_hh = (tg.tensor(w, requires_grad=True, name=name) for w, name in [(0.6, "W_xh"), (0.9, "W_hh")])
+    h, y = tg.tensor(0.25, name="h_0"), tg.tensor(0.7, name="y")
+    with tg.scope("rnn") as at:
+        for t, value in enumerate([0.5, -0.2, 0.8], 1):
+            at(t)
+            h = np.tanh(tg.tensor(value, name=f"x_{t}") * W_xh + h * W_hh)
+            h.name = "h"
+    return (h - y) ** 2 / 2
+
+
+def shown(picture: tg.Drawing) -> dict[str, tuple[str, ...]]:
+    """The lines of each node, and below them its values and gradients."""
+    return {node.id: (*node.lines, *picture.figures.get(node.id, ())) for node in picture.nodes}
+
+
+def test_every_operand_of_a_step_is_on_the_picture() -> None:
+    boxes = shown(tg.draw(scalar_rnn(), level="op", values=True))
+    assert boxes["t0_h"] == ("h_0", "0.25")
+    assert boxes["t1_x_1"] == ("x_1", "0.5")
+    assert boxes["t1_W_xh"] == ("W_xh ↗", "0.6") and boxes["t3_W_hh"] == ("W_hh ↗", "0.9")
+    assert boxes["t1_multiply"] == ("×", "0.3") and boxes["t1_multiply_2"] == ("×", "0.225")
+    assert boxes["t1_add"] == ("+", "0.525")
+    assert boxes["after3_y"] == ("y", "0.7")
+
+
+def test_a_box_for_a_whole_step_has_its_operands_below() -> None:
+    boxes = shown(tg.draw(scalar_rnn(), level="cell", values=True))
+    assert boxes["t1_weights"] == ("W_xh 0.6", "W_hh 0.9")
+    assert boxes["t2_x_2"] == ("x_2", "-0.2") and boxes["t0_state"] == ("h_0", "0.25")
+
+
+@pytest.mark.parametrize("level", ["op", "cell"])
+def test_no_value_stands_in_a_box_twice(level: str) -> None:
+    loss = scalar_rnn()
+    lines = next(lines for lines in shown(tg.draw(loss, level=level, values=True)).values() if lines[0] == "loss")
+    assert sum(f"{loss.item():.4g}" in line for line in lines) == 1
+    plain = shown(tg.draw(loss, level=level))
+    assert any(lines[0] == f"loss = {loss.item():.4g}" for lines in plain.values())
+
+
+@pytest.mark.parametrize(
+    ("array", "text"),
+    [
+        (np.array(0.5), "0.5"),
+        (np.array([[0.5]]), "0.5"),
+        (np.array([0.5, -1.0]), "[0.5 -1]"),
+        (np.array([[1.0, 2.0, 3.0]]), "[1 2 3]"),
+        (np.array([[1.0], [2.0]]), "[1; 2]"),
+        (np.array([[1.0, 0.0], [0.5, 0.25]]), "[1 0; 0.5 0.25]"),
+        (np.array([3.0, 4.0, 0.0, 0.0]), "‖5‖"),
+    ],
+)
+def test_small_arrays_are_written_out(array: np.ndarray, text: str) -> None:
+    x = tg.tensor(array, requires_grad=True, name="x")
+    picture = tg.draw((x * 1.0).sum(), values=True, grads=True)
+    assert picture.figures["n_x"][0] == text
+    of_gradient = picture.figures["n_x"][1]
+    assert of_gradient.startswith("∇ [1") if 1 < array.size < 4 else of_gradient.startswith("∇ ")
+
+
+@pytest.mark.parametrize("level", ["op", "cell"])
+def test_the_entries_of_a_sequence_are_those_of_their_steps(level: str) -> None:
+    x = np.array([0.5, -2.0, 8.0]).reshape(3, 1, 1)
+    output, _ = tg.nn.RNN(1, 2, rng=0)(x)
+    picture = tg.draw(output.sum(), level=level, values=True)
+    assert [picture.figures[f"t{t}_x"] for t in (1, 2, 3)] == [("0.5",), ("-2",), ("8",)]
+
+
+def test_long_values_have_room_in_their_boxes() -> None:
+    def width(values: Any) -> float:
+        x = tg.tensor(values, requires_grad=True, name="x")
+        drawn = tg.draw((x * 1.0).sum(), values=True).drawn
+        return max(block.width for block in drawn.marks() if getattr(block, "box", None) and block.box.key == "x")
+
+    assert width([-0.000123, -0.000456, -0.000789]) > width([1.0, 2.0, 3.0]) + 60

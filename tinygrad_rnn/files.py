@@ -17,10 +17,11 @@ from .errors import DrawError
 
 AnyPath: TypeAlias = str | os.PathLike[str]
 
+PAGE = b"<title>A tape, step by step</title>"  # of a page that steps through a tape: other pages are not ours
 BEGINNINGS = {
     "svg": b"<svg",
-    "html": b"<!doctype html",
-    "htm": b"<!doctype html",
+    "html": PAGE,
+    "htm": PAGE,
     "dot": b"digraph",
     "gv": b"digraph",
     "pdf": b"%PDF",
@@ -126,8 +127,10 @@ def check_replaced(path: AnyPath) -> None:
         raise DrawError(f"{where}: not a regular file; give another name")
     with target.open("rb") as file:
         beginning = file.read(4096)
-    if beginning and not (suffix in BEGINNINGS and BEGINNINGS[suffix].lower() in beginning.lower()):
-        raise DrawError(f"{where}: another file has that name, and it is no {suffix}; give another name, or remove it")
+    expected = BEGINNINGS.get(suffix, PAGE)  # a page may have any name
+    kind = "page of a tape" if expected is PAGE else suffix
+    if beginning and expected.lower() not in beginning.lower():
+        raise DrawError(f"{where}: another file has that name, and it is no {kind}; give another name, or remove it")
 
 
 _in_progress: set[Path] = set()  # temporary files of this process, from any thread

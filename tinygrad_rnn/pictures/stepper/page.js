@@ -5,16 +5,40 @@ const stillness = window.matchMedia("(prefers-reduced-motion: reduce)");
 
 let place = 0;
 let timer = null;
+let predicting = false; // what comes out is hidden, until one asks
+let revealed = false;
 
 /** Go to a place of the walk and show it. */
 function go(to) {
   place = within(to, 0, walk.length - 1);
+  revealed = false;
+  show();
+  if (timer === null) keepAddress();
+}
+
+/** The place as a part of the address, counted from 1 as on the page: a link to it. */
+function keepAddress() {
+  try {
+    window.history.replaceState(null, "", `#${place + 1}`);
+  } catch { /* a page within another may have no address of its own */ }
+}
+
+function placeInAddress() {
+  const found = /^#(\d+)$/.exec(window.location.hash);
+  return found ? Number(found[1]) - 1 : 0;
+}
+
+function show() {
+  const secret = predicting && !revealed;
+  document.body.classList.toggle("secret", secret);
   showPicture(place);
   showPanel(place);
   for (const ribbon of ribbons) showRibbon(ribbon, place);
   $("slider").value = place;
   $("slider").setAttribute("aria-valuetext", positionText(place));
-  $("status").textContent = `${positionText(place)}: ${sentence(place)}`;
+  const words = secret ? question(place) : sentence(place);
+  $("status").textContent = `${positionText(place)}: ${words}`;
+  if (predicting) $("panel").prepend(prediction(place));
   for (const id of ["first", "previous"]) $(id).disabled = place === 0;
   for (const id of ["next", "last"]) $(id).disabled = place === walk.length - 1;
 }
@@ -78,9 +102,19 @@ function goToRecord(number) {
   go(backward ? (arrival[number] ?? number) : number);
 }
 
+/** On by an op or by a time step, as is set; or back. */
+function move(by) {
+  if ($("stride").value === "op") go(place + by);
+  else leap(by);
+}
+
+function turn() {
+  go(records.length);
+}
+
 function play() {
   if (stillness.matches) { // somebody who asks for less motion moves on by hand
-    go(place + 1);
+    move(1);
     $("status").textContent += ". Playing is off, since your system asks for less motion";
     return;
   }
@@ -93,27 +127,93 @@ function setPlaying(on) {
   timer = on ? window.setInterval(tick, 1000 / Number($("speed").value)) : null;
   $("play").setAttribute("aria-label", on ? "Stop" : "Play");
   document.body.classList.toggle("playing", on);
+  if (!on) keepAddress();
   $("status").setAttribute("aria-live", on ? "off" : "polite"); // nobody can listen to that many sentences
 }
 
 function tick() {
-  go(place + 1);
+  move(1);
   if (place === walk.length - 1 || walk[place].phase === "cut") setPlaying(false);
 }
 
+// ---------------------------------------------------------------- predicting
+
+/** The number that is asked for: what an op gives, or what it hands to its first input. */
+function asked(at) {
+  const { phase, record } = walk[at];
+  const { form } = record;
+  if (phase === "forward") return { name: nameOf(record), figure: figureOf("value", record, 0), shape: form.shapes[0] };
+  const i = form.inputs.findIndex((part, k) => (makerOf(record, part) || "leaf" in part) && partOf(record, k) !== null);
+  if (phase === "cut" || i < 0) return null;
+  const input = form.inputs[i], maker = makerOf(record, input);
+  const shape = maker ? maker.form.shapes[input.output ?? 0] : data.leaves[input.leaf].shape;
+  return { name: `the gradient handed to ${nameOfInput(record, input)}`, figure: partOf(record, i), shape };
+}
+
+function question(at) {
+  const found = asked(at);
+  if (!found) return "what happens here?";
+  return sizeOf(found.shape) === 1 ? `what is ${found.name}?` : `what is the norm of ${found.name}?`;
+}
+
+/** Where a guess is written down, and judged when it is revealed. */
+function prediction(at) {
+  const found = asked(at);
+  if (revealed) return html("p", { class: "judged", role: "status" }, judged(found));
+  const guess = html("input", { id: "guess", type: "text", inputmode: "decimal", size: 9, "aria-label": question(at) });
+  const button = html("button", { id: "reveal", title: "Reveal (R)" }, "Reveal");
+  button.addEventListener("click", reveal);
+  guess.addEventListener("keydown", (event) => event.key === "Enter" && reveal());
+  return html("p", { class: "prediction" }, html("b", {}, question(at).replace("what", "What")), " ", found ? guess : "", " ", button);
+}
+
+let guessed = "";
+
+function reveal() {
+  if (!predicting || revealed) return;
+  guessed = $("guess")?.value.trim().replace("−", "-").replace(",", ".") ?? "";
+  revealed = true;
+  show();
+  $("next").focus();
+}
+
+function judged(found) {
+  if (!found || guessed === "" || Number.isNaN(Number(guessed))) return "";
+  const right = sizeOf(found.shape) === 1 ? Number.parseFloat([found.figure].flat()[0]) : normOf(found.figure);
+  const off = Math.abs(Number(guessed) - right);
+  if (off <= 0.005 * Math.abs(right) || off < 1e-12) return `${guessed} is right.`;
+  return off <= 0.05 * Math.abs(right) ? `${guessed} is close: it is ${number(Number(right.toPrecision(4)))}.` : `It is ${number(Number(right.toPrecision(4)))}, not ${guessed}.`;
+}
+
+function setPredicting(on) {
+  predicting = $("predict").checked = on;
+  revealed = false;
+  show();
+}
+
+// ---------------------------------------------------------------- what is pressed
+
 const keys = {
-  ArrowLeft: () => go(place - 1),
-  ArrowRight: () => go(place + 1),
+  ArrowLeft: () => move(-1),
+  ArrowRight: () => move(1),
   Home: () => go(0),
   End: () => go(walk.length - 1),
   PageUp: () => leap(-1),
   PageDown: () => leap(1),
+  b: turn,
+  t: () => ($("stride").value = $("stride").value === "op" ? "time" : "op"),
+  f: () => setZoom("fit"),
+  "+": () => setZoom(1.25),
+  "=": () => setZoom(1.25),
+  "-": () => setZoom(0.8),
+  p: () => setPredicting(!predicting),
+  r: reveal,
 };
 
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.altKey || event.metaKey || event.target.tagName === "SELECT") return;
+  if (event.ctrlKey || event.altKey || event.metaKey || event.target.tagName === "SELECT" || event.target.id === "guess") return;
   if (event.key === " ") {
-    if (["BUTTON", "SUMMARY"].includes(event.target.tagName)) return; // there it presses the button
+    if (["BUTTON", "SUMMARY"].includes(event.target.tagName) || event.target.type === "checkbox") return; // it is pressed
     event.preventDefault();
     if (timer === null) play();
     else setPlaying(false);
@@ -124,7 +224,7 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-for (const [id, key] of [["first", "Home"], ["previous", "ArrowLeft"], ["next", "ArrowRight"], ["last", "End"]]) {
+for (const [id, key] of [["first", "Home"], ["previous", "ArrowLeft"], ["next", "ArrowRight"], ["last", "End"], ["turn", "b"]]) {
   $(id).addEventListener("click", () => {
     setPlaying(false);
     keys[key]();
@@ -140,6 +240,9 @@ frame.addEventListener("click", (event) => {
   const box = event.target.closest("[data-record]");
   if (box) goToRecord(Number(box.dataset.record));
 });
+for (const [id, by] of [["fit", "fit"], ["larger", 1.25], ["smaller", 0.8]]) $(id).addEventListener("click", () => setZoom(by));
+$("predict").addEventListener("change", () => setPredicting($("predict").checked));
+window.addEventListener("hashchange", () => go(placeInAddress()));
 new ResizeObserver(() => showPicture(place)).observe($("picture"));
 
 // ---------------------------------------------------------------- the start
@@ -151,7 +254,8 @@ $("slider").max = walk.length - 1;
 $("forwards").style.flexGrow = records.length;
 $("backwards").style.flexGrow = walk.length - records.length;
 buildRibbons();
-go(0);
+if (placeInAddress()) go(placeInAddress());
+else show();
 document.documentElement.dataset.ready = (performance.now() - started).toFixed(1); // ms, for tests
 
 function summary() {

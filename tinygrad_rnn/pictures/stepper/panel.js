@@ -1,7 +1,10 @@
 // The panel beside the picture: the op, where it was written, its values, and the chain rule with numbers.
 
+const WIDEST = 6; // entries of a row that stand in a line; more are wrapped
+const FOLDED = 12; // entries of an input; more are folded
 const LISTED = 16; // inputs beyond so many are counted, not listed
 const ROWS = 6; // of a chain rule written out; further ones are folded
+const TERMS = 6; // of a row of it, likewise
 
 function showPanel(place) {
   const { record, phase, input } = walk[place];
@@ -32,24 +35,36 @@ function codeLine({ where, code }) {
 // ---------------------------------------------------------------- forwards
 
 function forwardParts(record) {
-  const rows = listed(record.form.inputs).map((input) => inputRow(record, input));
+  const rows = listed(record.form.inputs).map((input, i) => inputRow(record, input, i));
   const result = record.form.shapes.map((shape, k) =>
     html("div", { class: "result" }, html("b", {}, nameOf(record, k)), " = ", valueOf(figureOf("value", record, k), shape)));
   return [html("h3", {}, "Inputs"), html("table", { class: "inputs" }, ...rows), more(record.form.inputs),
-          html("h3", {}, "Result"), ...result];
+          html("h3", {}, "Result"), ...result, equation(record)];
 }
 
-function inputRow(record, input) {
+function inputRow(record, input, i) {
   const maker = makerOf(record, input);
   const shape = maker ? maker.form.shapes[input.output ?? 0] : (input.shape ?? []);
-  const figure = maker ? figureOf("value", maker, input.output) : "leaf" in input ? data.leaves[input.leaf].value : null;
+  const note = "cut" in input ? "detached" : maker || "leaf" in input || "number" in input ? "" : "needs no gradient";
   return html("tr", {}, html("th", { scope: "row" }, linkTo(record, input)), html("td", {}, shapeText(shape)),
-              html("td", {}, figure === null ? note(input) : brief(figure, shape)));
+              html("td", {}, folded(inputFigure(record, input, i), shape)), html("td", { class: "quiet" }, note));
 }
 
-function note(input) {
-  if ("cut" in input) return "detached";
-  return "number" in input ? number(input.number) : "no gradient needed";
+/** The entries, behind their norm where they are many. */
+function folded(figure, shape) {
+  if (!Array.isArray(figure) || figure.length <= FOLDED) return valueOf(figure, shape);
+  const summary = html("summary", {}, `${brief(figure, shape)}, ${figure.length} entries`);
+  return html("details", { class: "terms" }, summary, valueOf(figure, shape));
+}
+
+/** The op with the numbers in the places of their names: 0.6 × 0.5 = 0.3; nothing where they are no single numbers. */
+function equation(record) {
+  const { inputs, text, shapes } = record.form;
+  const figures = inputs.map((input, i) => inputFigure(record, input, i));
+  if (shapes.length > 1 || sizeOf(shapes[0]) > 1 || figures.some((figure) => Array.isArray(figure) || figure === null)) return "";
+  if (inputs.some((input) => input.shape && sizeOf(input.shape) > 1)) return "";
+  const filled = text.replaceAll(BEFORE, record.t - 1).replace(INPUTS, (c) => signed(figures[c.charCodeAt(0) - 0xe100]));
+  return html("p", { class: "equation" }, `${filled} = ${brief(figureOf("value", record), shapes[0])}`);
 }
 
 /** The name of an input, to click where a record stands behind it. */
@@ -65,6 +80,7 @@ function linkTo(record, input) {
 function valueOf(figure, shape) {
   if (!Array.isArray(figure)) return brief(figure, shape);
   const width = shape[shape.length - 1] ?? 1, rows = [];
+  if (width > WIDEST) return html("span", { class: "entries long" }, ...figure.map((x) => html("span", {}, number(x))));
   for (let k = 0; k < figure.length; k += width) {
     rows.push(html("tr", {}, ...figure.slice(k, k + width).map((x) => html("td", {}, number(x)))));
   }
@@ -126,7 +142,7 @@ function chain(record, i, part, shape) {
   const out = Array.isArray(part) ? part : [part];
   const rows = out.map((x, j) =>
     html("tr", {}, html("th", { scope: "row" }, shape.length ? `[${indexOf(j, shape)}]` : ""),
-         html("td", {}, terms(incoming, local, j, out.length)), html("td", { class: "outgoing" }, `= ${number(x)}`)));
+         html("td", {}, ...terms(incoming, local, j, out.length)), html("td", { class: "outgoing" }, `= ${number(x)}`)));
   const table = html("table", { class: "chain" }, ...rows.slice(0, ROWS));
   if (rows.length <= ROWS + 2) {
     table.append(...rows.slice(ROWS));
@@ -151,13 +167,15 @@ function gradientEntries(record) {
   return written ? found.flat() : null;
 }
 
-/** The sum over i of g_i times dy_i/dx_j, without the terms that are zero. */
+/** The sum over i of g_i times dy_i/dx_j, without the terms that are zero; further ones folded. */
 function terms(incoming, local, j, count) {
-  if (local.length === count && incoming.length === count) return `${number(incoming[j])} × ${signed(local[j])}`;
+  if (local.length === count && incoming.length === count) return [`${number(incoming[j])} × ${signed(local[j])}`];
   const found = incoming.map((g, i) => [g, local[i * count + j]]).filter(([, d]) => d !== 0);
-  if (!found.length) return "0";
-  const texts = found.slice(0, 3).map(([g, d]) => `${number(g)} × ${signed(d)}`).join(" + ");
-  return found.length > 3 ? `${texts} + … (${found.length} terms)` : texts;
+  if (!found.length) return ["0"];
+  const texts = found.map(([g, d]) => `${number(g)} × ${signed(d)}`);
+  if (texts.length <= TERMS) return [texts.join(" + ")];
+  const summary = html("summary", {}, `${texts.slice(0, TERMS - 1).join(" + ")} + … (${texts.length} terms)`);
+  return [html("details", { class: "terms" }, summary, `+ ${texts.slice(TERMS - 1).join(" + ")}`)];
 }
 
 function signed(x) {

@@ -2,7 +2,8 @@
 
 const SCISSORS =
   "M-7 -3.2L7 4M-7 3.2L7 -4M-7 -3.2m-2.6 -2.1a2.6 2.1 0 1 0 0.01 0zM-7 3.2m-2.6 -2.1a2.6 2.1 0 1 0 0.01 0z";
-const TOP = 34; // room for the headings of the steps
+const TOP = 34; // px above the graph, for the headings of the steps
+const READABLE = 1.5; // the size at which the text in a box has 15 px
 const DECADES = 12; // of the scale of gradients
 
 const scene = data.picture;
@@ -34,8 +35,9 @@ function level(norm) {
 const frame = svg("svg", { role: "img", "aria-label": "The graph around this op; the line above says where the walk is" });
 const camera = svg("g", { class: "camera" });
 const layers = ["columns", "edges", "boxes"].map(() => svg("g")); // from back to front
+const band = svg("rect", { class: "band", width: "100%", height: TOP - 4 });
 const headings = svg("g", { class: "camera" }); // above them, and always in sight
-frame.append(markers(), camera, headings);
+frame.append(markers(), camera, band, headings);
 camera.append(...layers);
 document.getElementById("picture").append(frame);
 drawCuts();
@@ -53,15 +55,13 @@ function drawCuts() {
   for (const x of scene.rules) {
     layers[1].append(svg("path", { class: "rule", d: `M${x} -8V${scene.height + 10}` }));
     addHeading(headings, x, "detach").append(
-      svg("path", { class: "scissors", d: SCISSORS, transform: `translate(${x} 32) rotate(90)` }));
+      svg("path", { class: "scissors", d: SCISSORS, transform: "translate(0 38) rotate(90)" }));
   }
 }
 
-/** Words over a column, on a ground that hides what moves under them. */
+/** Words over a column, in the band above the graph; they are as large at any size of the graph. */
 function addHeading(group, x, words) {
-  const width = 10 + 7 * words.length;
-  const heading = svg("g", {}, svg("rect", { class: "plate", x: x - width / 2, y: 3, width, height: 18, rx: 4 }),
-                      svg("text", { class: "heading", x, y: 16 }, words));
+  const heading = svg("g", { class: "heading", "data-x": x }, svg("text", { y: 20 }, words));
   group.append(heading);
   return heading;
 }
@@ -109,7 +109,7 @@ function buildBox(tile, group, [kind, x, y, width, height, extra, ...lines], k) 
   const marks = { element };
   if (k < tile.numbers.length) {
     element.dataset.record = tile.numbers[k];
-    marks.value = svg("text", { x: centre, y: first + 12.5 * lines.length });
+    marks.value = svg("text", { class: "value", x: centre, y: first + 12.5 * lines.length });
     marks.gradient = svg("text", { class: "nabla", x: centre, y: first + 12.5 * (lines.length + 1) });
     marks.bar = svg("rect", { class: "bar", x: x + 3, y: y + height - 4.5, width: width - 6, height: 3 });
     element.append(marks.value, marks.gradient, marks.bar);
@@ -139,9 +139,10 @@ function showPicture(place) {
     if (inView(tile, width, build)) markTile(tile, place, shown, phase);
   }
   for (const line of long) inView(line, width, buildLong);
-  frame.setAttribute("viewBox", `0 0 ${width} ${height}`);
-  camera.style.transform = `translate(${-view.x}px, ${-view.y}px)`;
-  headings.style.transform = `translate(${-view.x}px, 0)`;
+  frame.setAttribute("viewBox", `0 0 ${width * zoom} ${height * zoom + TOP}`);
+  camera.style.transform = `translate(${-view.x * zoom}px, ${TOP - view.y * zoom}px) scale(${zoom})`;
+  headings.style.transform = `translate(${-view.x * zoom}px, 0)`;
+  for (const heading of headings.children) heading.setAttribute("transform", `translate(${heading.dataset.x * zoom} 0)`);
 }
 
 /** Whether something is in view or close to it; builds it when it comes, and drops it when it goes. */
@@ -171,15 +172,34 @@ function drawnFor(number) {
   return found;
 }
 
-const view = { x: 0, y: 0 };
+const view = { x: 0, y: 0 }; // its upper left corner, in the graph
+let zoom = 1;
+let chosen = null; // the size that was asked for: a number, or "fit"; null until then
 
-/** Turn the view to a box: in the middle where there is more to both sides. */
+/** Larger or smaller by a factor, or so that all is to be seen. */
+function setZoom(by) {
+  chosen = by === "fit" ? "fit" : within(zoom * by, 0.2, 4);
+  showPicture(place);
+}
+
+/** The size at which the graph is shown: at first all of it, then as one can read it. */
+function zoomFor(width, height) {
+  const tall = height / (scene.height + 28), wide = width / (scene.width + 32);
+  const fit = Math.min(2, wide > 0.6 * tall ? Math.min(tall, wide) : tall); // a long one is seen in its height only
+  const automatic = place === 0 ? fit : Math.max(fit, width < 480 || height < 300 ? 1.1 : READABLE);
+  zoom = chosen === "fit" ? fit : (chosen ?? automatic);
+  document.getElementById("fit").setAttribute("aria-pressed", zoom === fit);
+}
+
+/** Turn the view to a box: in the middle where there is more to both sides. Gives how much of the graph is seen. */
 function look(box) {
-  const width = frame.parentElement.clientWidth;
-  const limit = Math.max(300, window.innerHeight * 0.62);
-  const whole = scene.height + TOP + 20;
-  const height = Math.min(whole, limit);
-  frame.style.height = `${height}px`;
+  const room = frame.parentElement.clientWidth;
+  const bars = document.querySelector(".controls").offsetHeight;
+  const limit = Math.max(220, Math.min(window.innerHeight - bars - 24, Math.max(window.innerHeight * 0.66, 420)));
+  zoomFor(room, limit - TOP);
+  const tall = Math.min(limit, TOP + (scene.height + 28) * zoom);
+  frame.style.height = `${tall}px`;
+  const width = room / zoom, height = (tall - TOP) / zoom;
   let x = view.x + width / 2, y = view.y + height / 2;
   if (box) {
     const [, left, top, w, h] = box.tile.form.boxes[box.k];
@@ -187,7 +207,7 @@ function look(box) {
     y = box.tile.y + top + h / 2;
   }
   view.x = within(x - width / 2, -16, scene.width + 16 - width);
-  view.y = within(y - height / 2, -TOP, scene.height + 20 - height);
+  view.y = within(y - height / 2, -12, scene.height + 16 - height);
   return { width, height };
 }
 

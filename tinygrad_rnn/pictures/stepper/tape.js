@@ -135,6 +135,14 @@ function figureOf(kind, record, output = 0) {
   return figure === null || record.form.names.length === 1 ? figure : figure[output];
 }
 
+/** What an input of a record was, constants too. */
+function inputFigure(record, input, i) {
+  const maker = makerOf(record, input);
+  if (maker) return figureOf("value", maker, input.output);
+  if ("leaf" in input) return data.leaves[input.leaf].value;
+  return "number" in input ? input.number : (data.constants[record.number]?.[i] ?? null);
+}
+
 /** What the rule of a record hands to its input i: written down, or, where nothing else uses that input, its gradient. */
 function partOf(record, i) {
   const input = record.form.inputs[i];

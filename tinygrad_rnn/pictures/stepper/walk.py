@@ -1,6 +1,7 @@
 """The numbers of the walk: every record forwards, then backwards those that a gradient reaches.
 
 value       of each output: a number, the entries of a small tensor, or the norm of a larger one
+constants   of each input that needs no gradient and is no plain number, likewise
 gradient    dL/d(output), likewise; None where none arrives
 parts       what the rule handed to an input, where that is not simply the gradient of that input
 local       dy/dx for small tensors: row i, column j is dy_i/dx_j; the diagonal alone, where there is nothing else
@@ -29,7 +30,7 @@ from ..flow import Flow
 from ..reading import Reading
 from .forms import Forms, rounded
 
-SMALL = (16, 4, 1)  # tensors of so many entries are written out: the most that keeps within the budget
+SMALL = (48, 16, 4, 1)  # tensors of so many entries are written out: the most that keeps within the budget
 BUDGET = 20_000  # numbers
 
 
@@ -51,7 +52,14 @@ class Numbers:
 
     def data(self) -> dict[str, Any]:
         value = [self.figures(record.values) for record in self.tape]
-        return {"value": value, **self.swept(), "leaves": [self.leaf(x) for x in self.sums]}
+        constants = {k: found for k, record in enumerate(self.tape) if (found := self.constants(record))}
+        return {"value": value, "constants": constants, **self.swept(), "leaves": [self.leaf(x) for x in self.sums]}
+
+    def constants(self, record: Record) -> dict[int, Any]:
+        """The inputs that the page has from nowhere else, by their place."""
+        return {
+            i: self.figure(a) for i, (x, a) in enumerate(zip(record.inputs, record.arrays, strict=True)) if _given(x, a)
+        }
 
     def figures(self, arrays: tuple[Any, ...]) -> Any:
         """The figure of the only output, or a list of those of several."""
@@ -102,6 +110,11 @@ class Numbers:
         name, sums = self.reading.name(x) or "a leaf", self.sums[x]
         steps = [[t, rounded(size)] for t, size in sums.steps.items()]
         return {"name": name, "shape": x.shape, "value": self.figure(x.array), "totals": sums.totals, "steps": steps}
+
+
+def _given(x: Tensor | None, array: Any) -> bool:
+    """Whether an input is a constant, and none that is written as a number."""
+    return bool(np.shape(array)) if x is None else not x.requires_grad
 
 
 def _figure(small: int, array: Any) -> Any:
@@ -185,6 +198,8 @@ def _count(tape: Tape, small: int) -> int:
     """How many numbers it takes to write out all tensors of up to so many entries, with their local derivatives."""
     total = 0
     for record in tape:
+        given = [np.size(a) for x, a in zip(record.inputs, record.arrays, strict=True) if _given(x, a)]
+        total += sum(n if n <= small else 1 for n in given)
         size = sum(v.size for v in record.values)
         inputs = [x.size for x in record.inputs if x is not None and x.requires_grad and x.size <= small]
         total += 2 * (size if size <= small else 1) + (size * sum(inputs) if size <= small else 0)

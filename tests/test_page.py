@@ -612,3 +612,205 @@ def test_hostile_names_are_shown_as_they_are(show):
     page.keyboard.press("End")
     assert name in words(page, "#panel .gathered") and page.locator("img").count() == 0
     assert page.requests == [page.url.partition("#")[0]]
+
+
+# ---------------------------------------------------------------- for a lecture
+
+
+def test_a_page_replaces_a_page_and_no_other_file(tmp_path):
+    for name in ("tape.html", "tape"):
+        path = tg.page(cut_rnn(), tmp_path / name)
+        first = path.read_bytes()
+        tg.page(cut_rnn(4), path)
+        assert path.read_bytes() != first
+    for text in ("<!doctype html><title>My thesis</title>", "a text"):
+        other = tmp_path / "index.html"
+        other.write_text(text, "utf-8")
+        with pytest.raises(DrawError, match=r"index.html: another file has that name, and it is no page of a tape"):
+            tg.page(cut_rnn(), other)
+        assert other.read_text("utf-8") == text
+
+
+def example():
+    from tinygrad_rnn.texts.example import Example
+
+    return Example().loss
+
+
+def test_the_numbers_of_constants_are_there(tmp_path):
+    _, data = content(tg.page(example(), tmp_path / "tape.html"))
+    assert sorted(x for given in data["constants"].values() for x in given.values()) == [
+        0,
+        0.1,
+        0.1,
+        0.2,
+        0.4,
+        0.4,
+        0.5,
+    ]
+    x = np.arange(6.0).reshape(3, 1, 2)
+    _, data = content(tg.page(tg.nn.RNN(2, 2, dtype=float, rng=0)(x)[0].sum(), tmp_path / "tape.html"))
+    assert data["constants"]["0"] == {"0": [0, 1, 2, 3, 4, 5]}
+    _, data = content(tg.page(cut_rnn(1500, 1500), tmp_path / "tape.html"))
+    assert data["constants"]["0"]["0"] == pytest.approx(
+        length(np.random.default_rng(1).normal(size=(1500, 1, 2))), rel=1e-3
+    )
+
+
+def test_a_product_of_numbers_is_all_on_the_page(show):
+    page = show(example())
+    page.evaluate("go(records.findIndex((record) => record.form.names[0] === 'h'))")
+    assert words(page, "#panel .equation") == "tanh(0.3) = 0.2913"
+    page.evaluate("go(0)")
+    texts = [row.inner_text().split() for row in page.locator("#panel .inputs tr").all()]
+    assert [[row[0], row[3]] for row in texts] == [["W_xh", "0.6"], ["x", "0.5"]] and "gradient" in texts[1]
+    assert words(page, "#panel .equation") == "0.6 × 0.5 = 0.3"
+
+
+def test_the_chain_rule_of_a_few_dozen_entries_is_written_out_and_folded(show):
+    rnn = tg.nn.RNN(2, 3, dtype=float, rng=0)
+    output, _ = rnn(np.random.default_rng(0).normal(size=(6, 1, 2)))  # 18 entries
+    page = show((output * output).sum())
+    page.evaluate(
+        "go(walk.findIndex((at) => at.phase === 'backward' && data.ops[at.record.form.op].name === 'multiply'))"
+    )
+    table = page.locator("#panel .chain").first
+    assert table.locator("tr").count() == 6 and page.locator("#panel .gain").count() == 0
+    assert page.get_by_text("12 more entries").count() == 2
+
+
+def test_an_address_names_a_step_and_follows_the_walk(show):
+    page = show(cut_rnn())
+    assert "#" not in page.url
+    page.keyboard.press("ArrowRight")
+    assert page.url.endswith("#2") and words(page, "#status").startswith("Forward, 2 of")
+    page.evaluate("location.hash = '#52'")
+    until(page, "place === 51")
+    page.reload()
+    assert place(page) == 51 and words(page, "#status").startswith("Backward, 52 of")
+    for wrong, expected in (("#9999", page.evaluate("walk.length - 1")), ("#x", 0), ("#", 0), ("#-3", 0)):
+        page.evaluate("(hash) => (location.hash = hash)", wrong)
+        until(page, f"place === {expected}")
+
+
+def test_the_backward_pass_begins_at_a_key_and_a_button(show):
+    page = show(cut_rnn())
+    page.keyboard.press("b")
+    assert place(page) == page.evaluate("records.length")
+    assert page.evaluate("[walk[place].phase, walk[place - 1].phase]") == ["backward", "forward"]
+    page.keyboard.press("Home")
+    page.get_by_role("button", name="Start of the backward pass").click()
+    assert words(page, "#status").startswith("Backward, 35 of")
+
+
+def test_a_step_can_be_an_op_or_a_time_step(show):
+    page = show(cut_rnn())
+    page.keyboard.press("t")
+    assert page.locator("#stride").input_value() == "time"
+    times = []
+    for _ in range(30):
+        times.append(page.evaluate("walk[place].record.t"))
+        page.keyboard.press("ArrowRight")
+    assert [t for t in times if t][:12] == [1, 2, 3, 4, 5, 6, 6, 5, 4, 3, 2, 1] and len(set(times)) == 7
+    page.keyboard.press("Home")
+    page.get_by_label("step by").select_option("op")
+    page.get_by_role("button", name="Next op").click()
+    assert place(page) == 1
+
+
+def sizes_of_text(page, inside):
+    """The sizes of all letters that are in sight, in px."""
+    return page.evaluate(
+        """(inside) => [...document.querySelectorAll(inside + " *")].filter((e) =>
+            [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim()) && e.getClientRects().length).map((e) =>
+            parseFloat(getComputedStyle(e).fontSize) * (e.closest(".camera g") ? zoom : 1))""",
+        inside,
+    )
+
+
+def test_text_has_14_px_at_least(show):
+    page = show(cut_rnn())
+    for at in ("3", "walk.findIndex(({ phase }) => phase === 'cut')", "walk.length - 1"):
+        page.evaluate(f"go({at})")
+        for part in ("header", ".controls", ".ribbons", ".panel", ".columns"):
+            assert min(sizes_of_text(page, part)) >= 14
+
+
+def test_the_graph_is_shown_whole_at_first_and_as_large_as_one_likes(show):
+    page = show(network("LSTM", 3), height=800)
+
+    def inside(selector):
+        frame = page.locator("#picture").bounding_box()
+        boxes = [box.bounding_box() for box in page.locator(selector).all()]
+        return [frame["y"] <= b["y"] and b["y"] + b["height"] <= frame["y"] + frame["height"] + 1 for b in boxes]
+
+    states = inside("#picture .box.state")
+    assert len(states) == 6 and all(states) and all(inside("#picture .box"))
+    assert page.locator("#fit").get_attribute("aria-pressed") == "true"
+    page.keyboard.press("ArrowRight")
+    readable = page.evaluate("zoom")
+    assert readable == 1.5 and page.locator("#fit").get_attribute("aria-pressed") == "false"
+    page.keyboard.press("+")
+    assert page.evaluate("zoom") == pytest.approx(readable * 1.25)
+    page.get_by_role("button", name="Smaller").click()
+    assert page.evaluate("zoom") == pytest.approx(readable)
+    page.keyboard.press("f")
+    page.wait_for_timeout(250)
+    assert all(inside("#picture .box"))
+
+
+def test_no_heading_covers_a_box(show):
+    page = show(network("LSTM", 3))
+    band = page.locator("#picture .band").bounding_box()
+    page.evaluate("go(walk.length - 1)")
+    for heading in page.locator("#picture .heading text").all():
+        box = heading.bounding_box()
+        assert band["y"] <= box["y"] and box["y"] + box["height"] <= band["y"] + band["height"]
+    assert page.evaluate("""[...frame.children].map((part) => part.getAttribute("class"))""") == [
+        None, "camera", "band", "camera",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("width", "height"), [(640, 400), (390, 844), (1280, 800)])
+def test_the_controls_stay_while_one_reads(show, width, height):
+    page = show(cut_rnn(), width=width, height=height)
+    page.evaluate("go(walk.length - 1)")
+    page.evaluate("window.scrollTo(0, document.documentElement.scrollHeight)")
+    page.wait_for_timeout(50)
+    box = page.get_by_role("button", name="Previous op").bounding_box()
+    assert box["y"] >= 0 and box["y"] + box["height"] <= height
+    assert page.locator(".controls").bounding_box()["height"] <= height / 2
+
+
+def test_at_twice_the_size_graph_and_chain_rule_are_on_the_first_screen(show):
+    page = show(cut_rnn(), width=640, height=400)
+    page.evaluate("go(39)")
+    page.wait_for_timeout(250)
+    for selector in ("#picture .current", "#panel h2", "#panel .incoming"):
+        box = page.locator(selector).first.bounding_box()
+        assert box["y"] >= 0 and box["y"] + box["height"] <= 400
+
+
+def test_what_comes_out_is_hidden_until_it_is_asked_for(show):
+    page = show(example())
+    page.keyboard.press("p")
+    assert words(page, "#status") == "Forward, 1 of 52: what is %0?"
+    hidden = ".result, .equation, .outgoing, .into, #picture .current .value, .now td"
+    shown = """(all) => [...document.querySelectorAll(all)].map((e) => getComputedStyle(e)).some((style) =>
+        style.visibility === "visible" && style.color !== "rgba(0, 0, 0, 0)")"""
+    assert not page.evaluate(shown, hidden)
+    page.locator("#guess").fill("0,3")
+    page.locator("#guess").press("Enter")
+    assert words(page, "#panel .judged") == "0.3 is right." and page.evaluate(shown, hidden)
+    page.keyboard.press("ArrowRight")
+    page.locator("#guess").fill("7")
+    page.get_by_role("button", name="Reveal").click()
+    assert words(page, "#panel .judged") == "It is 0, not 7."
+    page.keyboard.press("b")
+    page.keyboard.press("ArrowRight")
+    assert not page.evaluate(shown, hidden) and "what is the gradient handed to" in words(page, "#status")
+    page.keyboard.press("r")
+    assert page.evaluate(shown, hidden) and "hands 1 to" in words(page, "#status")
+    page.keyboard.press("p")
+    page.keyboard.press("ArrowRight")
+    assert page.locator(".prediction, .judged, body.secret").count() == 0

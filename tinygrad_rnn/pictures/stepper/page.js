@@ -163,7 +163,11 @@ function prediction(at) {
   const guess = html("input", { id: "guess", type: "text", inputmode: "decimal", size: 9, "aria-label": question(at) });
   const button = html("button", { id: "reveal", title: "Reveal (R)" }, "Reveal");
   button.addEventListener("click", reveal);
-  guess.addEventListener("keydown", (event) => event.key === "Enter" && reveal());
+  guess.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter") return;
+    event.preventDefault(); // it would press the button that has the focus next
+    reveal();
+  });
   return html("p", { class: "prediction" }, html("b", {}, question(at).replace("what", "What")), " ", found ? guess : "", " ", button);
 }
 

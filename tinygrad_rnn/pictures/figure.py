@@ -10,6 +10,7 @@ legend: what each mark means, the scale of gradients, notes
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 
 from . import legend, strokes
 from .arrange import PANEL
@@ -172,7 +173,7 @@ def scissors(x: float, y: float, dx: int, dy: int) -> Way:
 
 
 def draw(canvas: Canvas, sheets: Sequence[Sheet]) -> tuple[float, float]:
-    """One sheet, or several below each other, all as wide as the widest; gives the size of it all."""
+    """One sheet, or several below each other, all as wide as the widest; gives the size of it all, in whole px."""
     figures = [Figure(sheet) for sheet in sheets]
     if len(figures) > 1:
         widest = max(figure.inner for figure in figures)
@@ -182,4 +183,4 @@ def draw(canvas: Canvas, sheets: Sequence[Sheet]) -> tuple[float, float]:
         with canvas.group(0.0, y, title=figure.title if len(figures) > 1 else ""):
             figure.draw(canvas)
         y += figure.height
-    return figures[0].width, y
+    return ceil(figures[0].width), ceil(y)

@@ -359,7 +359,7 @@ FOREIGN: dict[str, tuple[str, bytes, str]] = {
     "HDF5": ("m.h5", b"\x89HDF\r\n\x1a\n" + bytes(99), r"an HDF5 file .*h5py\.File"),
     "JSON": ("config.json", b'{"hidden": {"size": 3}}', "a JSON text: weights lie beside it"),
     "indented JSON": ("config.json", b'\xef\xbb\xbf\n{"a": {}}', "a JSON text"),
-    "an index": ("model.safetensors.index.json", b'{"weight_map": {}}', "the index of a model in several files"),
+    "an index": ("index.json", b'{"weight_map": {}}', "the index of a model in several files"),
     "ONNX": ("m.onnx", b"\x08\x07\x12\x07pytorch", "an ONNX or TensorFlow model"),
     "ONNX of another name": ("m", b"\x08\x07\x12\x0connx.compose", "an ONNX or TensorFlow model"),
     "TensorFlow Lite": ("m", b"\x1c\0\0\0TFL3" + bytes(9), "a TensorFlow Lite model"),

@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import itertools
+import json
 import warnings
 from collections import OrderedDict, deque
 from types import MappingProxyType, SimpleNamespace
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.errors import DtypeError, ShapeError, StateDictError
+from tinygrad_rnn.errors import CheckpointError, DtypeError, ShapeError, StateDictError
 
 nn = tg.nn
 
@@ -784,3 +785,46 @@ def test_an_error_within_a_property_of_a_layer_is_not_hidden() -> None:
         Measured(1, 1, rng=0).size  # noqa: B018
     with pytest.raises(AttributeError, match="'Measured' object has no attribute 'nix'"):
         Measured(1, 1, rng=0).nix  # type: ignore[attr-defined] # noqa: B018
+
+
+# ------------------------------------------------------------------ what fits only in part, and models in several files
+
+
+def test_values_that_fit_in_part_are_loaded_in_part_when_that_is_asked_for() -> None:
+    model, other = nn.Sequential(nn.Linear(2, 3, rng=0), nn.Linear(3, 1, rng=1)), nn.Linear(2, 3, rng=2)
+    before = model.state_dict()
+    state = {"0.W": other.W.data, "0.b": other.b.data, "2.W": np.ones(3)}
+    loaded = model.load_state_dict(state, strict=False)
+    assert loaded == (["1.W", "1.b"], ["2.W"]) and loaded.missing == ["1.W", "1.b"]
+    assert np.array_equal(model[0].W.data, other.W.data) and np.array_equal(model[1].W.data, before["1.W"])
+    assert model.load_state_dict(model.state_dict()) == ([], [])
+    with pytest.raises(StateDictError, match=r"0\.W: expected shape"):
+        model.load_state_dict({"0.W": np.ones(2)}, strict=False)
+    with pytest.raises(StateDictError, match=r"1\.W: missing.*\n.*\n.*2\.W: unexpected"):
+        model.load_state_dict(state)
+
+
+def test_a_model_in_several_files_is_loaded_by_its_index(tmp_path: Any) -> None:
+    model = nn.Sequential(nn.Linear(2, 3, rng=0), nn.Linear(3, 1, rng=1))
+    state = model.state_dict()
+    places = {name: f"model-0000{name[0]}.safetensors" for name in state}
+    for file in set(places.values()):
+        tg.save({name: state[name] for name in state if places[name] == file}, tmp_path / file)
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text(json.dumps({"metadata": {}, "weight_map": places}))
+    model.load_state_dict({name: 0 * array for name, array in state.items()})
+    model.load_state_dict(tg.load(index))
+    assert all(np.array_equal(model.state_dict()[name], state[name]) for name in state)
+    (tmp_path / places["1.W"]).unlink()
+    with pytest.raises(CheckpointError, match="model-00001"):
+        tg.load(index)
+    for text in (
+        "[]",
+        "{",
+        '{"weight_map": {}}',
+        '{"weight_map": {"0.W": 3}}',
+        '{"weight_map": {"no.W": "model-00000.safetensors"}}',
+    ):
+        index.write_text(text)
+        with pytest.raises(CheckpointError, match=r"index\.json"):
+            tg.load(index)

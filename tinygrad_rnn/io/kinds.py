@@ -36,7 +36,7 @@ def kind_of(path: AnyPath, head: bytes) -> str | None:
         return _archive(path)
     if start[:1] in (b"{", b"["):
         if b'"weight_map"' in head or name.endswith(".index.json"):
-            return "the index of a model in several files: load each of those that it names, and join the dicts with |"
+            return "the index of a model in several files: give it the name it had, ending in .index.json"
         return "a JSON text: weights lie beside it, in a file that ends in .safetensors"
     for beginning, kind in BEGINNINGS:
         if start[: len(beginning)].lower() == beginning.lower():

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..errors import CheckpointError
 from ..nn.module import Module
 from ..nn.weights import as_arrays
 from .archive import load_arrays, save_arrays
@@ -37,12 +40,32 @@ def save(state: Module | Mapping[str, Any], path: str | os.PathLike[str]) -> Non
 def load(path: str | os.PathLike[str], *, verify: bool = True) -> dict[str, np.ndarray]:
     """The arrays of a safetensors file, by name: those that `save` wrote, or with verify=False any tool.
 
-    A shared parameter comes under each of its names. With verify=False no checksum is asked for.
+    A shared parameter comes under each of its names. With verify=False no checksum is asked for. Of a model in several
+    files, give the path of their index, ``model.safetensors.index.json``.
 
-    Raises CheckpointError where the file is missing, damaged, or not such a file.
+    Raises CheckpointError where the file, or one of several, is missing, damaged, or not such a file.
     """
+    if os.fspath(path).endswith(".index.json"):
+        return _shards(path, verify)
     arrays, metadata = load_arrays(path, verify=verify)
     tied = metadata.get("tied")
     if isinstance(tied, dict):
         arrays |= {name: arrays[other] for name, other in tied.items() if other in arrays}
     return dict(sorted(arrays.items()))
+
+
+def _shards(path: str | os.PathLike[str], verify: bool) -> dict[str, np.ndarray]:
+    """The arrays of several files, which an index beside them names."""
+    where = repr(os.fspath(path))
+    try:
+        places = json.loads(Path(path).read_text("utf-8"))["weight_map"]
+        if not places:
+            raise ValueError("it names none")
+        files = {name: load(Path(path).parent / name, verify=verify) for name in sorted(set(places.values()))}
+        return {name: files[file][name] for name, file in sorted(places.items())}
+    except OSError as error:
+        raise CheckpointError(f"{where}: {error.strerror or error}") from error
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        raise CheckpointError(
+            f"{where}: not an index of a model in several files, or their files lack what it names: {error}"
+        ) from error

@@ -65,6 +65,13 @@ class Slot(NamedTuple):
     parameter: Parameter
 
 
+class Loaded(NamedTuple):
+    """What `Module.load_state_dict` has left aside: parameters without values, and values without a parameter."""
+
+    missing: list[str]
+    unexpected: list[str]
+
+
 class Module:
     """Base class of layers and models: assign Parameters and Modules as attributes and write `forward`.
 
@@ -244,8 +251,11 @@ class Module:
         copies = {parameter: parameter.array.copy() for parameter in names.values()}
         return {name: copies[parameter] for name, parameter in names.items()}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any], *, strict: bool = True) -> Loaded:
         """Copy the values into the parameters. Of the names of a shared parameter one is enough.
+
+        With strict=False parameters without values stay as they are, and values without a parameter are left aside;
+        the result says which.
 
         Raises StateDictError that lists every missing and unexpected name, every wrong shape and dtype, and values that
         differ for a shared parameter, and then has changed nothing.
@@ -257,20 +267,24 @@ class Module:
         aliases: dict[Parameter, list[str]] = {}
         for name, parameter in names.items():
             aliases.setdefault(parameter, []).append(name)
-        problems, values = [], []
+        problems, values, missing = [], [], []
         for p, known in aliases.items():
             given = [name for name in known if name in arrays]
             if not given:
-                problems.append(f"{known[0]}: missing, expected shape {p.shape}")
+                missing.append(known[0])
             elif misfits := [text for name in given for text in problems_of(name, arrays[name], p.shape, p.dtype)]:
                 problems += misfits
             elif any(not np.array_equal(arrays[given[0]], arrays[name], equal_nan=True) for name in given[1:]):
                 problems.append(f"{' and '.join(given)}: one shared (tied) parameter here, and the values differ")
             else:
                 values.append((p, arrays[given[0]]))
-        problems += [f"{name}: unexpected, of shape {a.shape}" for name, a in arrays.items() if name not in names]
+        unexpected = [name for name in arrays if name not in names]
+        if strict:
+            problems = [f"{name}: missing, expected shape {names[name].shape}" for name in missing] + problems
+            problems += [f"{name}: unexpected, of shape {arrays[name].shape}" for name in unexpected]
         refuse(problems, f"the state dict does not fit {type(self).__name__}")
         fill(values)
+        return Loaded(missing, unexpected)
 
     # ---------------------------------------------------------------- printing
 

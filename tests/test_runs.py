@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinygrad_rnn.app import charlm, folder, source
+from tinygrad_rnn.app import arithmetic, charlm, folder, source
 from tinygrad_rnn.app.charlm import Run, Settings, build, load_model
 from tinygrad_rnn.app.cli import main
 from tinygrad_rnn.data import python_docs
@@ -326,6 +326,52 @@ def test_a_text_of_another_size_is_not_read_to_its_end(here, monkeypatch):
     assert source.find("text.txt", Path("run"), source.Fingerprint(3000, "0" * 64)) is None
 
 
+# ------------------------------------------------------------------ what did the arithmetic
+
+
+def test_a_run_notes_what_did_its_arithmetic(here):
+    _, about = load_arrays(Path("run/checkpoint.safetensors"))
+    assert about["arithmetic"] == [{"from_step": 0, **arithmetic.arithmetic()}]
+    assert about["arithmetic"][0]["NumPy"] == np.__version__
+    assert json.loads(Path("run/settings.json").read_text())["arithmetic"] == about["arithmetic"]
+
+
+def test_going_on_with_the_same_arithmetic_says_nothing_of_it(here, capsys):
+    assert main(["train", "--resume", "run", "--steps", "13", "--quiet"]) == 0
+    assert "last bits" not in capsys.readouterr().err
+    assert len(charlm.Run.resume(Path("run")).arithmetic.parts) == 1
+
+
+def test_going_on_with_another_arithmetic_says_so_and_notes_the_step(here, capsys, monkeypatch):
+    before = arithmetic.arithmetic()
+    other = {**before, "NumPy": "9.9", "numba": "1.2"}
+    monkeypatch.setattr(arithmetic, "arithmetic", lambda: other)
+    assert main(["train", "--resume", "run", "--steps", "13", "--quiet"]) == 0
+    said = f"NumPy 9.9 in place of {np.__version__}, numba 1.2 in place of none"
+    assert f"from here on with {said}: its last bits may differ" in capsys.readouterr().err
+    parts = [{"from_step": 0, **before}, {"from_step": 12, **other}]
+    assert charlm.Run.resume(Path("run")).arithmetic.parts == parts
+    assert json.loads(Path("run/settings.json").read_text())["arithmetic"] == parts
+    monkeypatch.setattr(arithmetic, "arithmetic", lambda: before)
+    assert (
+        charlm.Run.resume(Path("run")).changed == f"NumPy {np.__version__} in place of 9.9, numba none in place of 1.2"
+    )
+
+
+def test_what_changes_during_a_run_is_noted_when_it_is_saved(here, monkeypatch):
+    run = charlm.Run.resume(Path("run"), steps=20)
+    run.step()
+    monkeypatch.setattr(arithmetic, "arithmetic", lambda: {"NumPy": "9.9"})
+    run.save_checkpoint(Path("run"))
+    assert [part["from_step"] for part in charlm.Run.resume(Path("run")).arithmetic.parts] == [0, 13]
+
+
+def test_a_run_of_a_version_that_noted_nothing_goes_on(here):
+    change(Path("run/checkpoint.safetensors"), lambda arrays, about: about.pop("arithmetic"))
+    run = charlm.Run.resume(Path("run"))
+    assert run.changed == "" and run.arithmetic.parts == [{"from_step": 12, **arithmetic.arithmetic()}]
+
+
 # ------------------------------------------------------------------ stopped at the very end
 
 
@@ -477,6 +523,10 @@ WRONG_WEIGHTS = {
     "one more": lambda arrays, name: arrays.update({name + "x": arrays[name]}),
 }
 WRONG_PROGRESS = {
+    **{
+        f"arithmetic {value}": lambda arrays, about, value=value: about.update(arithmetic=value)
+        for value in (None, 3, {}, ["x"], [{}], [{"from_step": 0, "NumPy": 2}], [{"from_step": True}])
+    },
     **{
         f"done {value}": lambda arrays, about, value=value: about.update(done=value)
         for value in (None, -1, "3", 1.5, 99)

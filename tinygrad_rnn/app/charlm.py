@@ -29,6 +29,7 @@ from ..errors import CheckpointError, DataError
 from ..io import save_arrays
 from ..nn import Dropout, Embedding, Linear, Module, cross_entropy, one_step
 from ..training import update
+from .arithmetic import History
 from .folder import CHECKPOINT, MODEL, read_log
 from .saved import loading, read_model, read_run
 from .settings import CELLS, OPTIMIZERS, Settings
@@ -123,6 +124,9 @@ class Run:
         self.state: Any = None
         self.done = 0
         self.recent: list[float] = []  # losses since the last line of the log
+        self.arithmetic = History()
+        self.arithmetic.note(0)
+        self.changed = ""  # what computes otherwise since it was resumed, in words
 
     def step(self) -> float:
         """One window of truncated BPTT; gives its loss in nats a character."""
@@ -172,6 +176,7 @@ class Run:
         save_arrays(folder / MODEL, self.model.state_dict(), self._about())
 
     def save_checkpoint(self, folder: Path) -> None:
+        self.arithmetic.note(self.done)
         arrays = {f"model.{name}": array for name, array in self.model.state_dict().items()}
         arrays |= {f"optimizer.{name}": array for name, array in self.optimizer.state_dict().items()}
         arrays |= {f"state.{k}": part.array for k, part in enumerate(_parts(self.state))}
@@ -180,6 +185,7 @@ class Run:
             "position": self.stream.position,
             "recent": self.recent,
             "generator": self.rng.bit_generator.state,
+            "arithmetic": self.arithmetic.parts,
         }
         save_arrays(folder / CHECKPOINT, arrays, {**self._about(), **progress})
 
@@ -190,6 +196,8 @@ class Run:
     @classmethod
     def resume(cls, folder: Path, steps: int | None = None, text: str | None = None) -> Run:
         """The run as it was saved in a folder, to go on to its planned number of steps, or to another.
+
+        `changed` then says whether other programs compute from here on, and the last bits may differ.
 
         The text is known by its SHA-256. It is looked for where it was, then by its name in the folder of the run and
         in the two above it; `text` says where it is now.
@@ -214,7 +222,8 @@ class Run:
             run.rng.bit_generator.state = saved.generator
         parts = [Tensor(part) for part in saved.state]
         run.state = None if not parts else parts[0] if len(parts) == 1 else tuple(parts)
-        run.done, run.recent = saved.done, saved.recent
+        run.done, run.recent, run.arithmetic = saved.done, saved.recent, History(saved.arithmetic)
+        run.changed = run.arithmetic.note(run.done)
         run.stream.position = saved.done
         return run
 

@@ -19,6 +19,7 @@ import numpy as np
 from ..data import Vocabulary
 from ..errors import CheckpointError, DataError
 from ..io import load_arrays
+from .arithmetic import is_history
 from .folder import CHECKPOINT, MODEL, run_file
 from .options import COUNT, SEED
 from .settings import Settings
@@ -45,6 +46,7 @@ class SavedRun(NamedTuple):
     done: int
     recent: list[float]
     generator: Any
+    arithmetic: list[dict[str, Any]]
 
 
 def read_model(folder: Path) -> SavedModel:
@@ -74,10 +76,13 @@ def read_run(folder: Path, steps: int | None = None) -> SavedRun:
     for name, array in groups["optimizer"].items():
         if not np.isfinite(array).all() or (name in ("steps", "updates", "lr") and (array < 0).any()):
             _refuse(path, f"values of the optimizer's {name!r:.40} that cannot be")
+    computed: Any = about.get("arithmetic", [])  # earlier versions said nothing of it
+    if not is_history(computed):
+        _refuse(path, "an arithmetic that is none")
     state = _state(path, model.settings, done, groups["state"])
     if steps is not None:
         model = model._replace(settings=replace(model.settings, steps=steps))
-    return SavedRun(model, groups["optimizer"], state, done, recent, about.get("generator"))
+    return SavedRun(model, groups["optimizer"], state, done, recent, about.get("generator"), computed)
 
 
 @contextmanager

@@ -44,6 +44,8 @@ def train_command(arguments: argparse.Namespace) -> int:
         )
         with noted() as signals:
             print(f"run      {folder}" + (f", going on from step {run.done}" if run.done else ""), flush=True)
+            if run.changed:
+                print(f"note     from here on with {run.changed}: its last bits may differ", file=sys.stderr)
             if not run.done:
                 run.save_checkpoint(folder)  # from now on the run can be gone on with
             _write_settings(run, folder)
@@ -100,7 +102,9 @@ def _entropies(run: Run) -> dict[str, float]:
 
 
 def _write_settings(run: Run, folder: Path) -> None:
-    replace_file(folder / SETTINGS, json.dumps(asdict(run.settings), indent=2) + "\n")
+    replace_file(
+        folder / SETTINGS, json.dumps({**asdict(run.settings), "arithmetic": run.arithmetic.parts}, indent=2) + "\n"
+    )
 
 
 def _train(

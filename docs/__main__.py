@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import runpy
 import sys
 from pathlib import Path
 
@@ -25,6 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     failed = sphinx(["-q", "-W", "--keep-going", "-b", "html", "-c", str(DOCS), str(folder / ".source"), str(folder)])
     if not failed:
         playground_page.write(folder / "playground.html")
+        runpy.run_path(str(DOCS.parent / "examples" / "pages.py"))["main"]([str(folder / "pages")])
         print(folder / "index.html")
     return failed
 

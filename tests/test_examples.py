@@ -167,6 +167,15 @@ def test_asking_the_pictures_for_help_draws_none(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_pages_of_the_gallery_are_written(tmp_path):
+    written = run("pages", "new", cwd=tmp_path).split()
+    gallery = (EXAMPLES.parent / "docs" / "gallery.md").read_text("utf-8")
+    assert {Path(path).name for path in written} == set(re.findall(r'href="pages/(\w+\.html)', gallery))
+    assert all(
+        "losses.append((output * output).mean())" in (tmp_path / path).read_text("utf-8") for path in written[1:2]
+    )
+
+
 # ------------------------------------------------------------------ the notebook
 
 

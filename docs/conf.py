@@ -10,7 +10,7 @@ from pathlib import Path
 DOCS = Path(__file__).resolve().parent
 sys.path[:0] = [str(DOCS), str(DOCS.parent)]
 
-from sitemaker import docstrings, large  # noqa: E402
+from sitemaker import docstrings, large, reference  # noqa: E402
 
 project = "tinygrad_rnn"
 author = copyright = "The tinygrad_rnn developers"
@@ -37,8 +37,13 @@ myst_links_external_new_tab = False
 
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
-autodoc_default_options = {"members": True, "inherited-members": False, "show-inheritance": False}
-python_maximum_signature_line_length = 140
+autodoc_default_options = {
+    "members": True,
+    "inherited-members": "Recurrent, Cell, Module, Tensor, Op, Optimizer, LambdaLR, BaseException, tuple",  # without theirs
+    "exclude-members": "extra_repr, cell_type, variant_step, update, checked",
+}
+autodoc_type_aliases = {name: name for name in reference.ALIASES}
+python_maximum_signature_line_length = 220
 add_module_names = False
 
 copybutton_prompt_text = r">>> |\.\.\. |\$ "

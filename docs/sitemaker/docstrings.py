@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-ROW = re.compile(r"^([\w.*]+(?:, [\w.*]+)*) {2,}(\S.*)$")
+ROW = re.compile(r"^([\w.*]+(?:, [\w.*]+)*) {2,}((?![=←≤])\S.*)$")
+EQUATION = re.compile(r"^[^\s.:;]+ [=←] ")
 QUOTED = re.compile(r"(``.+?``|`[^`]+`)")
 SPECIAL = re.compile(r"[*|]|_(?!\w)")
 
@@ -38,9 +39,12 @@ def converted(lines: list[str]) -> list[str]:
     """One paragraph: an example, a table, an equation, words with an equation below them, or words."""
     if lines[0].lstrip().startswith(">>>"):
         return lines
-    if ROW.match(lines[0]):
-        rows = [(ROW.match(line), plain(line.strip())) for line in lines]
+    margin = len(lines[0]) - len(lines[0].lstrip())
+    if ROW.match(lines[0][margin:]):
+        rows = [(ROW.match(line[margin:]), plain(line.strip())) for line in lines]
         return [f":{row[1].replace('*', '')}: {plain(row[2])}" if row else f"   {words}" for row, words in rows]
+    if len(lines) > 1 and all(EQUATION.match(line) for line in lines):
+        return ["::", "", *("    " + line for line in lines)]
     at = next((k for k, line in enumerate(lines) if line.startswith("    ")), len(lines))
     words, block = lines[:at], lines[at:]
     if not all(line.startswith("    ") for line in block):

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 BY_HAND = ("tinygrad_rnn.data", "tinygrad_rnn.plots")
 """Public modules that `import tinygrad_rnn` does not import."""
 
@@ -24,6 +26,15 @@ def modules(name: str = "tinygrad_rnn") -> Iterator[str]:
 
 PAGES = {name.rpartition(".")[2].replace("tinygrad_rnn", "tensors"): name for name in (*modules(), *BY_HAND)}
 """The file of a page, and the module whose names it has."""
+
+ALIASES = {
+    "Operand": "a Tensor, or what `np.asarray` takes",
+    "ArrayLike": "what `np.asarray` takes",
+    "DType": "what `np.dtype` takes, or None",
+    "Rng": "a seed, a NumPy Generator, or None for numbers that are different each time",
+    "Parameters": "tensors, or groups of them: dicts with the options of each",
+}
+"""Names of types in signatures, and what they stand for."""
 
 TITLES = {"tinygrad_rnn": "tg: tensors, derivatives, tape, pictures"}
 
@@ -41,6 +52,20 @@ def directive(name: str, x: Any) -> str:
     if inspect.isclass(x):
         return f".. autoclass:: {name}"
     return f".. autofunction:: {name}" if inspect.isroutine(x) else f".. autodata:: {name}"
+
+
+def bases(names: dict[str, Any]) -> list[type]:
+    """The classes that no module exports and that the docstring of a class derived from them speaks of."""
+    classes = [x for x in names.values() if inspect.isclass(x)]
+    above = dict.fromkeys(base for x in classes for base in x.__mro__[1:] if f"`{base.__name__}`" in (x.__doc__ or ""))
+    exported = {id(x) for name in PAGES.values() for x in public(importlib.import_module(name)).values()}
+    return [x for x in above if id(x) not in exported]
+
+
+def numpys(x: type) -> list[str]:
+    """The methods of a class that say no more than NumPy does: they are NumPy's."""
+    names = (name for name in dir(x) if not name.startswith("_") and callable(getattr(x, name)))
+    return [name for name in names if not getattr(x, name).__doc__ and (hasattr(np, name) or hasattr(np.ndarray, name))]
 
 
 def described() -> dict[str, dict[str, Any]]:
@@ -61,10 +86,23 @@ def page(module: types.ModuleType, names: dict[str, Any]) -> Iterator[str]:
     others = [name for name in public(module) if name not in names]
     if others:
         yield from ["Also " + ", ".join(f"`{short}.{name}`" for name in others) + ": see `tg`.", ""]
+    if module.__name__ == "tinygrad_rnn":
+        yield "In signatures:\n"
+        yield from [f"- `{name}` is {meaning}" for name, meaning in ALIASES.items()]
+        yield ""
     yield from ["```{eval-rst}", ".. py:currentmodule:: " + module.__name__, ""]
     for name, x in names.items():
         yield from [directive(name, x), ""]
+        if inspect.isclass(x) and (methods := numpys(x)):
+            yield from ["   As in NumPy: " + ", ".join(f"`{method}`" for method in methods) + ".", ""]
     yield from ["```", ""]
+    shared = bases(names)
+    if shared:
+        yield from ["## What they have in common", "", "```{eval-rst}"]
+        for base in shared:
+            path = f"{base.__module__}.{base.__qualname__}"
+            yield from [f".. autoclass:: {path}", f"   :exclude-members: {', '.join(dir(base))}", ""]
+        yield from ["```", ""]
 
 
 def write(folder: Path) -> None:

@@ -39,7 +39,8 @@ autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
 autodoc_default_options = {
     "members": True,
-    "inherited-members": "Recurrent, Cell, Module, Tensor, Op, Optimizer, LambdaLR, BaseException, tuple",  # without theirs
+    # what a class inherits from others than these, which are described themselves or are not ours
+    "inherited-members": "Recurrent, Cell, Module, Tensor, Op, Optimizer, LambdaLR, BaseException, tuple",
     "exclude-members": "extra_repr, cell_type, variant_step, update, checked",
 }
 autodoc_type_aliases = {name: name for name in reference.ALIASES}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import re
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -195,6 +196,25 @@ def test_the_reference_describes_all_that_is_exported():
     assert {"tinygrad_rnn.nn.init", "tinygrad_rnn.bptt", "tinygrad_rnn.data"} <= set(reference.PAGES.values())
     assert tg.save in reference.described()["tinygrad_rnn"].values()
     assert "save" not in reference.described()["tinygrad_rnn.io"]
+
+
+RESULTS = re.compile(r"see `(?:tg\.)?([\w.]+)`")
+
+
+@pytest.mark.parametrize(
+    "module", [name for name in reference.PAGES.values() if not name.endswith((".errors", ".plots"))]
+)
+def test_every_public_name_has_an_example(module):
+    """Of its own, or where its docstring says to look: the function that gives such a result."""
+    examples = {
+        name for names in reference.described().values() for name, x in names.items() if ">>>" in (x.__doc__ or "")
+    }
+
+    def shown(x) -> bool:
+        return ">>>" in x.__doc__ or any(name.split(".")[-1] in examples for name in RESULTS.findall(x.__doc__))
+
+    names = reference.described()[module]
+    assert [name for name, x in names.items() if callable(x) and not shown(x)] == []
 
 
 @pytest.mark.slow

@@ -250,7 +250,13 @@ def _setting(name: str, value: bool, func: Any) -> Any:
 
 
 def is_grad_enabled() -> bool:
-    """Whether this thread records at the moment."""
+    """Whether this thread records at the moment.
+
+    >>> import tinygrad_rnn as tg
+    >>> with tg.no_grad():
+    ...     tg.is_grad_enabled()
+    False
+    """
     return mode().recording
 
 

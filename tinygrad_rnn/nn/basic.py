@@ -219,6 +219,15 @@ class Dropout(Module):
 
     The expected value of each entry stays the same (Srivastava et al. 2014, inverted as in every library).
     With ``shared=0`` one mask serves all entries along axis 0: of a sequence (T, B, H), all its time steps.
+
+    Raises ValueError for a p that is not at least 0 and below 1.
+
+    >>> import numpy as np, tinygrad_rnn as tg
+    >>> dropout = tg.nn.Dropout(0.5, rng=1)
+    >>> dropout(tg.tensor(np.ones(8))).data
+    array([2., 0., 2., 2., 2., 2., 2., 2.])
+    >>> dropout.eval()(tg.tensor(np.ones(8))).data
+    array([1., 1., 1., 1., 1., 1., 1., 1.])
     """
 
     def __init__(self, p: float = 0.5, *, shared: int | None = None, rng: Rng = None) -> None:

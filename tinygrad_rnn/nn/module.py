@@ -41,6 +41,12 @@ class Parameter(Tensor):
     """A leaf Tensor that a Module lists among its parameters; it needs a gradient unless it is frozen.
 
     ``p.requires_grad = False`` freezes it.
+
+    >>> import tinygrad_rnn as tg
+    >>> model = tg.nn.Module()
+    >>> model.w = tg.nn.Parameter([1.0, 2.0])
+    >>> model.w.name, model.w.requires_grad, len(list(model.parameters()))
+    ('w', True, 1)
     """
 
     __slots__ = ("layout",)

@@ -44,7 +44,14 @@ class SGD(Optimizer):
 
 
 class Adagrad(Optimizer):
-    """p ← p - lr g / (√s + eps) with s ← s + g² (Duchi et al. 2011)."""
+    """p ← p - lr g / (√s + eps) with s ← s + g² (Duchi et al. 2011).
+
+    >>> import tinygrad_rnn as tg
+    >>> p = tg.tensor([1.0], requires_grad=True)
+    >>> optimizer = tg.optim.Adagrad([p], lr=0.1)
+    >>> (p * p).sum().backward(); optimizer.step(); p.data.round(4)
+    array([0.9])
+    """
 
     remembers = ("s",)
 
@@ -59,7 +66,14 @@ class Adagrad(Optimizer):
 
 
 class RMSprop(Optimizer):
-    """p ← p - lr g / (√s + eps) with s ← α s + (1 - α) g² (Tieleman and Hinton 2012)."""
+    """p ← p - lr g / (√s + eps) with s ← α s + (1 - α) g² (Tieleman and Hinton 2012).
+
+    >>> import tinygrad_rnn as tg
+    >>> p = tg.tensor([1.0], requires_grad=True)
+    >>> optimizer = tg.optim.RMSprop([p], lr=0.1)
+    >>> (p * p).sum().backward(); optimizer.step(); p.data.round(4)
+    array([0.])
+    """
 
     remembers = ("s",)
 
@@ -86,6 +100,12 @@ class Adam(Optimizer):
 
     m ← β1 m + (1 - β1) g,     m̂ = m / (1 - β1^t)
     v ← β2 v + (1 - β2) g²,    v̂ = v / (1 - β2^t)
+
+    >>> import tinygrad_rnn as tg
+    >>> p = tg.tensor([1.0], requires_grad=True)
+    >>> optimizer = tg.optim.Adam([p], lr=0.1)
+    >>> (p * p).sum().backward(); optimizer.step(); p.data.round(4)
+    array([0.9])
     """
 
     remembers = ("m", "v")
@@ -117,7 +137,14 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam, but weight decay shrinks the parameter itself: p ← p (1 - lr weight_decay) (Loshchilov and Hutter 2019)."""
+    """Adam, but weight decay shrinks the parameter itself: p ← p (1 - lr weight_decay) (Loshchilov and Hutter 2019).
+
+    >>> import tinygrad_rnn as tg
+    >>> p = tg.tensor([1.0], requires_grad=True)
+    >>> optimizer = tg.optim.AdamW([p], lr=0.1)
+    >>> (p * p).sum().backward(); optimizer.step(); p.data.round(4)
+    array([0.899])
+    """
 
     decoupled = True
 

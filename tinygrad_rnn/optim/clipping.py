@@ -45,7 +45,13 @@ def _norm(g: np.ndarray) -> float:
 
 
 def clip_grad_value_(parameters: Iterable[Tensor], clip_value: float) -> None:
-    """Clip every entry of every gradient to [-clip_value, clip_value]."""
+    """Clip every entry of every gradient to [-clip_value, clip_value].
+
+    >>> import tinygrad_rnn as tg
+    >>> p = tg.tensor([0.0, 0.0], requires_grad=True); p.grad = [0.5, -4.0]
+    >>> tg.optim.clip_grad_value_([p], 1.0); p.grad
+    array([ 0.5, -1. ])
+    """
     if not clip_value > 0:
         raise ValueError(f"clip_value must be above 0, not {clip_value}")
     grads = [(p, p.grad) for p in listed(parameters) if p.grad is not None]

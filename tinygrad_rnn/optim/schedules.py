@@ -87,7 +87,17 @@ class LambdaLR:
 
 
 class StepLR(LambdaLR):
-    """Multiplies the learning rate by `gamma` every `step_size` epochs."""
+    """Multiplies the learning rate by `gamma` every `step_size` epochs.
+
+    >>> import tinygrad_rnn as tg
+    >>> optimizer, rates = tg.optim.SGD([tg.tensor(0.0, requires_grad=True)], lr=1.0), []
+    >>> schedule = tg.optim.StepLR(optimizer, step_size=2, gamma=0.5)
+    >>> for _ in range(5):
+    ...     rates.append(round(optimizer.lr, 3))
+    ...     schedule.step()
+    >>> rates
+    [1.0, 1.0, 0.5, 0.5, 0.25]
+    """
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
         step_size = positive("step_size", step_size)
@@ -95,14 +105,34 @@ class StepLR(LambdaLR):
 
 
 class ExponentialLR(LambdaLR):
-    """Multiplies the learning rate by `gamma` every epoch."""
+    """Multiplies the learning rate by `gamma` every epoch.
+
+    >>> import tinygrad_rnn as tg
+    >>> optimizer, rates = tg.optim.SGD([tg.tensor(0.0, requires_grad=True)], lr=1.0), []
+    >>> schedule = tg.optim.ExponentialLR(optimizer, gamma=0.5)
+    >>> for _ in range(4):
+    ...     rates.append(round(optimizer.lr, 3))
+    ...     schedule.step()
+    >>> rates
+    [1.0, 0.5, 0.25, 0.125]
+    """
 
     def __init__(self, optimizer: Optimizer, gamma: float) -> None:
         super().__init__(optimizer, lambda epoch: gamma**epoch)
 
 
 class LinearLR(LambdaLR):
-    """A warm-up: goes from `start_factor` to `end_factor` times the rate in `total_iters` epochs, then stays."""
+    """A warm-up: goes from `start_factor` to `end_factor` times the rate in `total_iters` epochs, then stays.
+
+    >>> import tinygrad_rnn as tg
+    >>> optimizer, rates = tg.optim.SGD([tg.tensor(0.0, requires_grad=True)], lr=1.0), []
+    >>> schedule = tg.optim.LinearLR(optimizer, start_factor=0.5, total_iters=2)
+    >>> for _ in range(4):
+    ...     rates.append(round(optimizer.lr, 3))
+    ...     schedule.step()
+    >>> rates
+    [0.5, 0.75, 1.0, 1.0]
+    """
 
     def __init__(
         self, optimizer: Optimizer, start_factor: float = 1 / 3, end_factor: float = 1.0, total_iters: int = 5
@@ -112,7 +142,17 @@ class LinearLR(LambdaLR):
 
 
 class CosineAnnealingLR(LambdaLR):
-    """lr = eta_min + (lr_0 - eta_min) (1 + cos(π epoch / T_max)) / 2 (Loshchilov and Hutter 2017, eq. 5)."""
+    """lr = eta_min + (lr_0 - eta_min) (1 + cos(π epoch / T_max)) / 2 (Loshchilov and Hutter 2017, eq. 5).
+
+    >>> import tinygrad_rnn as tg
+    >>> optimizer, rates = tg.optim.SGD([tg.tensor(0.0, requires_grad=True)], lr=1.0), []
+    >>> schedule = tg.optim.CosineAnnealingLR(optimizer, T_max=4)
+    >>> for _ in range(5):
+    ...     rates.append(round(optimizer.lr, 3))
+    ...     schedule.step()
+    >>> rates
+    [1.0, 0.854, 0.5, 0.146, 0.0]
+    """
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:
         self.eta_min, T_max = eta_min, positive("T_max", T_max)
@@ -124,6 +164,15 @@ class OneCycleLR(LambdaLR):
 
     It begins at max_lr / div_factor, is at max_lr after the part `pct_start` of the steps, and ends at
     max_lr / (div_factor final_div_factor). The optimizer's own rate does not count.
+
+    >>> import tinygrad_rnn as tg
+    >>> optimizer, rates = tg.optim.SGD([tg.tensor(0.0, requires_grad=True)], lr=1.0), []
+    >>> schedule = tg.optim.OneCycleLR(optimizer, max_lr=2.0, total_steps=10)
+    >>> for _ in range(9):
+    ...     rates.append(round(optimizer.lr, 3))
+    ...     schedule.step()
+    >>> rates
+    [0.08, 1.04, 2.0, 1.901, 1.623, 1.223, 0.777, 0.377, 0.099]
     """
 
     per = "step"

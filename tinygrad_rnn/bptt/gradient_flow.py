@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class LayerFlow:
-    """The gradient at the states of one layer and direction.
+    """The gradient at the states of one layer and direction: see `flow`.
 
     steps  the time steps, ascending; 0 is the initial state, there where it needs a gradient
     norms  by the name of the state, ``|dL/dh_t|`` at each of the steps: 0 where no gradient arrives

@@ -97,7 +97,7 @@ class Randomized:
 
 
 class Expectation(NamedTuple):
-    """Of a random gradient, entry by entry."""
+    """Of a random gradient, entry by entry: see `Randomized`."""
 
     mean: np.ndarray
     variance: np.ndarray

@@ -17,7 +17,7 @@ POOL = 64  # batches: within so many, sequences are put in order of length
 
 
 class Batch(NamedTuple):
-    """Some sequences side by side: x (T, B, ...), the targets, and the length of each (B,)."""
+    """Some sequences side by side: x (T, B, ...), the targets, and the length of each (B,): see `batches`."""
 
     x: NDArray[Any]
     y: Any
@@ -114,7 +114,7 @@ def _taken(part: Any, places: NDArray[np.int64]) -> Any:
 
 
 class Batches:
-    """The batches of one pass over the sequences, each time it is iterated: ``for x, y, lengths in batches: ...``
+    """The batches of one pass over the sequences, each time it is iterated: see `batches`.
 
     `epoch` counts the passes that are complete, `position` the batches of this pass that are done with: the one after
     which the loop asked for the next. So a loop that was broken off goes on with the batch it was at, and, after

@@ -212,7 +212,7 @@ def _dense(row: NDArray[Any]) -> NDArray[Any]:
 
 
 class Window(NamedTuple):
-    """Some steps of a stream: inputs, targets (time, batch), and whether the text starts here."""
+    """Some steps of a stream: inputs, targets (time, batch), and whether the text starts here: see `Stream`."""
 
     x: Ids
     y: Ids

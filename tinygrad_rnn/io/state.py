@@ -38,7 +38,7 @@ def save(state: Module | Mapping[str, Any], path: str | os.PathLike[str]) -> Non
 
 
 def load(path: str | os.PathLike[str], *, verify: bool = True) -> dict[str, np.ndarray]:
-    """The arrays of a safetensors file, by name: those that `save` wrote, or with verify=False any tool.
+    """The arrays of a safetensors file, by name: those that `save` wrote, or with verify=False any tool; see `save`.
 
     A shared parameter comes under each of its names. With verify=False no checksum is asked for. Of a model in several
     files, give the path of their index, ``model.safetensors.index.json``.

@@ -22,6 +22,10 @@ class Rows:
     wants one writes the rows out, with ``embedding(ids)``.
 
     `Embedding.rows` makes them, and the recurrent layers take them for x; so does whatever else takes an array.
+
+    >>> import tinygrad_rnn as tg
+    >>> tg.nn.Embedding(10, 4, rng=0).rows([[1, 2, 1]]).shape
+    (1, 3, 4)
     """
 
     table: Tensor

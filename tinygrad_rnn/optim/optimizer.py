@@ -24,7 +24,7 @@ from .parameters import Parameters, described, grouped, precision
 
 
 class Optimizer:
-    """Base class: knows the parameters and the learning rate, and keeps arrays of state for each parameter.
+    """Base class, see `SGD`: knows the parameters and the rate, and keeps arrays of state for each parameter.
 
     A subclass writes ``update(k, p, g)``: the new values of parameter number k, given its values and gradient, using
     ``self.buffers["name"][k]`` for what it remembers. `steps` counts the calls of `step`.

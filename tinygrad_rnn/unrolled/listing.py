@@ -22,7 +22,7 @@ _SHOWN = 60  # a longer tape is printed with its middle left out
 
 
 class Tape:
-    """The records that lead to a tensor, in the order of recording: a list to count, index, iterate and print.
+    """The records that lead to a tensor, in their order: a list to count, index, iterate and print; see `tape`.
 
     Printing shows a line a record: its number, layer and time step, the name of its output, the op, the numbers of
     its inputs (or the names of leaves), and shape, value and gradient of the output, as a number where it is one and

@@ -27,6 +27,7 @@ def save(state: Module | Mapping[str, Any], path: str | os.PathLike[str]) -> Non
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     tg.save(model, f"{folder}/model.safetensors")
     ...     model.load_state_dict(tg.load(f"{folder}/model.safetensors"))
+    Loaded(missing=[], unexpected=[])
     """
     if not isinstance(state, Module | Mapping):
         raise TypeError(f"tg.save needs a Module or a mapping of names to arrays, not {type(state).__name__}")

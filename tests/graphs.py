@@ -158,10 +158,12 @@ class Recorder(Canvas):
     def __init__(self):
         super().__init__("light", gradients=True)
         self.boxes, self.arrows, self.fields, self.ways, self.texts = [], [], [], [], []
+        self.lines = {}
         self.x = self.y = 0.0
 
     def box(self, kind, name, title, at, size, lines):
         self.boxes.append(name)
+        self.lines[name] = lines
         super().box(kind, name, title, at, size, lines)
 
     def arrow(self, kind, points, blunt=False, level=False):

@@ -13,7 +13,7 @@ from tinygrad_rnn.errors import DrawError, GraphError
 from tinygrad_rnn.pictures.amount import Amount, Scale, amount
 from tinygrad_rnn.pictures.figure import Figure
 from tinygrad_rnn.pictures.overlay import beside
-from tinygrad_rnn.pictures.strokes import scale_legend, stroke
+from tinygrad_rnn.pictures.strokes import scale_samples, stroke
 from tinygrad_rnn.pictures.strokes import windows as brackets
 from tinygrad_rnn.pictures.theme import looks as looks_of
 
@@ -473,7 +473,8 @@ def test_a_ribbon_has_the_highest_layer_on_top_and_cuts_before_the_step_they_cut
 
 def test_the_legend_gives_the_numbers_of_its_decades_where_their_strokes_are():
     drawn = Recorder()
-    scale_legend(drawn, Scale.of(numbers(30.0, 0.02)), set(), 900.0, 0.0)
+    words, strokes = scale_samples(Scale.of(numbers(30.0, 0.02)), set())
+    strokes.draw(drawn, words.need, 0.0)
     starts = {int(look.split()[1]): way[0][0] for look, way in drawn.ways}
     places = {line: x for line, x, y in drawn.texts if y == 14}
     assert sorted(starts) == list(range(1, 13))
@@ -485,7 +486,7 @@ def test_the_legend_gives_the_numbers_of_its_decades_where_their_strokes_are():
 def test_the_head_of_a_gradient_points_back_to_where_the_edge_starts(end, sign):
     a = Amount("number", 1.0)
     drawn = Recorder()
-    stroke(drawn, a, Scale.of([a]), [(50.0, 100.0), (50.0, end)], [])
+    stroke(drawn, a, Scale.of([a]), [(50.0, 100.0), (50.0, end)])
     (_, left), (_, tip), (_, right) = dict(drawn.ways)["grad 12 head"]
     assert left == right and (tip - left) * sign > 0
 

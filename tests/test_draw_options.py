@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import inspect
+import re
+import xml.etree.ElementTree as ET
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
-from graphs import marks, network
+from graphs import GRAPHS, marks, network, recorded, windows
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.errors import DrawError
-from tinygrad_rnn.pictures.marks import Block
+from tinygrad_rnn.pictures.figure import Figure
+from tinygrad_rnn.pictures.marks import Block, Panel, Path, Text
 from tinygrad_rnn.pictures.options import DIRECTIONS, Look, Options
 
 
@@ -21,18 +25,25 @@ def loss_of(T: int = 4) -> tg.Tensor:
 
 
 WRONG: dict[str, tuple[Any, ...]] = {
+    "theme": ("pink", None),
+    "width": ("8.5", "wide", "0cm", -3, 0, [1]),
+    "labels": ("the cat", [1, 2, 3, 4], ["the", "cat"], {9: "x"}, 3),
     "title": (3, ["a"]),
-    "scale": (0, "1", (1, 1e-3), (0, 1), (1, np.inf), (1, 2, 3)),
     "direction": ("north", None, 1),
+    "show": ("shapes", {"shape": False}, {"shapes": 1}, {"gradients": "bars"}, ["shapes"]),
+    "scale": (0, "1", (1, 1e-3), (0, 1), (1, np.inf), (1, 2, 3)),
+    "colors": ("rainbow", {"states": "#112233"}, {"state": "red"}, 3),
+    "highlight": (7, "q", 2.5, [None]),
+    "font": (3,),
+    "size": (2, "large", 1000),
     "legend": ("no", None),
     "notes": (0, "below"),
-    "theme": ("pink", None),
 }
 
 
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name in WRONG for value in WRONG[name]], ids=str)
 def test_a_wrong_option_is_refused_by_name(name: str, value: Any) -> None:
-    with pytest.raises(DrawError, match=f"^{name} must be "):
+    with pytest.raises(DrawError, match=f"^{name} must "):
         tg.draw(loss_of(), **{name: value})
 
 
@@ -84,3 +95,190 @@ def test_legend_and_notes_are_left_out_when_asked() -> None:
     assert ">Weights: " in tg.draw(loss, grads=True, legend=False).svg()
     dot = tg.draw(loss, grads=True, legend=False, notes=False).dot()
     assert "Beside an edge" not in dot and "Weights:" not in dot
+
+
+# ---------------------------------------------------------------- the width
+
+
+def letters(picture: tg.Drawing) -> float:
+    """The size of the smallest letters, in pt."""
+    root = ET.fromstring(picture.svg())
+    scale = float(root.attrib["width"]) / float(root.attrib["viewBox"].split()[2])
+    sizes = re.findall(r'font-size="([\d.]+)"', picture.svg())
+    return min(map(float, sizes)) * scale * 72 / 96
+
+
+@pytest.mark.parametrize("grads", [False, True])
+@pytest.mark.parametrize("graph", GRAPHS)
+def test_letters_can_be_read_at_the_width_that_is_stated(graph: str, grads: bool) -> None:
+    loss = GRAPHS[graph]()
+    for width, px in (("8.5cm", 8.5 / 2.54 * 96), ("7in", 672.0), (900, 900.0)):
+        picture = tg.draw(loss, grads=grads, width=width)
+        root = ET.fromstring(picture.svg())
+        assert float(root.attrib["width"]) == pytest.approx(px, abs=0.06)
+        assert letters(picture) > 6.45
+        right = max(block.x + block.width / 2 for block in marks(picture.drawn, Block))
+        assert right <= picture.drawn.width + 0.5
+        for line, x, _ in recorded(picture).texts:
+            assert x < float(root.attrib["viewBox"].split()[2]), line
+
+
+def test_a_picture_that_cannot_be_read_at_its_width_is_refused_with_what_it_needs() -> None:
+    with pytest.raises(DrawError, match=r"width='3cm' is too narrow .* needs \d+\.\d cm for letters of 6.5 pt"):
+        tg.draw(network("LSTM", T=4), level="op", width="3cm")
+    with pytest.raises(DrawError, match="letters of 20 pt"):
+        tg.draw(network("LSTM", T=4), width="8.5cm", size=20)
+
+
+def test_lines_hold_all_steps_and_what_runs_from_line_to_line_is_drawn_on_both() -> None:
+    picture = tg.draw(network("RNN", T=6), width="8.5cm", steps="all", grads=True)
+    drawn = picture.drawn
+    assert picture.steps == [1, 2, 3, 4, 5, 6] and drawn.lines > 1
+    panels = marks(drawn, Panel)
+    assert len({round(panel.y) for panel in panels}) == drawn.lines
+    order = sorted(panels, key=lambda panel: (-panel.y, panel.x))
+    assert [panel.column.t for panel in order] == picture.steps  # like the words of a text
+    broken = [path for path in marks(drawn, Path) if path.earlier]
+    assert {"h"} <= {path.edge.name for path in broken if path.edge.kind == "state"}
+    for path in broken:
+        for before, after in pairwise((*path.earlier, path.points)):
+            assert before[-1][0] > drawn.width / 3 and after[0][0] < 1 and before[-1][1] - after[0][1] > 50
+
+
+def test_the_size_of_letters() -> None:
+    assert letters(tg.draw(loss_of(), size=9)) == pytest.approx(9, abs=0.1)
+    assert letters(tg.draw(loss_of(), size=9, width="15cm")) == pytest.approx(9, abs=0.1)
+    assert letters(tg.draw(loss_of(), width="40cm")) == pytest.approx(7.5, abs=0.1)
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
+def test_legend_and_notes_take_a_quarter_of_the_picture_at_most(graph: str) -> None:
+    for options in ({}, {"width": "8.5cm"}, {"level": "layer"} if graph not in ("mlp", "chain") else {}):
+        figure = Figure(tg.draw(GRAPHS[graph](), grads=True, **options).sheet())
+        assert figure.legend.height <= 0.25 * figure.height
+
+
+def test_the_legend_explains_what_is_in_the_picture_and_nothing_else() -> None:
+    def said(**options: Any) -> str:
+        return " ".join(line for line, *_ in recorded(tg.draw(windows("RNN", T=6, k=3), **options)).texts)
+
+    assert "detached" in said() and "shared weight" in said() and "steps not shown" not in said()
+    assert "its norm:" not in said() and "its norm:" in said(grads=True)
+    assert "shared weight" not in said(show={"weights": False}) and "exactly 0" not in said(grads=True)
+
+
+# ---------------------------------------------------------------- what boxes say
+
+
+def test_words_under_the_steps() -> None:
+    words = ["the", "cat", "sat", "down"]
+    for direction in DIRECTIONS:
+        picture = tg.draw(loss_of(), labels=words, direction=direction, level="cell")
+        texts = {text.words: text for text in marks(picture.drawn, Text) if text.kind == "label"}
+        assert list(texts) == words
+        for t, word in enumerate(words, 1):
+            panel = next(panel for panel in marks(picture.drawn, Panel) if panel.column.t == t)
+            if direction in ("right", "left"):
+                assert texts[word].x == panel.x + panel.width / 2 and texts[word].y < panel.y
+            else:
+                assert panel.y < texts[word].y < panel.y + panel.height and texts[word].x < 0
+    some = tg.draw(loss_of(9), labels={9: "last"})
+    assert [text.words for text in marks(some.drawn, Text) if text.kind == "label"] == ["last"]
+    long = tg.draw(loss_of(), labels=["antidisestablishmentarianism"] * 4, level="cell").drawn
+    panels = marks(long, Panel)
+    assert all(a.x + a.width < b.x for a, b in pairwise(panels)) and panels[0].width > 120
+
+
+def test_a_word_that_a_step_was_called_by_stands_under_it() -> None:
+    h = tg.tensor(np.zeros(2), requires_grad=True, name="h_0")
+    with tg.scope("net") as at:
+        for word in ("the", "cat"):
+            at(word)
+            h = np.tanh(h)
+    texts = marks(tg.draw(h.sum()).drawn, Text)
+    assert [text.words for text in texts if text.kind == "label"] == ["the", "cat"]
+    own = marks(tg.draw(h.sum(), labels=["a", "b"]).drawn, Text)
+    assert [text.words for text in own if text.kind == "label"] == ["a", "b"]
+
+
+@pytest.mark.parametrize("level", ["op", "cell", "layer"])
+@pytest.mark.parametrize("graph", ["rnn", "lstm", "windows", "attention", "folded", "mlp"])
+def test_shapes_and_weights_are_left_out_when_asked(graph: str, level: str) -> None:
+    if graph == "mlp" and level == "layer":
+        pytest.skip("has no steps")
+    loss = GRAPHS[graph]()
+    whole = tg.draw(loss, level)
+    bare = tg.draw(loss, level, whole.steps or None, show={"shapes": False, "weights": False})
+    shape = re.compile(r"\(\d+(,\d+)*\)$")
+    assert any(shape.search(line) for node in whole.nodes for line in node.lines)
+    assert not any(shape.search(line) for node in bare.nodes for line in node.lines)
+    assert [node.id for node in bare.nodes] == [node.id for node in whole.nodes if node.kind != "ref"]
+    weights = {node.id for node in whole.nodes if node.kind == "ref"}
+    kept = [(edge.source, edge.target) for edge in whole.edges if edge.source not in weights]
+    assert sorted((edge.source, edge.target) for edge in bare.edges) == sorted(kept)
+    assert bare.drawn.width < whole.drawn.width or graph == "mlp"
+
+
+def test_values_and_gradients_by_show() -> None:
+    loss = loss_of()
+    both = tg.draw(loss, "cell", grads=True, values=True)
+    again = tg.draw(loss, "cell", show={"values": True, "gradients": True})
+    assert both.figures == again.figures and both.svg() == again.svg()
+
+    def drawn(**options: Any) -> tuple[bool, bool]:
+        canvas = recorded(tg.draw(loss, "cell", **options))
+        strokes = any(look.startswith("grad ") and look.endswith("head") for look, _ in canvas.ways)
+        return strokes, any(line.startswith("∇ ") for line, *_ in canvas.texts)
+
+    assert drawn(show={"gradients": "strokes"}, notes=False) == (True, False)
+    assert drawn(show={"gradients": "numbers"}, notes=False) == (False, True)
+    assert drawn(grads=True, show={"gradients": False}) == (False, False)
+    numbers = tg.draw(loss, "cell", show={"gradients": "numbers"})
+    assert any(edge.gradient is not None for edge in numbers.edges)  # the data is there all the same
+
+
+def test_no_value_is_said_twice_and_no_line_is_empty() -> None:
+    for graph in GRAPHS:
+        picture = tg.draw(GRAPHS[graph](), values=True, grads=True)
+        for name, lines in recorded(picture).lines.items():
+            assert all(lines), name
+            numbers = [number for line in lines for number in re.findall(r"^(?:.* = )?(-?\d[\d.e+-]*)$", line)]
+            assert len(numbers) == len(set(numbers)), (graph, name, lines)
+
+
+# ---------------------------------------------------------------- colours, fonts and what stands out
+
+
+def test_colours_of_ones_own_and_palettes() -> None:
+    loss = network("LSTM", T=3)
+    own = tg.draw(loss, level="cell", colors={"state": "#AA3377", "page": "#FFFFF0"}).svg()
+    assert '"#AA3377"' in own and "#117733" not in own and '"#FFFFF0"' in own
+    grey = tg.draw(loss, level="cell", grads=True, colors="grey")
+    assert "#117733" not in grey.svg() and "#117733" not in grey.dot()
+    assert "#4CC9A0" not in tg.draw(loss, theme="auto", colors={"state": "#AA3377"}).svg()
+
+
+def test_a_font_of_ones_own() -> None:
+    svg = tg.draw(loss_of(), font='Georgia, "Times & Co"').svg()
+    assert next(e for e in ET.fromstring(svg).iter() if "font-family" in e.attrib).attrib["font-family"] == (
+        'Georgia, "Times & Co"'
+    )
+
+
+def test_steps_states_and_ways_stand_out() -> None:
+    output, _ = tg.nn.LSTM(2, 3, rng=0)(x := tg.tensor(np.ones((4, 1, 2)), requires_grad=True, name="x"))
+    loss = (output[-1] ** 2).sum()
+
+    def strong(highlight: Any, level: str = "cell") -> tuple[int, int]:
+        canvas = recorded(tg.draw(loss, level, highlight=highlight))
+        return sum(look == "highlight panel" for look, *_ in canvas.fields), sum(
+            kind == "highlight" for kind, _ in canvas.arrows
+        )
+
+    assert strong(2) == (1, 0) and strong([1, -1]) == (2, 0)
+    assert strong("c") == (0, 4) and strong(["h", 3]) == (1, 4)
+    # from x to the root: each step's entry, both states from step to step, and the last to the loss
+    assert strong(x) == (0, 4 + 2 * 3 + 1)
+    assert strong(loss) == (0, 0)
+    ways = [(e.source, e.target) for e in tg.draw(loss, "op").edges]
+    assert strong(x, "op")[1] < len(ways)

@@ -31,7 +31,7 @@ from .stepper import page
 if TYPE_CHECKING:
     from ..nn.module import Module
     from .comparison import Comparison
-    from .options import Look, Options
+    from .options import Highlight, Look, Options
 
 __all__ = ["Drawing", "draw", "page"]
 
@@ -67,9 +67,16 @@ def draw(
     theme: str = "light",
     names: Mapping[str, Any] | Module | None = None,
     *,
+    width: str | float | None = None,
+    labels: Sequence[str] | Mapping[int, str] | None = None,
     title: str | None = None,
     direction: str = "right",
+    show: Mapping[str, bool | str] | None = None,
     scale: tuple[float, float] | None = None,
+    colors: str | Mapping[str, str] = "default",
+    highlight: Highlight = (),
+    font: str | None = None,
+    size: float | None = None,
     legend: bool = True,
     notes: bool = True,
 ) -> Drawing | Comparison:
@@ -87,12 +94,26 @@ def draw(
     values  write the value of each result (its norm) into the node
     theme   "light", "dark", or "auto": as the reader's system prefers
     names   names for tensors, a mapping: ``names=locals()`` works. Or a Module: its parameters get their full names
+    The look of the picture, by name only:
+
+    width   how wide it is to be in print: "8.5cm" (or mm, in, pt), or a number of px. It is made for that width, with
+            letters of 6.5 pt at least: with fewer words, on several lines or with fewer steps, never by shrinking
+    labels  a word for each time step, or a mapping from steps to words, to stand under them. None takes the words that
+            steps are called by
     title   the title; "" for none. None says what there is
     direction  where time goes: "right", "left", "up" or "down"
+    show    what is said of "shapes" and "weights" (False leaves them out), "values" (as `values`) and "gradients" (as
+            `grads`; or "strokes" beside the edges or "numbers" in the boxes alone)
     scale   the norms at the foot and the top of the scale of gradients, such as ``(1e-3, 1)``. None takes the decades
             that occur, twelve at most
+    colors  a palette, "default", "muted" or "grey", or colours for some of state, weight, input, op, cut, edge, text,
+            page, gradient and highlight, such as ``{"state": "#AA3377"}``
+    highlight  what is to stand out: a time step, the name of a state, whose path is meant, a Tensor, whose ways to the
+            root are, or several of these
+    font    the name of a font, such as "serif"
+    size    the size of the smallest letters, in pt
     legend  False leaves out what explains the boxes and the scale
-    notes   False leaves out the lines of text below
+    notes   False leaves out the lines of text below. Legend and notes take a quarter of the picture at most
 
     Draw before ``backward()``, which frees the graph, or call ``backward(retain_graph=True)``.
     Raises DrawError where the graph is gone, or too large to be read.
@@ -111,9 +132,16 @@ def draw(
         theme=theme,
         grads=bool(grads) or level == "strip",
         values=bool(values),
+        width=width,
+        labels=labels,
         title=title,
         direction=direction,
+        show=show,
         scale=scale,
+        colors=colors,
+        highlight=highlight,
+        font=font,
+        size=size,
         legend=legend,
         notes=notes,
     )
@@ -141,14 +169,14 @@ def _draw(root: Any, level: str | None, steps: Any, title: str = "", *, names: A
         tape = Tape(root)
     except FreedGraphError as error:
         raise DrawError(f"nothing is left to draw: {error}") from error
-    if options.grads and not root.requires_grad:
+    if options.gradients and not root.requires_grad:
         raise GraphError("draw() of the gradients of a tensor that needs no gradient: there are none to show")
     reading = Reading(tape, names)
-    flow = Flow(reading) if options.grads else None
+    flow = Flow(reading) if options.gradients else None
     picture = fitted(reading, level, steps, flow, options)
     picture.title = title
-    if options.values:
+    if options.shows("values"):
         picture.notes.append("a number is a value, [·] the entries of a small array, ‖·‖ the norm of a larger one")
-    if options.grads:
+    if options.numbers:
         picture.notes.append("∇ is the gradient of the root with respect to a result, ‖·‖ its norm")
     return Drawing(picture, flow)

@@ -16,6 +16,7 @@ from .text import HEADING, line_width
 PANEL = 8.0  # around the cells of a column
 STUB = 12.0  # of what runs across a break, at both of its sides
 TEXT = 14.0  # of a line of words beside a panel
+ROW_NAME = 16.0  # of the name of a row at its side
 LINES = 18.0  # between two lines
 
 TURNS: dict[str, tuple[Turn, bool]] = {
@@ -35,13 +36,14 @@ def arrange(drawn: Drawn, breaks: list[float]) -> Drawn:
     pitch = drawn.height + 2 * PANEL + head + foot + LINES
     rows = [(name, floor, height) for name, floor, height in drawn.rows] if len(drawn.rows) > 1 and drawn.tiles else []
     lines = _Lines(breaks, pitch, drawn.width)
+    drawn.lines = len(breaks) + 1
     if breaks:
         lines.lay(drawn)
     if options.direction != "right":
         _turn(drawn, turn, upright)
     drawn.texts += _headings(drawn, upright)
     drawn.texts += _row_names(drawn, rows, lines, upright)
-    before = TEXT + 2 if rows else 0.0
+    before = ROW_NAME if rows else 0.0
     widest = max((line_width(t.words, HEADING) for t in drawn.texts if t.kind in BESIDE), default=0.0) + 6
     if upright:
         drawn.around = Around(PANEL + widest if drawn.panels else 0.0, PANEL, PANEL, PANEL + before)
@@ -163,7 +165,7 @@ def _headings(drawn: Drawn, upright: bool) -> Iterator[Text]:
     """The words at each panel and each rule."""
     picture = drawn.picture
     for panel in drawn.panels:
-        above = [("heading", picture.heading(panel.column))]
+        above = [("heading", panel.column.heading)]
         if panel.column.t == picture.largest and panel.column.kind in ("step", "layer"):
             above.append(("largest", "largest ∇" + " ▾" * (not upright)))
         label = picture.labels.get(panel.column.t) if panel.column.kind == "step" else None

@@ -30,13 +30,15 @@ INCHES = 1 / 96  # a px of CSS
 def plot(sheets: Sequence[Sheet], ax: Axes | None = None) -> Axes:
     """Draw sheets into an Axes, or into one of a figure of their own size."""
     first = sheets[0]
-    artists = Artists(first.theme, any(sheet.overlay is not None for sheet in sheets))
+    artists = Artists(first.theme, any(sheet.overlay is not None for sheet in sheets), first.options.colors)
+    artists.font = first.options.font
     w, h = figure.draw(artists, sheets)
     page = artists.looks["page"].fill
     if ax is None:
         from matplotlib.figure import Figure
 
-        own = Figure(figsize=(w * INCHES, h * INCHES), facecolor=page)
+        inches = INCHES * first.picture.unit
+        own = Figure(figsize=(w * inches, h * inches), facecolor=page)
         ax = own.add_axes((0.0, 0.0, 1.0, 1.0))
     elif first.theme == "dark":
         artists.field("page", 0.0, 0.0, w, h)
@@ -53,8 +55,9 @@ def plot(sheets: Sequence[Sheet], ax: Axes | None = None) -> Axes:
 class Artists(Canvas):
     """Collects artists, with the data coordinates of an Axes whose y axis points down."""
 
-    def __init__(self, look: str, gradients: bool = False) -> None:
-        super().__init__(look, gradients)
+    def __init__(self, look: str, gradients: bool = False, colors: theme.Colors = "default") -> None:
+        super().__init__(look, gradients, colors)
+        self.font: str | None = None  # that of the rcParams
         self.out: list[_Shape | _Words] = []
         self.x = self.y = 0.0
 
@@ -69,7 +72,7 @@ class Artists(Canvas):
 
     def words(self, letters: str, line: str, x: float, y: float, turned: bool = False) -> None:
         kind = theme.LETTERS[letters]
-        self.out.append(_Words(x + self.x, y + self.y, line, kind, self.looks[kind.colour].fill, turned))
+        self.out.append(_Words(x + self.x, y + self.y, line, kind, self.looks[kind.colour].fill, turned, self.font))
 
     @contextmanager
     def group(self, x: float = 0.0, y: float = 0.0, name: str = "", title: str = "") -> Iterator[None]:
@@ -120,7 +123,9 @@ class _Shape(PathPatch):
 class _Words(Text):
     """A line of text whose size is in px of the picture, with indices; set by LaTeX where that sets all text."""
 
-    def __init__(self, x: float, y: float, line: str, letters: theme.Letters, colour: str, turned: bool) -> None:
+    def __init__(
+        self, x: float, y: float, line: str, letters: theme.Letters, colour: str, turned: bool, font: str | None
+    ) -> None:
         self.line, self.size = line, letters.size
         parts = pieces(line)
         self.maths = len(parts) > 1
@@ -135,6 +140,7 @@ class _Words(Text):
             rotation=90 if turned else 0,
             rotation_mode="anchor",
             weight="bold" if letters.bold else None,
+            family=font,
             usetex=usetex,
             parse_math=self.maths,
         )

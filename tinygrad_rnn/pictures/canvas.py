@@ -26,8 +26,8 @@ HEAD, HALF = 7.0, 3.2  # length of an arrowhead, and half its width
 class Canvas:
     """Draws in one language. `looks` says what each name of a look means."""
 
-    def __init__(self, look: str, gradients: bool = False) -> None:
-        self.looks = theme.looks(look, gradients)
+    def __init__(self, look: str, gradients: bool = False, colors: theme.Colors = "default") -> None:
+        self.looks = theme.looks(look, gradients, colors)
 
     def field(self, look: str, x: float, y: float, w: float, h: float, round: float = 0.0, title: str = "") -> None:
         """A rectangle by its upper left corner, its corners rounded; with round = w / 2 = h / 2 a circle."""

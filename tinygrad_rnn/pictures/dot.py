@@ -35,19 +35,20 @@ def digraph(sheets: Sequence[Sheet], pinned: bool = True) -> Any:
     import graphviz
 
     first = sheets[0]
-    colours = theme.DARK if first.theme == "dark" else theme.LIGHT
+    colours = theme.palette(first.theme, first.options.colors)
     notes = "the layout is part of this file; to render it: dot -Tsvg, or neato -n2 -Tsvg" if pinned else "dot -Tsvg"
     graph = graphviz.Digraph("tape", comment=notes)
     graph.attr(rankdir="BT", newrank="true", nodesep="0.2", ranksep="0.3", bgcolor=colours["page"], splines="line")
+    font = first.options.font or FONT
     titles = [Legend(sheet.picture).title for sheet in sheets]
-    graph.attr(labelloc="t", fontname=FONT, fontcolor=colours["text"], fontsize="13", label=escape("; ".join(titles)))
+    graph.attr(labelloc="t", fontname=font, fontcolor=colours["text"], fontsize="13", label=escape("; ".join(titles)))
     if pinned:
         graph.attr(layout="nop2")
     elif sum(len(sheet.picture.steps) for sheet in sheets) > UNPINNED:
         steps = f"{UNPINNED} time steps and more take Graphviz minutes to lay out"
         warnings.warn(f"pinned=False: {steps}; pinned=True keeps the layout of this library", UserWarning, stacklevel=3)
-    graph.attr("node", fontname=FONT, fontsize="10", margin="0.08,0.04", height="0.3", fontcolor=colours["text"])
-    graph.attr("edge", arrowsize="0.5", color=colours["edge"], fontname=FONT, fontcolor=colours["text"])
+    graph.attr("node", fontname=font, fontsize="10", margin="0.08,0.04", height="0.3", fontcolor=colours["text"])
+    graph.attr("edge", arrowsize="0.5", color=colours["edge"], fontname=font, fontcolor=colours["text"])
     floor = 0.0
     for k, sheet in enumerate(sheets):
         writer = _Writer(graph, sheet, pinned)
@@ -65,8 +66,8 @@ class _Writer:
     def __init__(self, graph: Any, sheet: Sheet, pinned: bool) -> None:
         self.graph, self.p, self.sheet, self.pinned = graph, sheet.prefix, sheet, pinned
         self.picture, self.drawn, self.overlay = sheet.picture, sheet.drawn, sheet.overlay
-        self.colours = theme.DARK if sheet.theme == "dark" else theme.LIGHT
-        self.ramp = theme.ramp(sheet.theme)
+        self.colours = theme.palette(sheet.theme, sheet.options.colors)
+        self.ramp = theme.ramp(sheet.theme, sheet.options.colors)
         self.floor = self.lowest = 0.0
 
     def at(self, point: Point) -> str:
@@ -117,7 +118,9 @@ class _Writer:
     def panel(self, cluster: Any, panel: Panel) -> None:
         """The frame and the heading of a time step."""
         column, x, y, width, height = panel
-        words = escape(self.picture.heading(column))
+        words = column.heading
+        if column.kind == "step" and column.t in self.picture.labels:
+            words = escape(f"{words} “{self.picture.labels[column.t]}”")
         if self.overlay is not None and self.overlay.largest_at == column.t and column.kind == "step":
             words += ": largest ∇"
         cluster.attr(

@@ -36,17 +36,13 @@ class Drawing(Output):
     def __init__(self, picture: Picture, flow: Flow | None = None) -> None:
         from .overlay import Overlay
 
-        self.picture, self._flow = picture, flow
+        self.picture = picture
         self.overlay = Overlay(picture, flow) if flow is not None else None
 
     @property
     def level(self) -> str:
         """What a node is: an "op", or a "cell", which is one time step of a layer."""
         return self.picture.level
-
-    @property
-    def _values(self) -> bool:
-        return self.picture.options.values
 
     @property
     def steps(self) -> list[int]:
@@ -92,21 +88,25 @@ class Drawing(Output):
     @cached_property
     def drawn(self) -> Drawn:
         """The picture with coordinates."""
+        from .fit import room
         from .tile import draw
 
-        return draw(self.picture)
+        return draw(self.picture, room(self.picture))
 
     @cached_property
     def ribbon(self) -> Ribbon | None:
         """The gradient of every step, where not every step is drawn with its own."""
+        from .fit import PAGE_MARGIN
         from .ribbon import Ribbon
 
         picture, overlay = self.picture, self.overlay
         if overlay is None or (picture.full and not self.hidden and not picture.all_steps):
             return None
+        page = None if picture.page is None else picture.page - 2 * PAGE_MARGIN
         if not picture.cells:  # it is all there is
-            return Ribbon(picture.reading, overlay, self.steps, STRIP_WIDTH, tall=90.0, widest=4)
-        return Ribbon(picture.reading, overlay, self.steps, max(self.drawn.width, 430.0), tall=34.0, widest=10)
+            return Ribbon(picture.reading, overlay, self.steps, page or STRIP_WIDTH, 90.0, widest=4, page=bool(page))
+        wide = page or max(self.drawn.width, 430.0)
+        return Ribbon(picture.reading, overlay, self.steps, wide, 34.0, widest=10, page=bool(page))
 
     def sheet(self, prefix: str = "") -> Sheet:
         """The picture with coordinates and what is written over it; the names of its nodes begin with `prefix`."""

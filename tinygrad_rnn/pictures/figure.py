@@ -15,6 +15,7 @@ from math import ceil
 from . import legend, strokes
 from .arrange import PANEL
 from .canvas import Canvas, Way, joined, line, over, ring
+from .fit import PAGE_MARGIN
 from .layout import Point
 from .legend import wrap
 from .marks import Block, Mark, Panel, Path, Rule, Text, Tile, Trunk
@@ -40,28 +41,33 @@ class Figure:
         self.alone = not shared
         around = self.drawn.around
         self.content = around.left + self.drawn.width + around.right
-        self.inner = max(shared, self.content, 430.0, self.ribbon.room if self.ribbon else 0.0)
+        page = self.picture.page
+        self.margin = MARGIN if page is None else PAGE_MARGIN
+        least = 430.0 if page is None else page - 2 * self.margin
+        self.inner = max(shared, self.content, least, self.ribbon.room if self.ribbon else 0.0)
         self.legend = legend.Legend(self.picture, self.overlay)
         self.title = self.legend.title
         self.titles = wrap(self.title, self.inner, 14.0) if self.title else []
-        self.top = MARGIN + TITLE * len(self.titles) + around.above + (6.0 if self.titles else 0.0)
+        self.top = self.margin + TITLE * len(self.titles) + around.above + (6.0 if self.titles else 0.0)
         self.strip = self.top + self.drawn.height + around.below
-        self.foot = self.strip + (self.ribbon.height + RIBBON_GAP if self.ribbon else 0.0) + 16
-        self.width = self.inner + 2 * MARGIN
+        self.foot = self.strip + (self.ribbon.height + RIBBON_GAP if self.ribbon else 0.0)
+        self.width = self.inner + 2 * self.margin
+        self.legend.fit(self.inner, self.foot / 3)  # a quarter of all
+        self.height = self.foot + (self.legend.height + 16 if self.legend.height else 0.0) + self.margin
 
     def draw(self, canvas: Canvas) -> None:
         for k, words in enumerate(self.titles):
-            canvas.words("title", words, MARGIN, MARGIN + 13 + TITLE * k)
+            canvas.words("title", words, self.margin, self.margin + 13 + TITLE * k)
         shift = (self.inner - self.content) / 2 if self.alone else 0.0
-        with canvas.group(MARGIN + shift + self.drawn.around.left, self.top):
+        with canvas.group(self.margin + shift + self.drawn.around.left, self.top):
             for mark in self.drawn.groups():
                 self.mark(canvas, mark)
         if self.ribbon is not None:
             space = min(self.inner, self.drawn.width or self.inner) - self.ribbon.room
-            with canvas.group(MARGIN + max(0.0, space) / 2, self.strip):
+            with canvas.group(self.margin + max(0.0, space) / 2, self.strip):
                 strokes.ribbon(canvas, self.ribbon)
-        with canvas.group(MARGIN, self.foot):
-            self.height = self.foot + self.legend.draw(canvas, self.inner) + MARGIN - 10
+        with canvas.group(self.margin, self.foot + 16):
+            self.legend.draw(canvas)
 
     def flipped(self, points: list[Point]) -> list[Point]:
         return [(x, self.flip(y)) for x, y in points]
@@ -94,7 +100,8 @@ class Figure:
 
     def panel(self, canvas: Canvas, panel: Panel) -> None:
         w, h = panel.width + 2 * PANEL, panel.height + 2 * PANEL
-        canvas.field("panel", panel.x - PANEL, self.flip(panel.y) + PANEL - h, w, h, 6.0)
+        look = "highlight panel" if self.picture.highlight.column(panel.column) else "panel"
+        canvas.field(look, panel.x - PANEL, self.flip(panel.y) + PANEL - h, w, h, 6.0)
 
     def text(self, canvas: Canvas, text: Text) -> None:
         if text.kind == "state":
@@ -115,7 +122,7 @@ class Figure:
         with canvas.group(title=f"{cell.step.layer}, step {cell.step.t}" if cell.step else cell.column.kind):
             for mark in tile.marks():
                 if isinstance(mark, Path):
-                    canvas.arrow(EDGES[mark.edge.kind], self.flipped(mark.points), level=mark.level)
+                    canvas.arrow(self.look(mark), self.flipped(mark.points), level=mark.level)
                     self.gradient(canvas, [mark.edge], mark)
                 else:
                     self.block(canvas, mark)
@@ -135,7 +142,7 @@ class Figure:
         canvas.again((id(cell.template), cell.back), tile.x, self.flip(tile.y), str(cell.step), draw)
 
     def block(self, canvas: Canvas, block: Block) -> None:
-        lines = (*block.lines, *self.sheet.figures.get(block.id, ()))
+        lines = tuple(filter(None, (*block.lines, *self.sheet.figures.get(block.id, ()))))
         name, at = self.sheet.prefix + block.id, (block.x, self.flip(block.y))
         canvas.box(block.box.kind, name, block.title, at, (block.width, block.height), lines)
 
@@ -143,20 +150,24 @@ class Figure:
 
     def path(self, canvas: Canvas, path: Path) -> None:
         """An edge, what goes back along it, and a dot where it joins a rail."""
+        look = self.look(path)
         for piece in path.earlier:
-            canvas.arrow(EDGES[path.edge.kind], self.flipped(piece), blunt=True, level=path.level)
-        canvas.arrow(EDGES[path.edge.kind], self.flipped(path.points), blunt=not path.whole, level=path.level)
+            canvas.arrow(look, self.flipped(piece), blunt=True, level=path.level)
+        canvas.arrow(look, self.flipped(path.points), blunt=not path.whole, level=path.level)
         self.gradient(canvas, [path.edge], path)
         if not path.whole and self.picture.full:
             x, y = path.points[-1]
             canvas.field("gather head", x - 2, self.flip(y) - 2, 4.0, 4.0, 2.0)
+
+    def look(self, path: Path) -> str:
+        return "highlight" if self.picture.highlight.edge(path.edge) else EDGES[path.edge.kind]
 
     def gradient(self, canvas: Canvas, edges: Sequence[Inner | Join], way: Path | Trunk) -> None:
         """What goes back along edges, beside the way that they share."""
         if self.picture.adds_losses(edges[0]):  # 1 for each, and no part of what goes back through time
             return
         amount = None if self.overlay is None else self.overlay.along(*edges)
-        if amount is not None and self.overlay is not None:
+        if amount is not None and self.overlay is not None and self.picture.options.strokes:
             for k, piece in enumerate(way.gradient):
                 blunt = k > 0 or isinstance(way, Trunk)
                 strokes.stroke(canvas, amount, self.overlay.scale, self.flipped(piece), way.level, blunt)

@@ -61,7 +61,7 @@ class Flow:
         """What goes back through these inputs of records, together; None where none of them needs a gradient."""
         found: dict[Any, list[Any]] = {}  # by tensor: two uses of h add up, two weights stand side by side
         for record, i in uses:
-            x = self._input(record, i)
+            x = drawn_input(self.reading, record, i)
             if x is not None and x.requires_grad:
                 found.setdefault(x, []).append(self._parts_of(record).get(i))
         sums = []
@@ -94,27 +94,10 @@ class Flow:
         named = [(layer, t, a) for layer, row in rows for t, a in row.items() if a.kind == "number"]
         return max(named, key=lambda item: item[2].norm, default=None)
 
-    def _input(self, record: Record, i: int) -> Tensor | None:
-        """What is drawn as input i of a record: of one that takes an entry of a sequence, what that is made of."""
-        inputs = self.reading.inputs(record)
-        sequence, t, first = self._sequence(record)
-        if sequence is None or i < first:
-            return inputs[i]
-        x = self.reading.series(sequence).drawn[i - first]
-        return self.reading.inputs(x)[t] if isinstance(x, Record) else x
-
-    def _sequence(self, record: Record) -> tuple[Tensor | None, int, int]:
-        """The sequence of which a record takes an entry, which one, and the number of its first input."""
-        if fused(record):
-            inputs = self.reading.inputs(record)
-            return inputs[0], entry_of(record), len(inputs)
-        taken = self.reading.entry(record) if record in self.reading.where else None
-        return (None, 0, 0) if taken is None else (*taken, 0)
-
     def _parts_of(self, record: Record) -> dict[int, Any]:
         """What a record hands on to each of its inputs, by number."""
         if record not in self._parts:
-            gs, (sequence, t, first) = self.whole(record), self._sequence(record)
+            gs, (sequence, t, first) = self.whole(record), taken_from(self.reading, record)
             parts = {} if gs is None or (sequence is not None and not first) else _handed_on(record, gs)
             if gs is not None and sequence is not None:
                 parts |= {first + i: part for i, part in self._through(sequence, t, record, gs)}
@@ -131,6 +114,25 @@ class Flow:
         for i, x in enumerate(series.drawn):
             part = (waiting.take(x) or (None,))[0] if isinstance(x, Record) else waiting.at(x)
             yield i, part if part is None or i >= len(series.sources) else part[t]
+
+
+def drawn_input(reading: Reading, record: Record, i: int) -> Tensor | None:
+    """What is drawn as input i of a record: of one that takes an entry of a sequence, what that is made of."""
+    inputs = reading.inputs(record)
+    sequence, t, first = taken_from(reading, record)
+    if sequence is None or i < first:
+        return inputs[i]
+    x = reading.series(sequence).drawn[i - first]
+    return reading.inputs(x)[t] if isinstance(x, Record) else x
+
+
+def taken_from(reading: Reading, record: Record) -> tuple[Tensor | None, int, int]:
+    """The sequence of which a record takes an entry, which one, and the number of its first input."""
+    if fused(record):
+        inputs = reading.inputs(record)
+        return inputs[0], entry_of(record), len(inputs)
+    taken = reading.entry(record) if record in reading.where else None
+    return (None, 0, 0) if taken is None else (*taken, 0)
 
 
 def _handed_on(record: Record, gs: tuple[Any, ...]) -> dict[int, Any]:

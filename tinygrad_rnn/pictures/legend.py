@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
 from .canvas import Canvas
 from .overlay import Overlay
 from .picture import Picture
 from .reading import MARK
-from .strokes import scale_legend
+from .strokes import Sample, scale_samples
 from .template import layer_title, shape_text
 from .text import line_width
 
@@ -44,7 +47,7 @@ class Legend:
             self.words = WORDS
         title = self._title() if picture.options.title is None else picture.options.title
         self.title = ": ".join(filter(None, (picture.title, title)))
-        self.facts = self._facts()
+        self.explained, self.facts = self._rows(), self._facts()
 
     def _title(self) -> str:
         picture = self.picture
@@ -69,7 +72,6 @@ class Legend:
                 where = f"for all {n} steps" if windows == 1 else f"for the steps of each of {windows} windows"
                 at_once.setdefault(where, []).append(text.replace(MARK, "t").replace(" ", "\u00a0"))
         facts += [f"computed at once {where}: {'   '.join(texts)}" for where, texts in at_once.items()]
-        facts += self._rows()
         lines = [line for cell in picture.cells.values() for box in cell.template.boxes for line in box.lines]
         if any(line.endswith(" go on") for line in lines):
             facts.append("go on: how many sequences of the batch have not ended; the others keep their state")
@@ -113,7 +115,7 @@ class Legend:
     @property
     def description(self) -> str:
         cuts = sum(cell.column.kind.startswith("cut") for cell in self.picture.cells.values())
-        parts = [self.title, f"level {self.picture.level}", *self.facts]
+        parts = [self.title, f"level {self.picture.level}", *self.explained, *self.facts]
         if cuts:
             parts.append(f"cut by detach at {cuts} place{'s' * (cuts > 1)}")
         if self.shared:
@@ -122,9 +124,9 @@ class Legend:
 
     @property
     def texts(self) -> list[str]:
-        """The lines below the samples: the weights, and what else is to be said."""
-        texts = [f"Weights: {'   '.join(self.shared)}"] if self.shared else []
-        return texts + [fact[:1].upper() + fact[1:] for fact in self.facts]
+        """The lines below the samples: what needs to be explained most comes first."""
+        weights = [f"weights: {'   '.join(self.shared)}"] if self.shared else []
+        return [fact[:1].upper() + fact[1:] for fact in (*self.explained, *weights, *self.facts)]
 
     @property
     def all_texts(self) -> list[str]:
@@ -138,28 +140,61 @@ class Legend:
         marks = "an open circle is exactly 0, a bar not reached, a diamond nan or inf"
         return [*texts, f"Beside an edge: the gradient that goes back along it, its norm from {scale}; {marks}"]
 
-    def draw(self, canvas: Canvas, width: float) -> float:
-        """The legend, from its upper left corner; gives its height."""
-        shown = self.picture.options
-        items = [(kind, self.words[kind]) for kind in self.kinds] if shown.legend else []
-        if shown.legend and any(join.kind == "state" for join in self.picture.joins.values()):
-            items.append(("handed on", "state handed on"))
-        x, y = 0.0, 0.0
-        for kind, words in items:
-            need = 34 + line_width(words, 10) + 14
-            if x and x + need > width:
-                x, y = 0.0, y + LINE
-            _sample(canvas, kind, x, y)
-            canvas.words("note", words, x + 34, y + 4)
-            x += need
-        y += LINE if items else 0
-        if shown.legend and self.overlay is not None:
-            y += scale_legend(canvas, self.overlay.scale, self.overlay.kinds, width, y)
-        for text in self.texts if shown.notes else ():
-            for line in wrap(text, width):
-                canvas.words("note", line, 0.0, y + 4)
-                y += LINE - 4
-        return y
+    def fit(self, width: float, tallest: float) -> None:
+        """Place the legend and the notes. What does not fit is left out: notes, then samples that explain least."""
+        options = self.picture.options
+        samples = self._samples() if options.legend else []
+        texts = [wrap(text, width) for text in self.texts] if options.notes else []
+        while True:
+            placed, y = flow(samples, width)
+            lines = [line for text in texts for line in text]
+            self.height = y + (LINE - 4) * len(lines)
+            if self.height <= tallest or not (texts or samples):
+                break
+            if texts:
+                texts.pop()
+            else:
+                samples.remove(max(samples, key=lambda sample: sample.rank))
+        self._placed = placed, [(line, y + (LINE - 4) * k) for k, line in enumerate(lines)]
+
+    def draw(self, canvas: Canvas) -> None:
+        """What was placed, from the upper left corner."""
+        samples, lines = self._placed
+        for sample, x, y in samples:
+            sample.draw(canvas, x, y)
+        for line, y in lines:
+            canvas.words("note", line, 0.0, y + 4)
+
+    def _samples(self) -> list[Sample]:
+        """What each mark means that is in the picture, and the scale of gradients."""
+        kinds = [(kind, self.words[kind]) for kind in self.kinds]
+        if any(join.kind == "state" for join in self.picture.joins.values()):
+            kinds.append(("handed on", "state handed on"))
+        found = [
+            Sample(34 + line_width(words, 10) + 14, RANKS.index(kind), partial(_sample, kind=kind, words=words))
+            for kind, words in kinds
+        ]
+        if self.overlay is not None and (self.picture.options.strokes or not self.picture.cells):
+            found += scale_samples(self.overlay.scale, self.overlay.kinds)
+        return found
+
+
+RANKS = (
+    "scale", "cut", "past", "ref", "entry", "fold", "loop", "leaf", "handed on", "state", "cell", "loss", "input", "op"
+)  # fmt: skip
+"""What needs to be explained most, first."""
+
+
+def flow(samples: Sequence[Sample], width: float) -> tuple[list[tuple[Sample, float, float]], float]:
+    """Samples side by side on lines of this width, each with its place; and their height."""
+    placed: list[tuple[Sample, float, float]] = []
+    x = y = tall = 0.0
+    for sample in samples:
+        if x and x + sample.need > width:
+            x, y, tall = 0.0, y + tall, 0.0
+        placed.append((sample, x, y))
+        x, tall = x + sample.need, max(tall, sample.tall)
+    return placed, y + tall
 
 
 def wrap(text: str, width: float, size: float = 10.0) -> list[str]:
@@ -174,8 +209,9 @@ def wrap(text: str, width: float, size: float = 10.0) -> list[str]:
     return [*lines, line]
 
 
-def _sample(canvas: Canvas, kind: str, x: float, y: float) -> None:
+def _sample(canvas: Canvas, x: float, y: float, kind: str, words: str) -> None:
     if kind == "handed on":
         canvas.arrow(kind, [(x, y), (x + 26, y)])
     else:
         canvas.outline(kind, (x + 14, y), (26.0, 14.0))
+    canvas.words("note", words, x + 34, y + 4)

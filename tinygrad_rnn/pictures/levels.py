@@ -18,7 +18,7 @@ from ..unrolled.expand import fused
 from .fold import choose
 from .parts import Cell, Column
 from .picture import GUARD, Outside, Picture, Start
-from .template import Enters, Entry, Extra, Leaves, Port, Rows, Template, labels, op_template, shape_text
+from .template import Enters, Entry, Leaves, Port, Rows, Show, Template, labels, op_template, shape_text
 
 
 class Steps(Picture):
@@ -65,7 +65,7 @@ class Steps(Picture):
         rows, outside = self._described_step(step, records)
         key = (step.layer, tuple(map(self._signature, records)), rows)
         if key not in self._templates:
-            self._templates[key] = self._step_template(step, records, rows, self._extra)
+            self._templates[key] = self._step_template(step, records, rows, self._show)
         cell = self._layer_cell(self._templates[key], Column("step", step.t or 0), f"t{step.t}", step.layer)
         cell.step, cell.records, cell.members = step, records, records
         self.cells["step", step] = cell
@@ -78,12 +78,12 @@ class Steps(Picture):
         _, outside = self._described_step(step, records)
         count, ops = self.reading.count(step.layer, first, last)
         span = f"t = {first} … {last}" if first != last else f"t = {first}"
-        template = Template(folded=True)
+        template = Template(True, self._show)
         cuts = sum(first <= t <= last for _, t in self.reading.network.cuts)
         inside = [f"{cuts} cut{'s' * (cuts != 1)} inside"] if cuts else []
         lines = (f"{count} step{'s' * (count != 1)}", "not shown", span, f"{ops} ops", *inside)
         words = f"{count} steps of {step.layer} are not shown: {span}"
-        template.add("fold", "fold", lines, words, 2 * self._grads)
+        template.add("fold", "fold", lines, words, 2 * self.options.numbers)
         column = Column("fold", first, (first, last))
         cell = self._layer_cell(template, column, f"t{first}to{last}", step.layer)
         self.cells["fold", step.layer, first] = cell
@@ -115,13 +115,13 @@ class OpPicture(Steps):
 
     level = "op"
 
-    def _step_template(self, step: Step, records: list[Record], rows: Rows, extra: Extra) -> Template:
+    def _step_template(self, step: Step, records: list[Record], rows: Rows, show: Show) -> Template:
         if len(records) > GUARD:
             raise DrawError(f'{step} has {len(records)} ops, too many to read: draw(root, level="cell") folds them')
-        return op_template(self.reading, records, rows, self._losses, extra)
+        return op_template(self.reading, records, rows, self._losses, show)
 
     def _group_template(self, records: list[Record], rows: Rows, ends: list[int]) -> tuple[Template, dict[Record, int]]:
-        template = op_template(self.reading, records, rows, self._losses, self._extra)
+        template = op_template(self.reading, records, rows, self._losses, self._show)
         return template, {record: k for k, record in enumerate(records)}
 
     def _look(self, record: Record, lost: bool) -> Any:
@@ -137,7 +137,7 @@ class OpPicture(Steps):
         return n
 
     def _add_constant(self, cell: Cell, names: list[str], role: str, mark: str, x: Tensor, words: str) -> None:
-        shape, value = shape_text(x.shape), self.options.values
+        shape, value = shape_text(x.shape), self._show.values
         cell.template.add(role, mark, tuple(filter(None, (names[-1], shape))), f"{names[-1]} {shape}: {words}", value)
         cell.starts += [[("", x)]] * value
 
@@ -193,8 +193,8 @@ class LayerPicture(Picture):
         """All steps of a layer as one box, which looks like this one of them."""
         records, times = self.reading.steps[step], self.reading.times
         rows, outside = self._described_step(step, records)
-        template = self._step_template(step, records, rows, Extra())
-        template.boxes[0].extra = 2 * self._grads
+        template = self._step_template(step, records, rows, self._show._replace(values=0, grads=0))
+        template.boxes[0].extra = 2 * self.options.numbers
         cell = self._layer_cell(template, Column("layer", times[0], (times[0], times[-1])), "all", step.layer)
         cell.mark = "t"
         self.cells["step", step.layer] = cell
@@ -232,7 +232,7 @@ class LayerPicture(Picture):
         """The cell of the loop, in a column of its own."""
         column = cell.column._replace(kind="loop" + "_back" * cell.back)
         prefix = self._prefix(f"loop{cell.column.t}", cell.layer or "")
-        loop = Cell(Template(), column, cell.row, prefix, layer=cell.layer, back=cell.back)
+        loop = Cell(Template(show=self._show), column, cell.row, prefix, layer=cell.layer, back=cell.back)
         self.cells["loop", cell.layer] = loop
         return loop
 

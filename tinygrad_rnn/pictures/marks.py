@@ -166,6 +166,7 @@ class Drawn:
     height: float
     columns: list[tuple[Column, float, float]]
     rows: list[tuple[str, float, float]]
+    lines: int = 1
     around: Around = NOTHING
     panels: list[Panel] = field(default_factory=list)
     texts: list[Text] = field(default_factory=list)

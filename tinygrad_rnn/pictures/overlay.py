@@ -33,7 +33,7 @@ class Overlay:
         self.largest = flow.largest
         weights = picture.sources.weights.items()
         self.weights = {key: amount(*map(flow.at, alike.values())) for key, alike in weights}
-        edges = picture.edges() if picture.shows_gradients else ()
+        edges = picture.edges() if picture.tells_edges else ()
         self._along = {edge: flow.along(edge.uses) for edge in edges}
         amounts = [a for _, _, row in self.rows() for a in row.values()]
         amounts += [a for a in self._along.values() if a is not None]

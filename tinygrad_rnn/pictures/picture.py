@@ -7,7 +7,7 @@ What is the same at every level is here, the levels themselves in `levels`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from typing import Any, ClassVar
 
@@ -18,6 +18,7 @@ from ..errors import DrawError
 from ..unrolled.listing import shorten
 from .flow import Flow
 from .fold import LIMIT
+from .highlight import Highlight
 from .options import Options
 from .outside import columns_outside
 from .parts import Cell, Column, Inner, Join, Node, Use
@@ -28,10 +29,10 @@ from .template import (
     Box,
     Enters,
     Entry,
-    Extra,
     Leaves,
     Port,
     Rows,
+    Show,
     Template,
     cell_template,
     group_template,
@@ -72,7 +73,12 @@ class Picture:
         self.reading, self.options = reading, options or Options()
         largest = flow.largest[1] if flow is not None and flow.largest is not None else None
         self.largest = largest  # the step whose state gets the largest gradient
-        self.labels: dict[int, str] = {}
+        self.labels = self._labelled()
+        self.highlight = Highlight(reading, self.options)
+        self.unit, self.page = (
+            self.options.smallest,
+            self.options.page,
+        )  # px of a unit of the layout, units of the width
         self.steps, self.notes = self._choose(steps, room, largest)
         self.title = ""  # of one of several
         self.rows = list(reading.layers)
@@ -80,7 +86,8 @@ class Picture:
         self.joins: dict[Any, Join] = {}
         self.sources = Sources(reading)
         self.flow, self._grads = flow, flow is not None
-        self._extra = Extra(int(self.options.values), int(self._grads))
+        shown = map(self.options.shows, ("shapes", "weights"))
+        self._show = Show(int(self.options.shows("values")), int(self.options.numbers), *shown)
         self._losses = reading.network.added.losses
         self._details: dict[Any, str] = {}
         self._constants: dict[tuple[Any, ...], list[str]] = {}
@@ -97,14 +104,28 @@ class Picture:
     def _figures(self) -> dict[str, tuple[str, ...]]:
         """For each node the values and gradients that were asked for, as text; notes the longest at each box."""
         found: dict[str, tuple[str, ...]] = {}
-        if any(self._extra):
-            results = Results(self.sources, self.flow, self.options.values)
+        if self._show.lines:
+            results = Results(self.sources, self.flow if self.options.numbers else None, bool(self._show.values))
             for cell in self.cells.values():
                 for k, lines in results.lines(cell):
                     found[cell.id_of(k)] = lines
                     box = cell.template.boxes[k]
                     box.widest = [max(both, key=len) for both in zip_longest(box.widest, lines, fillvalue="")]
         return found
+
+    def _labelled(self) -> dict[int, str]:
+        """The word that stands under each step: what the author says, else what the step was called."""
+        labels, times = self.options.labels, self.reading.times
+        if labels is None:
+            labels = self.reading.words
+        elif isinstance(labels, Sequence):
+            if len(labels) != len(times):
+                raise DrawError(f"labels must have a word for each of {len(times)} time steps, not {len(labels)}")
+            labels = dict(zip(times, labels, strict=True))
+        unknown = [t for t in labels if t not in times]
+        if unknown:
+            raise DrawError(f"labels must speak of time steps {times[0]} to {times[-1]}, not of {unknown[0]!r}")
+        return {t: shorten(word, 20) for t, word in labels.items() if word}
 
     def _find_folds(self) -> dict[int, tuple[int, int]]:
         """For each hidden step, the range of hidden steps that it lies in."""
@@ -124,15 +145,15 @@ class Picture:
         """Whether there are few enough steps to say something of each edge."""
         return len(self.steps) <= FULL
 
-    def heading(self, column: Column) -> str:
-        """What stands over a column: its time step, and the word that this is called by."""
-        word = self.reading.words.get(column.t) if column.hidden is None else None
-        return column.heading if word is None else f"{column.heading} “{shorten(word, 16)}”"
+    @property
+    def tells_edges(self) -> bool:
+        """Whether it is known what goes back along each edge."""
+        return self._grads and self.full and not self.all_steps
 
     @property
     def shows_gradients(self) -> bool:
         """Whether a stroke beside each edge says what goes back along it."""
-        return self._grads and self.full and not self.all_steps
+        return self.tells_edges and self.options.strokes
 
     def adds_losses(self, edge: Inner | Join) -> bool:
         """Whether an edge leads from one of several losses to their sum."""
@@ -253,7 +274,7 @@ class Picture:
         places = {record: k for k, record in enumerate(records)}
         rows, outside = self._described(records, [self.sources.of_loose(record, places) for record in records])
         if column.kind == "plain":
-            template = op_template(self.reading, records, rows, self._losses, self._extra)
+            template = op_template(self.reading, records, rows, self._losses, self._show)
         else:
             template, places = self._group_template(records, rows, [k for r, k in places.items() if r in ends])
         name = {"setup": f"before{column.t}", "head": f"after{column.t}", "plain": "n"}[column.kind]
@@ -262,17 +283,17 @@ class Picture:
         self._places.update((record, (cell, k)) for record, k in places.items())
         return cell, outside
 
-    def _step_template(self, step: Step, records: list[Record], rows: Rows, extra: Extra) -> Template:
-        return cell_template(self.reading, records, rows, self._losses, extra)
+    def _step_template(self, step: Step, records: list[Record], rows: Rows, show: Show) -> Template:
+        return cell_template(self.reading, records, rows, self._losses, show)
 
     def _group_template(self, records: list[Record], rows: Rows, ends: list[int]) -> tuple[Template, dict[Record, int]]:
         """A template for records outside the steps, and the box of each that has one."""
-        template = group_template(self.reading, records, rows, self._losses, self._extra, ends)
+        template = group_template(self.reading, records, rows, self._losses, self._show, ends)
         return template, {records[end]: box for box, end in enumerate(ends)}
 
     def _add_leaf(self, root: Tensor) -> None:
         """A root that nothing was computed for."""
-        template = Template()
+        template = Template(show=self._show)
         name = self.reading.name(root) or "x"
         kind = "leaf" if root.requires_grad else "input"
         template.add(name, kind, tuple(filter(None, (name, shape_text(root.shape)))), f"{name}: a leaf")
@@ -363,10 +384,10 @@ class Picture:
 
     def _add_constant(self, cell: Cell, names: list[str], role: str, mark: str, x: Tensor, words: str) -> None:
         """Add the last of these states that a layer starts from, which is x."""
-        template, shape, values = cell.template, shape_text(x.shape), len(names) * self.options.values
+        template, shape, values = cell.template, shape_text(x.shape), len(names) * self._show.values
         title = f"{', '.join(names)} {shape}: {words}"
         if template.boxes:
-            lines = tuple(filter(None, (" ".join(names), shape)))
+            lines = template.words((" ".join(names), shape))
             template.boxes[0] = Box(template.boxes[0].key, mark, lines, title, values)
         else:
             template.add("state", mark, tuple(filter(None, (names[0], shape))), title, values)
@@ -383,7 +404,9 @@ class Picture:
             before = self._before(cell)
             start = f"cut{t}" if kind == "cut" else f"init{t}" if before in self.reading.times else f"t{before}"
             prefix = self._prefix(start, layer)
-            self.cells[key] = Cell(Template(), column, self._row(layer), prefix, layer=layer, back=cell.back)
+            self.cells[key] = Cell(
+                Template(show=self._show), column, self._row(layer), prefix, layer=layer, back=cell.back
+            )
         return self.cells[key]
 
     def _before(self, cell: Cell) -> int:
@@ -396,7 +419,7 @@ class Picture:
         column = Column("past" + "_back" * cut.back, cut.column.t)
         key = (*column, cut.layer)
         if key not in self.cells:
-            template = Template(folded=True)
+            template = Template(True, self._show)
             steps = f"t {'≥' if cut.back else '≤'} {before}"
             words = f"steps with {steps}, before the cut: no gradient gets here"
             template.add("past", "past", ("before the cut", steps, "no gradient"), words)

@@ -59,8 +59,16 @@ class Ribbon:
     """
 
     def __init__(
-        self, reading: Reading, overlay: Overlay, shown: list[int], width: float, tall: float, widest: int
+        self,
+        reading: Reading,
+        overlay: Overlay,
+        shown: list[int],
+        width: float,
+        tall: float,
+        widest: int,
+        page: bool = False,
     ) -> None:
+        """page   whether the width is one that was stated, so that its words may not be wider"""
         self.times, self.tall, self.scale = reading.times, tall, overlay.scale
         room = max(width - LABELS, 200.0)
         self.per = -(-len(self.times) // int(room))  # steps in a column
@@ -69,6 +77,7 @@ class Ribbon:
         self.place = {t: k // self.per for k, t in enumerate(self.times)}
         self.width = LABELS + self.px * self.columns
         self.rows: list[Row] = []
+        self.long = True  # whether there is room for all its words
         for layer, name, amounts in overlay.rows():
             base = (len(self.rows) + 1) * (ROOM + tall)
             self.rows.append(Row(layer, name, base, self._bars(amounts), self._top(amounts)))
@@ -76,6 +85,7 @@ class Ribbon:
         self.height = self.foot + TICKS
         self.cuts = sorted({self.x(t) for _, t in reading.network.cuts if t in self.place})
         self.shown = [(self.x(t), float(self.px)) for t in shown] if len(shown) < len(self.times) else []
+        self.long = not page or all(LABELS + line_width(self.words(row), 10) <= width for row in self.rows)
         words = [line_width(self.words(row), 10) for row in self.rows]
         self.room = max([self.width, *(LABELS + width for width in words)])
 
@@ -119,7 +129,10 @@ class Ribbon:
 
     def words(self, row: Row) -> str:
         """What a row shows, and where it is largest."""
-        text = f"‖∂L/∂{shorten(row.state, 16)}‖ of {layer_title(row.layer)} at each of {len(self.times)} steps"
+        text = f"‖∂L/∂{shorten(row.state, 16)}‖ of {layer_title(row.layer)}"
+        if not self.long:
+            return text
+        text += f" at each of {len(self.times)} steps"
         if self.per > 1:
             text += f", the largest of {self.per} in a column"
         if row.top is not None:

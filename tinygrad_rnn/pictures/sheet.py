@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .marks import Drawn
+from .options import Options
 from .overlay import Overlay
 from .picture import Picture
 from .ribbon import Ribbon
@@ -27,9 +28,13 @@ class Sheet:
     prefix: str = ""
 
     @property
+    def options(self) -> Options:
+        return self.picture.options
+
+    @property
     def theme(self) -> str:
         """ "light", "dark" or "auto"."""
-        return self.picture.options.theme
+        return self.options.theme
 
     @property
     def picture(self) -> Picture:

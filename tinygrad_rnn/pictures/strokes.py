@@ -6,7 +6,10 @@ scale is dotted, an exact zero has a ring, what the pass did not reach a bar acr
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from itertools import groupby, pairwise
+from typing import NamedTuple
 
 from . import theme
 from .amount import LEVELS, Amount, Scale
@@ -125,26 +128,39 @@ def _run(canvas: Canvas, r: Ribbon, row: Row, first: Bar, last: Bar, kind: str) 
 # ------------------------------------------------------------------ the legend
 
 
-def scale_legend(canvas: Canvas, scale: Scale, kinds: set[str], width: float, y: float) -> float:
-    """A sample of each stroke with its number, and the marks that occur; gives the height."""
+class Sample(NamedTuple):
+    """A piece of the legend: how wide it is, how little it needs to be there, what draws it at a place, its height."""
+
+    need: float
+    rank: int
+    draw: Callable[[Canvas, float, float], None]
+    tall: float = 20.0
+
+
+def scale_samples(scale: Scale, kinds: set[str]) -> list[Sample]:
+    """A sample of each stroke with the numbers of its decades, and the marks that occur."""
     words = "gradient that goes back, its norm:"
-    canvas.words("note", words, 0.0, y + 4)
-    x, top = line_width(words, 10) + 8, y
+    found = [
+        Sample(line_width(words, 10) + 8, 0, lambda canvas, x, y: canvas.words("note", words, x, y + 4)),
+        Sample(LEVELS * STROKE + 34, 0, partial(_scale, scale=scale), 26.0),
+    ]
+    below = [("0", f"below {scale.ends[0]}")] if "below" in kinds else []
+    for kind, text in below + [(kind, WORDS[kind]) for kind in WORDS if kind in kinds]:
+        found.append(Sample(30 + line_width(text, 10) + 12, 0, partial(_off_scale, kind=kind, words=text)))
+    return found
+
+
+def _scale(canvas: Canvas, x: float, y: float, scale: Scale) -> None:
+    x += 10
     for place, number in scale.ticks(5):
         canvas.words("line", number, x + place * LEVELS * STROKE, y + 14)
     for level in range(1, LEVELS + 1):
         canvas.way(f"grad {level}", line((x, y), (x + STROKE, y)))
         x += STROKE
-    x += 18
-    below = [("0", f"below {scale.ends[0]}")] if "below" in kinds else []
-    samples = below + [(kind, WORDS[kind]) for kind in WORDS if kind in kinds]
-    for kind, text in samples:
-        need = 30 + line_width(text, 10) + 12
-        if x + need > width:
-            x, y = 0.0, y + 22
-        canvas.way(f"grad {kind}", line((x, y), (x + 24, y)))
-        if kind in WORDS:
-            _mark(canvas, kind, x + 12, y)
-        canvas.words("note", text, x + 30, y + 4)
-        x += need
-    return y + 24 - top
+
+
+def _off_scale(canvas: Canvas, x: float, y: float, kind: str, words: str) -> None:
+    canvas.way(f"grad {kind}", line((x, y), (x + 24, y)))
+    if kind in WORDS:
+        _mark(canvas, kind, x + 12, y)
+    canvas.words("note", words, x + 30, y + 4)

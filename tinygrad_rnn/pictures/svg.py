@@ -27,28 +27,31 @@ PREFIX = "\ue001"  # of all ids; stands for what is computed from the finished t
 def write(sheets: Sequence[Sheet]) -> str:
     """The text of an SVG file with these sheets, one below the other."""
     first = sheets[0]
-    canvas = SVG(first.theme, any(sheet.overlay is not None for sheet in sheets))
-    w, h = map(number, figure.draw(canvas, sheets))
+    canvas = SVG(first.theme, any(sheet.overlay is not None for sheet in sheets), first.options.colors)
+    size = figure.draw(canvas, sheets)
+    w, h = map(number, size)
+    wide, tall = (number(side * first.picture.unit) for side in size)
     canvas.flush()
     notes = [Legend(sheet.picture, sheet.overlay) for sheet in sheets]
     title, description = ("; ".join(texts) for texts in zip(*((n.title, n.description) for n in notes), strict=True))
-    letters = f'font-family="{theme.FONT}" font-size="10" text-anchor="middle"'
+    font = escape(first.options.font or theme.FONT)
+    letters = f'font-family="{font}" font-size="10" text-anchor="middle"'
     body = (
         f'<title id="{PREFIX}title">{escape(title)}</title><desc id="{PREFIX}desc">{escape(description)}</desc>'
-        f'{canvas.style(first.theme)}<rect {canvas.attributes["page"]} width="{w}" height="{h}"/>'
+        f'{canvas.style(first.theme, first.options.colors)}<rect {canvas.attributes["page"]} width="{w}" height="{h}"/>'
         f"<g {letters} {canvas.colour('text')}>{''.join(canvas.out)}</g>"
     )
     prefix = f"g{zlib.crc32(body.encode()):08x}-"
     space = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
-    start = f'<svg {space} width="{w}" height="{h}" viewBox="0 0 {w} {h}" role="img" '
+    start = f'<svg {space} width="{wide}" height="{tall}" viewBox="0 0 {w} {h}" role="img" '
     return (start + f'aria-labelledby="{PREFIX}title {PREFIX}desc">{body}</svg>\n').replace(PREFIX, prefix)
 
 
 class SVG(Canvas):
     """Collects elements: neighbours of one look in a group that says it once."""
 
-    def __init__(self, look: str, gradients: bool = False) -> None:
-        super().__init__(look, gradients)
+    def __init__(self, look: str, gradients: bool = False, colors: theme.Colors = "default") -> None:
+        super().__init__(look, gradients, colors)
         self.out: list[str] = []
         self.classes = look == "auto"
         self.look, self.alike = "", list[str]()  # what waits to be written, and the look that all of it has
@@ -82,12 +85,12 @@ class SVG(Canvas):
         said += [self.colour(letters.colour)] if letters.colour != "text" else []
         return "".join(f" {one}" for one in said)
 
-    def style(self, look: str) -> str:
+    def style(self, look: str, colors: theme.Colors) -> str:
         """For "auto" what is different on a dark page; a style sheet wins over attributes."""
         if look != "auto":
             return ""
         rules = []
-        for name, dark in theme.looks("dark", gradients="grad 1" in self.looks).items():
+        for name, dark in theme.looks("dark", "grad 1" in self.looks, colors).items():
             light, said = self.looks[name], []
             said += [f"fill:{dark.fill}"] if dark.fill != light.fill else []
             said += [f"stroke:{dark.stroke}"] if dark.stroke != light.stroke else []

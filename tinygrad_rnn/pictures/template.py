@@ -7,6 +7,7 @@ number in the place of `MARK`, so a thousand steps cost little more than one.
 from __future__ import annotations
 
 import math
+import re
 from enum import IntEnum
 from typing import Any, NamedTuple
 
@@ -123,11 +124,23 @@ class Link(NamedTuple):
     slot: int
 
 
-class Extra(NamedTuple):
-    """The lines that are left free in a box: for its value, and for its gradient."""
+class Show(NamedTuple):
+    """What boxes say: lines that are left free for their value and for their gradient; whether shapes and weights."""
 
     values: int = 0
     grads: int = 0
+    shapes: bool = True
+    weights: bool = True
+
+    @property
+    def lines(self) -> int:
+        return self.values + self.grads
+
+
+ALL = Show()
+
+SHAPE = re.compile(r"\s*(\(\d+(,\d+)*\)( ×\d+)?\s*)+$")
+"""The shape of a result, at the end of a line: (2,8), or (2,8) ×4 of several."""
 
 
 class Template:
@@ -137,7 +150,8 @@ class Template:
     uses      for a link into a box of several records, the (record, input) pairs that it stands for
     """
 
-    def __init__(self, folded: bool = False) -> None:
+    def __init__(self, folded: bool = False, show: Show = ALL) -> None:
+        self.show = show
         self.boxes: list[Box] = []
         self.links: list[Link] = []
         self.entries: dict[Entry, int] = {}
@@ -148,17 +162,22 @@ class Template:
     def add(self, label: str, kind: str, lines: tuple[str, ...], title: str, extra: int = 0) -> int:
         key = identifier(label)
         count = self._keys[key] = self._keys.get(key, 0) + 1
-        self.boxes.append(Box(key if count == 1 else f"{key}_{count}", kind, lines, title, extra))
+        self.boxes.append(Box(key if count == 1 else f"{key}_{count}", kind, self.words(lines), title, extra))
         return len(self.boxes) - 1
 
+    def words(self, lines: tuple[str, ...]) -> tuple[str, ...]:
+        """The lines of a box, without shapes where none are to be shown."""
+        shown = lines if self.show.shapes else (SHAPE.sub("", line) for line in lines)
+        return tuple(filter(None, shown))
 
-def op_template(reading: Reading, records: list[Record], rows: Rows, losses: set[Record], extra: Extra) -> Template:
+
+def op_template(reading: Reading, records: list[Record], rows: Rows, losses: set[Record], show: Show) -> Template:
     """One box a record."""
-    t = Template()
+    t = Template(show=show)
     shared: dict[Source, int] = {}
     for record in records:
         key, kind, lines, title = labels(reading, record, record in losses)
-        t.add(key, kind, once(tuple(filter(None, lines)), extra, record), title, sum(extra))
+        t.add(key, kind, once(tuple(filter(None, lines)), show, record), title, show.lines)
     for k, row in enumerate(rows):
         own: dict[Source, int] = {}  # a reference is drawn at every use, so that no long edges arise
         for i, source in enumerate(row):
@@ -166,10 +185,12 @@ def op_template(reading: Reading, records: list[Record], rows: Rows, losses: set
                 t.links.append(Link(source.number, source.output, k, i))
             elif source.kind == "outside":
                 t.entries[Entry(Enters.INPUT, k, i)] = k
+            elif source.kind == "ref" and not show.weights:
+                continue
             elif source.kind != "number" and not (t.boxes[k].kind in ROUND and source.kind in ROUND):
                 place = own if source.kind == "ref" else shared
                 if source not in place:
-                    box = place[source] = _add_source(t, source, extra)
+                    box = place[source] = _add_source(t, source)
                     if source.past is not None:
                         t.links.append(Link(*source.past, box, 0))
                     elif source.kind == "cut":
@@ -178,9 +199,9 @@ def op_template(reading: Reading, records: list[Record], rows: Rows, losses: set
     return t
 
 
-def cell_template(reading: Reading, records: list[Record], rows: Rows, losses: set[Record], extra: Extra) -> Template:
+def cell_template(reading: Reading, records: list[Record], rows: Rows, losses: set[Record], show: Show) -> Template:
     """One box for all records of a step, its data and its weights below it."""
-    t = Template(folded=True)
+    t = Template(True, show)
     step = records[0].step
     assert step is not None
     states = _state_outputs(reading, step, records)
@@ -197,8 +218,8 @@ def cell_template(reading: Reading, records: list[Record], rows: Rows, losses: s
         *ended,
     )
     title = f"{step.layer}, step {MARK}: {len(records)} ops, gives {', '.join(names)}"
-    t.add("cell", kind, tuple(filter(None, lines)), title, sum(extra) * len(reading.state_names(step.layer)))
-    _add_sources(t, 0, [(k, i, source) for k, row in enumerate(rows) for i, source in enumerate(row)], extra)
+    t.add("cell", kind, tuple(filter(None, lines)), title, show.lines * len(reading.state_names(step.layer)))
+    _add_sources(t, 0, [(k, i, source) for k, row in enumerate(rows) for i, source in enumerate(row)])
     for k, row in enumerate(rows):
         for i, source in enumerate(row):
             if source.kind == "outside":
@@ -207,10 +228,10 @@ def cell_template(reading: Reading, records: list[Record], rows: Rows, losses: s
 
 
 def group_template(
-    reading: Reading, records: list[Record], rows: Rows, losses: set[Record], extra: Extra, ends: list[int]
+    reading: Reading, records: list[Record], rows: Rows, losses: set[Record], show: Show, ends: list[int]
 ) -> Template:
     """A box for each of the records `ends`, for all that leads to it and to no earlier one."""
-    t = Template(folded=True)
+    t = Template(True, show)
     owner = {k: k for k in ends}
     for k in reversed(range(len(records))):
         for source in rows[k]:
@@ -220,10 +241,10 @@ def group_template(
     for end in ends:
         key, kind, lines, title = labels(reading, records[end], records[end] in losses)
         n = len(members[end])
-        lines = once(tuple(filter(None, lines)), extra, records[end])
+        lines = once(tuple(filter(None, lines)), show, records[end])
         if n > 1:
             lines = (*(lines[:1] if kind == "loss" else lines), f"{n} ops")
-        t.add(key, kind, lines, f"{title}, with {n - 1} more ops" if n > 1 else title, sum(extra))
+        t.add(key, kind, lines, f"{title}, with {n - 1} more ops" if n > 1 else title, show.lines)
     place = {end: box for box, end in enumerate(ends)}
     found: dict[Link, list[tuple[int, int]]] = {}
     for end in ends:
@@ -235,13 +256,13 @@ def group_template(
             elif source.kind == "inside" and owner[source.number] != end:
                 link = Link(place[owner[source.number]], source.output, box, 0)
                 found.setdefault(link, []).append((k, i))
-        _add_sources(t, box, inner, extra)
+        _add_sources(t, box, inner)
     t.links += list(found)
     t.uses |= found
     return t
 
 
-def _add_sources(t: Template, target: int, inputs: list[tuple[int, int, Source]], extra: Extra) -> None:
+def _add_sources(t: Template, target: int, inputs: list[tuple[int, int, Source]]) -> None:
     """Below a box that stands for several records: its data, and its weights in one box.
 
     inputs  (record, input, its source) of all of them
@@ -252,13 +273,13 @@ def _add_sources(t: Template, target: int, inputs: list[tuple[int, int, Source]]
             uses.setdefault(source, []).append((k, i))
     for source, places in uses.items():
         if source.kind in (*ROUND, "array", "cut"):
-            box = _add_source(t, source, extra)
+            box = _add_source(t, source)
             if source.kind == "cut":
                 t.entries[Entry(Enters.CUT, 0, source.number)] = box
             _link(t, box, target, places)
     refs = list(dict.fromkeys(s.text for s in uses if s.kind == "ref"))
-    if refs:
-        told = {s.text: s.number for s in uses if s.kind == "ref" and extra.values and small(s.shape)}
+    if refs and t.show.weights:
+        told = {s.text: s.number for s in uses if s.kind == "ref" and t.show.values and small(s.shape)}
         rest = [name for name in refs if name not in told]
         a_line = 2 if max(map(len, rest), default=0) < 6 else 1
         lines = tuple(" ".join(rest[k : k + a_line]) for k in range(0, len(rest), a_line))
@@ -360,22 +381,22 @@ def entry_kind(x: Any) -> str:
     return "entry"
 
 
-def _add_source(t: Template, source: Source, extra: Extra) -> int:
+def _add_source(t: Template, source: Source) -> int:
     shape = shape_text(source.shape)
     mark = {"array": "input", "alive": "input"}.get(source.kind, source.kind)
     label = "✂ detach " + source.text if source.kind == "cut" else source.text
     lines = (f"{shorten(label)} ↗" if source.kind in ("ref", "entry") else shorten(label), shape)
     title = f"{source.text} {shape}: {WORDS[source.kind]}"
-    shown = 0 if source.kind == "alive" else extra.values + extra.grads * (source.kind in ("leaf", "entry"))
+    shown = 0 if source.kind == "alive" else t.show.values + t.show.grads * (source.kind in ("leaf", "entry"))
     box = t.add(source.text.replace(f"_{MARK}", ""), mark, tuple(filter(None, lines)), title, shown)
     t.boxes[box].number = source.number
     return box
 
 
-def once(lines: tuple[str, ...], extra: Extra, record: Record) -> tuple[str, ...]:
+def once(lines: tuple[str, ...], show: Show, record: Record) -> tuple[str, ...]:
     """The lines of a record without its value, where that stands below."""
     value = record.values[0]
-    return (lines[0].removesuffix(f" = {figure(value)}"), *lines[1:]) if extra.values and value.size == 1 else lines
+    return (lines[0].removesuffix(f" = {figure(value)}"), *lines[1:]) if show.values and value.size == 1 else lines
 
 
 def shape_text(value: Any) -> str:

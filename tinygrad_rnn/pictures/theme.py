@@ -5,6 +5,7 @@ Chosen for contrast (labels at least 7:1, strokes at least 3:1) and checked unde
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from .amount import LEVELS
@@ -13,13 +14,13 @@ LIGHT = {
     "page": "#FFFFFF", "text": "#222222", "quiet": "#5B6168", "panel": "#F7F8F9", "line": "#DDE1E5",
     "op": "#222222", "op-fill": "#FFFFFF", "state": "#117733", "state-fill": "#E6F4EA",
     "ref": "#0072B2", "ref-fill": "#D6EAF8", "input": "#777D84", "input-fill": "#F2F2F2",
-    "cut": "#D55E00", "edge": "#4A5057",
+    "cut": "#D55E00", "edge": "#4A5057", "highlight": "#AA3377",
 }  # fmt: skip
 DARK = {
     "page": "#14171A", "text": "#ECEFF1", "quiet": "#A7AEB5", "panel": "#1B1F23", "line": "#333A41",
     "op": "#C8CDD2", "op-fill": "#22272B", "state": "#4CC9A0", "state-fill": "#16332A",
     "ref": "#7CC4F2", "ref-fill": "#15304A", "input": "#8D959D", "input-fill": "#272C31",
-    "cut": "#FF9A5C", "edge": "#A9B0B7",
+    "cut": "#FF9A5C", "edge": "#A9B0B7", "highlight": "#F08CC8",
 }  # fmt: skip
 
 CIVIDIS = (
@@ -30,15 +31,53 @@ CIVIDIS = (
 
 THEMES = ("light", "dark", "auto")
 
+ROLES = {
+    "state": ("state", "state-fill"), "weight": ("ref", "ref-fill"), "input": ("input", "input-fill"),
+    "op": ("op", "op-fill"), "cut": ("cut",), "edge": ("edge",), "text": ("text", "quiet"), "page": ("page",),
+    "gradient": ("gradient",), "highlight": ("highlight",),
+}  # fmt: skip
+"""What an author gives a colour to, and the colours that follow from it: a line, and a pale field within it."""
+
+PALETTES: dict[str, dict[str, dict[str, str]]] = {
+    "default": {"light": {}, "dark": {}},
+    "muted": {
+        "light": {"state": "#332288", "weight": "#117733", "cut": "#882255", "highlight": "#AA4499"},
+        "dark": {"state": "#A99BFF", "weight": "#66CCAA", "cut": "#EE8899", "highlight": "#DDAAEE"},
+    },
+    "grey": {
+        "light": {
+            "state": "#222222",
+            "weight": "#666666",
+            "cut": "#000000",
+            "gradient": "#000000",
+            "highlight": "#000000",
+        },
+        "dark": {
+            "state": "#EEEEEE",
+            "weight": "#AAAAAA",
+            "cut": "#FFFFFF",
+            "gradient": "#FFFFFF",
+            "highlight": "#FFFFFF",
+        },
+    },
+}
+"""Palettes by name, each for a light page and for a dark one; all are told apart by the colour-blind."""
+
+Colors = str | Mapping[str, str]
+"""The name of a palette, or a colour for some of the roles."""
+
 FONT = "'DejaVu Sans', Verdana, sans-serif"
 """Letters of the same widths on Linux, which has the first, and elsewhere, where the second is."""
 
 
-def ramp(theme: str) -> list[str]:
+def ramp(theme: str, colors: Colors = "default") -> list[str]:
     """The colours of gradients, from below the scale (0) to its top (12): ever further from the page.
 
     Only the part of the map that stands out from the page, dark on a light one and bright on a dark one.
     """
+    c = palette(theme, colors)
+    if "gradient" in c:
+        return [mixed(c["gradient"], c["page"], 0.45 + 0.55 * k / LEVELS) for k in range(LEVELS + 1)]
     weakest, strongest = (3.4, 8.0) if theme == "dark" else (4.4, 0.0)
     return [_between(weakest + (strongest - weakest) * k / LEVELS) for k in range(LEVELS + 1)]
 
@@ -46,8 +85,13 @@ def ramp(theme: str) -> list[str]:
 def _between(place: float) -> str:
     """The colour at a place of the table, mixed from its two neighbours."""
     k = min(int(place), len(CIVIDIS) - 2)
-    low, high = (bytes.fromhex(colour[1:]) for colour in CIVIDIS[k : k + 2])
-    return "#" + bytes(round(a + (b - a) * (place - k)) for a, b in zip(low, high, strict=True)).hex().upper()
+    return mixed(CIVIDIS[k + 1], CIVIDIS[k], place - k)
+
+
+def mixed(colour: str, other: str, part: float) -> str:
+    """So much of one colour, and the rest of another."""
+    a, b = (bytes.fromhex(one[1:]) for one in (colour, other))
+    return "#" + bytes(round(y + (x - y) * part) for x, y in zip(a, b, strict=True)).hex().upper()
 
 
 def width(level: int) -> float:
@@ -89,14 +133,25 @@ LETTERS = {
 """The letters of the first and of further lines of a box, of headings, names of rows, the title, notes, and a scale."""
 
 
-def palette(theme: str) -> dict[str, str]:
+def palette(theme: str, colors: Colors = "default") -> dict[str, str]:
     """The colours by name; those of "auto" are the light ones, where nothing is said of a dark page."""
-    return DARK if theme == "dark" else LIGHT
+    page = "dark" if theme == "dark" else "light"
+    found = dict(DARK if page == "dark" else LIGHT)
+    chosen = PALETTES[colors][page] if isinstance(colors, str) else colors
+    for role, colour in sorted(
+        chosen.items(), key=lambda item: item[0] != "page"
+    ):  # the page first: others mix with it
+        for name in ROLES[role]:
+            pale = name.endswith("-fill")
+            found[name] = mixed(colour, found["page"], 0.15 if page == "dark" else 0.1) if pale else colour
+    if "page" in chosen:
+        found["panel"] = mixed(found["text"], found["page"], 0.03)
+    return found
 
 
-def looks(theme: str, gradients: bool = False) -> dict[str, Look]:
+def looks(theme: str, gradients: bool = False, colors: Colors = "default") -> dict[str, Look]:
     """What each name of a look means: boxes, edges and their heads, what stands around them, and gradients."""
-    c = palette(theme)
+    c = palette(theme, colors)
     look = {
         "page": Look(c["page"]),
         "panel": Look(c["panel"], c["line"]),
@@ -119,20 +174,22 @@ def looks(theme: str, gradients: bool = False) -> dict[str, Look]:
         "severed": Look(stroke=c["cut"], width=1.8, dashes=(5, 3)),
         "rule": Look(stroke=c["cut"], width=1.6, dashes=(7, 4)),
         "scissors": Look(stroke=c["cut"], width=1.6),
+        "highlight": Look(stroke=c["highlight"], width=3.2),
+        "highlight panel": Look(c["panel"], c["highlight"], 2.2),
         "axis": Look(stroke=c["quiet"], width=1.2),
         "pointer": Look(c["text"]),
         "text": Look(c["text"]),
         "quiet": Look(c["quiet"]),
     }
-    for edge in ("forward", "handed on", "gather", "severed"):
+    for edge in ("forward", "handed on", "gather", "severed", "highlight"):
         look[f"{edge} head"] = Look(look[edge].stroke)
-    return look | (_gradients(theme, c) if gradients else {})
+    return look | (_gradients(ramp(theme, colors), c) if gradients else {})
 
 
-def _gradients(theme: str, c: dict[str, str]) -> dict[str, Look]:
+def _gradients(ramp: list[str], c: dict[str, str]) -> dict[str, Look]:
     """Strokes beside edges, their heads, bars of the ribbon: by level, and for what is on no scale."""
     look = {}
-    for k, colour in enumerate(ramp(theme)):
+    for k, colour in enumerate(ramp):
         look[f"grad {k}"] = Look(stroke=colour, width=width(k), dashes=() if k else (1, 2.5))
         look[f"grad {k} head"] = Look(colour)
     return look | {

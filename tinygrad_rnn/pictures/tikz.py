@@ -25,17 +25,19 @@ BEGINNING = "% A picture by tinygrad_rnn"
 def write(sheets: Sequence[Sheet]) -> str:
     r"""The text of a file for ``\input``."""
     first = sheets[0]
-    canvas = TikZ(first.theme, any(sheet.overlay is not None for sheet in sheets))
-    w, h = figure.draw(canvas, sheets)
+    canvas = TikZ(
+        first.theme, any(sheet.overlay is not None for sheet in sheets), first.options.colors, first.picture.unit
+    )
+    (w, h), pt = figure.draw(canvas, sheets), canvas.pt
     if first.theme == "dark":
         canvas.out.insert(0, rf"\fill[{canvas.style('page')}] (0,0) rectangle ({n(w)},{n(h)});")
     return "\n".join(
         [
-            rf"{BEGINNING}, {n(w * PT)} x {n(h * PT)} bp. In the preamble: {PREAMBLE}",
+            rf"{BEGINNING}, {n(w * pt)} x {n(h * pt)} bp. In the preamble: {PREAMBLE}",
             r"% \input this file, in a \resizebox where it is too wide. Fonts that know any size (lmodern) are best.",
             *([OTHER + "%"] if any(r"\tgother" in line for line in canvas.out) else []),
             *(rf"\definecolor{{tg {name}}}{{HTML}}{{{value[1:]}}}%" for value, name in canvas.colours.items()),
-            rf"\begin{{tikzpicture}}[x={n(PT)}bp, y=-{n(PT)}bp, every node/.style={{inner sep=0pt, align=center}},",
+            rf"\begin{{tikzpicture}}[x={n(pt)}bp, y=-{n(pt)}bp, every node/.style={{inner sep=0pt, align=center}},",
             *(f"  {name}/.style={{{said}}}," for name, said in canvas.styles.items()),
             "]",
             rf"\path[use as bounding box] (0,0) rectangle ({n(w)},{n(h)});",
@@ -49,10 +51,12 @@ def write(sheets: Sequence[Sheet]) -> str:
 class TikZ(Canvas):
     """Collects lines of TikZ, and the styles and colours that they use."""
 
-    def __init__(self, look: str, gradients: bool = False) -> None:
-        super().__init__(look, gradients)
-        self.names = {colour: name for name, colour in reversed(theme.palette(look).items())}
-        self.names |= {colour: f"gradient {k}" for k, colour in enumerate(theme.ramp(look)) if gradients}
+    def __init__(self, look: str, gradients: bool = False, colors: theme.Colors = "default", unit: float = 1.0) -> None:
+        """unit   px of a unit of the picture"""
+        super().__init__(look, gradients, colors)
+        self.pt = PT * unit
+        self.names = {colour: name for name, colour in reversed(theme.palette(look, colors).items())}
+        self.names |= {colour: f"gradient {k}" for k, colour in enumerate(theme.ramp(look, colors)) if gradients}
         self.out: list[str] = []
         self.styles: dict[str, str] = {}
         self.colours: dict[str, str] = {}
@@ -68,16 +72,18 @@ class TikZ(Canvas):
             look = self.looks[name]
             said = [f"fill={self.colour(look.fill)}"] if look.fill != "none" else []
             if look.stroke != "none":
-                said += [f"draw={self.colour(look.stroke)}", f"line width={n(look.width * PT)}bp"]
+                said += [f"draw={self.colour(look.stroke)}", f"line width={n(look.width * self.pt)}bp"]
                 if look.dashes:
                     pairs = zip(look.dashes[::2], look.dashes[1::2], strict=True)
-                    said.append("dash pattern=" + " ".join(f"on {n(a * PT)}bp off {n(b * PT)}bp" for a, b in pairs))
+                    said.append(
+                        "dash pattern=" + " ".join(f"on {n(a * self.pt)}bp off {n(b * self.pt)}bp" for a, b in pairs)
+                    )
                 said += ["line cap=round"] if look.round else []
             self.styles[style] = ", ".join([*said, *more])
         return style
 
     def arrows(self, name: str) -> str:
-        return self.style(name, f"-{{Triangle[length={n(HEAD * PT)}bp, width={n(2 * HALF * PT)}bp]}}")
+        return self.style(name, f"-{{Triangle[length={n(HEAD * self.pt)}bp, width={n(2 * HALF * self.pt)}bp]}}")
 
     def colour(self, value: str) -> str:
         return "tg " + self.colours.setdefault(value, self.names.get(value, value.removeprefix("#")))
@@ -85,7 +91,7 @@ class TikZ(Canvas):
     def letters(self, name: str) -> str:
         style = f"tg {name} text"
         letters = theme.LETTERS[name]
-        size = rf"\fontsize{{{n(letters.size * PT)}}}{{{n(LINE * PT)}}}\selectfont"
+        size = rf"\fontsize{{{n(letters.size * self.pt)}}}{{{n(LINE * self.pt)}}}\selectfont"
         font = size + (r"\bfseries" if letters.bold else "")
         anchor = {"start": "base west", "middle": "base", "end": "base east"}[letters.anchor]
         colour = self.colour(self.looks[letters.colour].fill)
@@ -98,7 +104,7 @@ class TikZ(Canvas):
         return f"({n(x + self.x)},{n(y + self.y)})"
 
     def field(self, look: str, x: float, y: float, w: float, h: float, round: float = 0.0, title: str = "") -> None:
-        corners = f", rounded corners={n(min(round, w / 2, h / 2) * PT)}bp" if round else ""
+        corners = f", rounded corners={n(min(round, w / 2, h / 2) * self.pt)}bp" if round else ""
         self.out.append(rf"\path[{self.style(look)}{corners}] {self.at(x, y)} rectangle {self.at(x + w, y + h)};")
 
     def way(self, look: str, way: Way, title: str = "") -> None:
@@ -139,14 +145,14 @@ class TikZ(Canvas):
         """A node: its outline is that of the node, but for what a node has not."""
         (x, y), (w, h) = at, size
         text = [latex(line) for line in lines]
-        first = rf"\fontsize{{{n(theme.LETTERS['first'].size * PT)}}}{{{n(LINE * PT)}}}\selectfont "
+        first = rf"\fontsize{{{n(theme.LETTERS['first'].size * self.pt)}}}{{{n(LINE * self.pt)}}}\selectfont "
         body = r"\\".join([f"{{{first}{text[0]}}}", *text[1:]]) if text else ""
         style = f"{self.style(kind)}, {self.letters('line')}, anchor=center"
         if kind in ("loss", "past"):
             self.outline(kind, at, size)
             style = f"{self.letters('line')}, anchor=center"
-        corners = n((h / 2 if kind in ROUND else 3.0) * PT)
-        shape = f"minimum width={n(w * PT)}bp, minimum height={n(h * PT)}bp, rounded corners={corners}bp"
+        corners = n((h / 2 if kind in ROUND else 3.0) * self.pt)
+        shape = f"minimum width={n(w * self.pt)}bp, minimum height={n(h * self.pt)}bp, rounded corners={corners}bp"
         self.out.append(rf"\node[{style}, {shape}] {self.name(name)}at {self.at(x, y)} {{{body}}};")
 
     def name(self, name: str) -> str:

@@ -13,14 +13,14 @@ from itertools import pairwise
 from math import fsum
 from typing import Any
 
-from .arrange import PANEL, STUB, TURNS, arrange
+from .arrange import PANEL, ROW_NAME, STUB, TURNS, arrange
 from .layout import LANE, CellLayout, Point, Request, lay_out, spread, tidy
 from .marks import Drawn, Panel, Path, Rule, Text, Tile, Trunk
 from .parts import Cell, Column, Join
 from .picture import Picture
 from .routes import Heights, Route, Routes, in_order
 from .template import Enters, Entry, Leaves, Port, Template
-from .text import box_size
+from .text import FIRST, box_size, line_width
 
 GUTTER = 22.0  # a gutter without lanes
 ROW_GAP = 26.0
@@ -58,7 +58,7 @@ class Tiling:
         }
 
     def drawn(self, room: float | None = None) -> Drawn:
-        """Everything at its place; on lines of at most this length, where one is given."""
+        """Everything at its place; on lines at most so long, with what stands around them, if that is given."""
         rows = [(name, self.floors[k], self.heights[k]) for k, name in enumerate(self.picture.rows)]
         columns = list(zip(self.columns, self.xs, self.widths, strict=True))
         drawn = Drawn(self.picture, self.width, self.height, columns, rows)
@@ -71,7 +71,9 @@ class Tiling:
         drawn.tiles, drawn.paths = list(self.tiles.values()), self._paths()
         drawn.trunks = self.trunks if self.picture.shows_gradients else []
         drawn.texts = list(self._state_names(drawn.paths))
-        return arrange(drawn, self.breaks(room) if room is not None else [])
+        upright = TURNS[self.picture.options.direction][1]
+        beside = 2 * PANEL + (ROW_NAME if len(rows) > 1 else 0.0)
+        return arrange(drawn, [] if room is None or upright else self.breaks(room - beside))
 
     def breaks(self, room: float) -> list[float]:
         """Where the strip is broken, so that no line is longer than this where that can be: before steps."""
@@ -79,7 +81,8 @@ class Tiling:
         start = 0.0
         for k in range(1, len(self.columns)):
             ends = next((j for j in range(k, len(self.columns)) if self._may_break(j + 1)), len(self.columns) - 1)
-            if self._may_break(k) and self.xs[ends] + self.widths[ends] - start > room:
+            end = self.width if ends + 1 == len(self.columns) else self._break(ends + 1) + STUB
+            if self._may_break(k) and end - start > room:
                 found.append(self._break(k))
                 start = found[-1] - STUB
         return found
@@ -89,7 +92,7 @@ class Tiling:
         if k >= len(self.columns):
             return True
         before, after = self.columns[k - 1].kind, self.columns[k].kind
-        return before not in ("setup", "past", "cut", "init") and after not in ("init_back", "cut_back", "past_back")
+        return before not in ("cut", "init", "loop") and after not in ("init_back", "cut_back", "loop_back")
 
     def _break(self, k: int) -> float:
         """Between the last lane of a gutter and what stands right of it: there, every line is level."""
@@ -182,11 +185,17 @@ class Tiling:
             if cell.column.kind in COLUMN_KINDS_WITHOUT_EDGES + LOOPS:
                 self.widths[k] = max(self.widths[k], *(w for w, _ in self.sizes[cell.template]))
                 continue
-            self.widths[k] = max(self.widths[k], self.shifts.get(cell, 0.0) + layout.width)
+            self.widths[k] = max(self.widths[k], self.shifts.get(cell, 0.0) + layout.width, self._word_width(cell))
             if cell.row is None:
                 self.spans = max(self.spans, layout.height)
             else:
                 self.heights[cell.row] = max(self.heights[cell.row], layout.height)
+
+    def _word_width(self, cell: Cell) -> float:
+        """What the word under a step needs, where it stands under it and not beside."""
+        word = self.picture.labels.get(cell.column.t) if cell.column.kind == "step" else None
+        upright = TURNS[self.picture.options.direction][1]
+        return 0.0 if word is None or upright else line_width(word, FIRST)
 
     def _stack_rows(self) -> None:
         """Where each row stands, and each rail above it."""

@@ -440,3 +440,79 @@ def test_a_cut_inside_of_a_step_is_drawn_as_one_in_every_format(level: str) -> N
     assert cuts == (3 if level == "op" else 0)  # inside of a box that stands for the whole step there is nothing to see
     assert picture.svg().count('stroke-width="1.8" stroke-dasharray="5 3"') == cuts
     assert picture.dot().count("✂ detach") == (6 if level == "op" else 3)
+
+
+# ---------------------------------------------------------------- networks of several layers
+
+
+def attention(name: str | None) -> tg.Tensor:
+    """The loss of a decoder that looks at every state of an encoder, at each of its three steps."""
+    encoded, last = nn.GRU(IN, H, dtype=float, rng=0)(data()[:4])
+    memory, W = encoded.swapaxes(0, 1), weight(H, H, seed=2, name="W")
+    memory.name = name
+
+    def decoder(x: Any, h: Any) -> Any:
+        weights = np.exp((memory * h.reshape(B, 1, H)).sum(-1))
+        context = ((weights / weights.sum(-1, keepdims=True)).reshape(B, 4, 1) * memory).sum(1)
+        h = np.tanh(context @ W)
+        return h, h
+
+    output, _ = nn.unroll(decoder, data()[:3], last[0], name="decoder")
+    return (output**2).sum()
+
+
+@pytest.mark.parametrize("level", ["op", "cell", "layer"])
+@pytest.mark.parametrize("name", ["memory", None])
+def test_a_decoder_is_drawn_looking_at_every_state_of_the_encoder(level: str, name: str | None) -> None:
+    picture = tg.draw(attention(name), level=level, steps=None if level == "layer" else "all")
+    kinds = {node.id: node.kind for node in picture.nodes}
+    memory = f"memory1_{name or 'swap_axes'}"
+    assert kinds[memory] == "op" and not any("swap_axes" in node.label for node in picture.nodes if node.kind == "ref")
+    edges = [(edge.source, edge.target) for edge in picture.edges]
+    way = {source for source, _ in edges if (source, memory) in edges}  # at level op by way of the stack
+    way |= {source for source, target in edges if target in way and target.startswith("memory1")}
+    if level == "layer":
+        assert ("all_gru_cell", memory) in edges and edges.count((memory, "all_decoder_cell")) == 1
+        return
+    box = "cell" if level == "cell" else "h"
+    assert way >= {f"t{t}_gru_{box}" for t in range(1, 5)}
+    looks = [target for source, target in edges if source == memory]
+    assert [sum(target.startswith(f"t{t}_decoder") for target in looks) for t in (1, 2, 3)] == [
+        1 if level == "cell" else 2
+    ] * 3
+    if level == "cell":
+        assert picture.picture.rows == ["gru", "memory", "decoder", "loss"]
+
+
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+@pytest.mark.parametrize("level", ["op", "cell", "layer"])
+@pytest.mark.parametrize("fused", ["auto", False])
+def test_two_directions_read_one_input_and_meet(kind: str, level: str, fused: Any) -> None:
+    layer = getattr(nn, kind)(IN, H, bidirectional=True, rng=0, fused=fused)
+    loss = (layer(data()[:3])[0] ** 2).sum()
+    picture = tg.draw(loss, level=level, grads=True)
+    inputs = [node for node in picture.nodes if node.kind == "input" and node.label.startswith("x")]
+    assert [node.lines[0] for node in inputs] == (["x_t"] if level == "layer" else ["x_1", "x_2", "x_3"])
+    for node in inputs:
+        targets = [edge.target for edge in picture.edges if edge.source == node.id]
+        assert len(targets) == 2 and sum("_reverse_" in target for target in targets) == 1
+    meeting = [node.id for node in picture.nodes if "concat" in node.label]
+    assert len(meeting) == 1
+    into = {edge.source for edge in picture.edges if edge.target == meeting[0]}
+    ways = into | {edge.source for edge in picture.edges if edge.target in into}
+    assert any("_reverse_" in source for source in ways) and any("_reverse_" not in source for source in ways)
+
+
+def test_an_input_that_two_layers_read_has_the_gradient_of_both() -> None:
+    x = tg.tensor(data()[:3], requires_grad=True, name="x")
+    layer = nn.RNN(IN, H, bidirectional=True, dtype=float, rng=0)
+    loss = (layer(x)[0] ** 2).sum()
+    picture = tg.draw(loss, level="cell", grads=True)
+    true = tg.grad(loss, x, retain_graph=True).data
+    for t in (1, 2, 3):
+        assert picture.figures[f"t{t}_rnn_x"] == (f"∇ ‖{np.linalg.norm(true[t - 1]):.3g}‖",)
+    drawn = [edge.gradient.norm for edge in picture.edges if edge.source == "t2_rnn_x" and edge.gradient is not None]
+    tape = tg.tape(loss)
+    projected = [tape.gradients[record][0] for record in tape if record.op.name == "affine"]
+    parts = [np.linalg.norm(g[1] @ cell.W_xh.data.T) for g, cell in zip(projected, layer.cells, strict=True)]
+    assert drawn == pytest.approx(parts)

@@ -69,6 +69,7 @@ class Steps(Picture):
         cell = self._layer_cell(self._templates[key], Column("step", step.t or 0), f"t{step.t}", step.layer)
         cell.step, cell.records, cell.members = step, records, records
         self.cells["step", step] = cell
+        self._note_entries(cell)
         return [(cell, *rest) for rest in outside]
 
     def _add_fold(self, step: Step, records: list[Record]) -> list[Any]:
@@ -167,7 +168,11 @@ class LayerPicture(Picture):
         return dict.fromkeys(times[:-1], (times[0], times[-1]))
 
     def _folded(self, column: Column) -> bool:
-        return column.t in self._folds and column.kind != "setup"
+        return column.t in self._folds and column.kind not in ("setup", "memory")
+
+    def _step_column(self, t: int) -> Column:
+        times = self.reading.times
+        return Column("layer", times[0], (times[0], times[-1]))
 
     def _build(self) -> None:
         waiting: list[Any] = []
@@ -196,8 +201,9 @@ class LayerPicture(Picture):
         template = self._step_template(step, records, rows, self._show._replace(values=0, grads=0))
         template.boxes[0].extra = 2 * self.options.numbers
         cell = self._layer_cell(template, Column("layer", times[0], (times[0], times[-1])), "all", step.layer)
-        cell.mark = "t"
+        cell.mark, cell.members = "t", records
         self.cells["step", step.layer] = cell
+        self._note_entries(cell)
         return cell, outside
 
     def _add_loop(self, cell: Cell, states: list[Outside], starts: list[Outside], times: int) -> None:

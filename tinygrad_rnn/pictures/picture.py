@@ -84,7 +84,9 @@ class Picture:
         self.rows = list(reading.layers)
         self.cells: dict[tuple[Any, ...], Cell] = {}
         self.joins: dict[Any, Join] = {}
-        self.sources = Sources(reading)
+        self._entered: dict[Any, Entry] = {}  # by the end and the cell of an edge into a box for a whole step
+        self._entries: dict[Any, Start] = {}  # where the entries of sequences are drawn
+        self.sources = Sources(reading, self.all_steps)
         self.flow, self._grads = flow, flow is not None
         shown = map(self.options.shows, ("shapes", "weights"))
         self._show = Show(int(self.options.shows("values")), int(self.options.numbers), *shown)
@@ -187,6 +189,15 @@ class Picture:
         cell.layer, cell.back = layer, self.reading.reverse[layer]
         return cell
 
+    def _note_entries(self, cell: Cell) -> None:
+        """Note the boxes of a cell that stand for entries of sequences."""
+        for link in cell.template.links:
+            x = self.sources.tensors.get(cell.template.boxes[link.source].number)
+            for record, _ in cell.uses(link):
+                if x is not None and self.reading.entry(record) is not None:
+                    key = self.sources.entry_key(x, record)
+                    self._entries.setdefault(key, (cell, link.source, Port(Leaves.RESULT)))
+
     def _row(self, layer: str) -> int:
         return self.rows.index(layer)
 
@@ -241,6 +252,8 @@ class Picture:
                 hidden.append((record, column.t))
             else:
                 groups.setdefault(column, []).append(record)
+        for column in [column for column in groups if column.kind == "memory"]:
+            self._make_room(self._row_of(groups[column]))
         early = any(column.kind == "head" and column.t < self.reading.times[-1] for column in groups)
         if early:  # losses of windows or of steps stand above their step, so that they are not in the way of the states
             self.rows.append("loss")
@@ -249,8 +262,26 @@ class Picture:
             cell, outside = self._add_group(column, records, ends)
             if early and column.kind == "head":
                 cell.column, cell.row = Column("step", column.t), len(self.rows) - 1
+            elif column.kind == "memory":
+                cell.column, cell.row = self._step_column(column.t), self._row_of(records)
             entering += [(cell, *rest) for rest in outside]
         return entering
+
+    def _row_of(self, records: list[Record]) -> int:
+        """The row above the layers that these records were made of."""
+        inputs = (x for record in records for x in self.reading.inputs(record) if x is not None and x.record)
+        made = {self.reading.where[x.record].layer for x in inputs if x.record in self.reading.where}
+        return 1 + max(map(self._row, made), default=len(self.rows) - 1)
+
+    def _make_room(self, row: int) -> None:
+        """Put a row between those of the layers."""
+        self.rows.insert(row, "memory")
+        for cell in self.cells.values():
+            if cell.row is not None and cell.row >= row:
+                cell.row += 1
+
+    def _step_column(self, t: int) -> Column:
+        return Column("step", t)
 
     def _folded(self, column: Column) -> bool:
         """Whether what stands in this column outside the steps is hidden together with folded steps."""
@@ -277,7 +308,8 @@ class Picture:
             template = op_template(self.reading, records, rows, self._losses, self._show)
         else:
             template, places = self._group_template(records, rows, [k for r, k in places.items() if r in ends])
-        name = {"setup": f"before{column.t}", "head": f"after{column.t}", "plain": "n"}[column.kind]
+        words = {"setup": "before", "head": "after", "memory": "memory"}
+        name = f"{words[column.kind]}{column.t}" if column.kind in words else "n"
         cell = Cell(template, column, None, name, records=list(places), members=records)
         self.cells[tuple(column)] = cell
         self._places.update((record, (cell, k)) for record, k in places.items())
@@ -303,7 +335,9 @@ class Picture:
 
     def _connect(self, cell: Cell, entry: Entry, origin: Origin, use: Use) -> None:
         kind, x, role = origin
-        if kind in ("init", "cut") or (x.record is None and kind != "past"):
+        if kind == "entry":  # which another layer takes too, and is drawn with
+            self._join(self._entries[self.sources.entry_key(x, use[0])], cell, entry, "forward", "", use)
+        elif kind in ("init", "cut") or (x.record is None and kind != "past"):
             start = self._constant(cell, kind, x, role or "x", entry, use)
             self._join(start, cell, entry, "cut" if kind == "cut" else "state", role, use)
         elif kind == "past":
@@ -319,6 +353,8 @@ class Picture:
         if cell.template.folded and cell.layer is not None:
             if name in self._state_names(cell.layer):  # two uses of h in one box are one edge
                 entry = self._state_entry(self._state_names(cell.layer).index(name))
+            else:  # and so are two uses of anything else
+                entry = self._entered.setdefault((*start, cell), entry)
             cell.template.entries.setdefault(entry, 0)
         key = (*start, cell, entry)
         if key not in self.joins:

@@ -31,7 +31,7 @@ class Results:
 
     def lines(self, cell: Cell) -> Iterator[tuple[int, tuple[str, ...]]]:
         """(box, its lines) where there is something to say."""
-        if cell.column.hidden is not None and cell.layer is not None:
+        if cell.column.hidden is not None and cell.template.boxes[0].kind in ("fold", "cell"):
             if self.flow is not None:
                 yield 0, self.range_of(cell)
         elif cell.template.folded and cell.step is not None:  # one box for all records

@@ -22,6 +22,7 @@ class Origin(NamedTuple):
     init     an initial state, a leaf   cut      a detached state: a box of its own, with its past if that is alive
     gather   one of many results of steps that enter an output sequence
     past     what a tensor detached inside this cell was computed by
+    entry    the entry of a sequence that another layer takes at this step, and that is drawn with it
     """
 
     kind: str
@@ -46,8 +47,9 @@ class Sources:
     folds     for each hidden step the range that it lies in
     """
 
-    def __init__(self, reading: Reading) -> None:
-        self.reading = reading
+    def __init__(self, reading: Reading, all_steps: bool = False) -> None:
+        self.reading, self._all_steps = reading, all_steps
+        self._takers: dict[tuple[int, int], str] = {}  # the layer that an entry of a sequence is drawn with
         self.wanted: list[tuple[int, Record]] = []
         self.shared: dict[tuple[str, tuple[int, ...]], dict[Any, int]] = {}
         self.weights: dict[tuple[str, tuple[int, ...]], dict[Any, Tensor]] = {}
@@ -76,6 +78,12 @@ class Sources:
         self.shared.setdefault((name, x.shape), {})[key_of(through)] = self.reading.uses.get(key_of(through), 0)
         return name
 
+    def entry_key(self, x: Tensor, record: Record) -> tuple[int, int]:
+        """What stands for the entry of a sequence that a record takes; for all, where one box stands for all steps."""
+        taken = self.reading.entry(record)
+        t = entry_of(record) if taken is None else taken[1]
+        return self.number(x), 0 if self._all_steps else t
+
     def number(self, x: Tensor) -> int:
         """The same number for the same tensor, in the order of first use."""
         number = self._numbers.setdefault(key_of(x), len(self._numbers) + 1)
@@ -96,15 +104,15 @@ class Sources:
         """The inputs of record k of a step."""
         taken = self.reading.entry(record)
         if taken is not None:
-            return self._entry_of(step, *taken)
+            return self._entry_of(step, record, *taken)
         if fused(record):  # of a step that is not shown: the entry of the sequence comes last
             sequence, *others = self.reading.inputs(record)
             rest = [NOTHING if x is None else self._step_input(step, (k, i), x, None) for i, x in enumerate(others, 1)]
-            return [NOTHING, *rest, *self._entry_of(step, sequence, entry_of(record))]
+            return [NOTHING, *rest, *self._entry_of(step, record, sequence, entry_of(record))]
         pairs = zip(self.reading.inputs(record), record.arrays, strict=True)
         return [self._step_input(step, (k, i), x, array) for i, (x, array) in enumerate(pairs)]
 
-    def _entry_of(self, step: Step, sequence: Tensor, t: int) -> list[Found]:
+    def _entry_of(self, step: Step, record: Record, sequence: Tensor, t: int) -> list[Found]:
         """What entry t of a sequence is made of, as if it were computed in the step."""
         series = self.reading.series(sequence)
         found: list[Found] = []
@@ -114,6 +122,9 @@ class Sources:
             else:
                 self._want(step, x)
                 name = f"{self.reading.sequence_name(x)}_{MARK}"
+                if series.shared and self._takers.setdefault(self.entry_key(x, record), step.layer) != step.layer:
+                    found.append((Source("outside"), Origin("entry", x)))
+                    continue
                 found.append((Source(entry_kind(x), name, self.number(x), shape=x.shape[1:]), None))
         return found + [(self._reference(step, x, sequence), None) for x in series.shared]
 
@@ -137,8 +148,8 @@ class Sources:
             if t is not None and t != step.t:
                 return Source("outside"), Origin("cut", x, reading.name(x) or "state")
             return self._cut_inside(x, step)
-        if x.record is not None and reading.uses[key_of(x)] == 1:
-            return Source("outside"), Origin("forward", x)
+        if x.record is not None and (reading.uses[key_of(x)] == 1 or reading.after[x.record] is not None):
+            return Source("outside"), Origin("forward", x)  # of one step alone, or made of other steps: no weight
         name = reading.name(x)
         if x.requires_grad:
             once = reading.uses[key_of(x)] == 1 and len(reading.times) > 1

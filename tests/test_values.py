@@ -87,3 +87,33 @@ def test_long_values_have_room_in_their_boxes() -> None:
         return max(block.width for block in drawn.marks() if getattr(block, "box", None) and block.box.key == "x")
 
     assert width([-0.000123, -0.000456, -0.000789]) > width([1.0, 2.0, 3.0]) + 60
+
+
+def plain(mask: bool = False) -> tg.Tensor:
+    """The loss of a cell of one's own over plain arrays."""
+    rng = np.random.default_rng(0)
+    U, W = (tg.tensor(rng.standard_normal(shape), requires_grad=True) for shape in [(2, 3), (3, 3)])
+    fixed = np.ones((1, 3))
+
+    def cell(x: Any, h: Any) -> Any:
+        h = np.tanh(x @ U + h @ W + fixed)
+        return (h * rng.integers(0, 2, (1, 3)) if mask else h), h
+
+    return (tg.nn.unroll(cell, rng.standard_normal((3, 1, 2)), np.full((1, 3), 0.5))[0] ** 2).sum()
+
+
+@pytest.mark.parametrize("level", ["op", "cell"])
+def test_plain_arrays_are_called_by_what_they_are_in_the_loop(level: str) -> None:
+    picture = tg.draw(plain(), level=level, values=True)
+    inputs = {node.id: node.lines[0] for node in picture.nodes if node.kind == "input"}
+    assert [name for name in inputs.values() if name.startswith("x")] == ["x_1", "x_2", "x_3"]
+    assert [name for name in inputs.values() if name.startswith("h")] == ["h_0"]
+    assert sum(name == "array" for name in inputs.values()) == 3  # the same at each step, and no data
+    start = next(node for node, name in inputs.items() if name == "h_0")
+    assert picture.figures[start] == ("[0.5 0.5 0.5]",)
+
+
+def test_a_mask_is_not_called_an_input() -> None:
+    picture = tg.draw(plain(mask=True), level="op")
+    names = [node.lines[0] for node in picture.nodes if node.kind == "input"]
+    assert [name for name in names if name != "array"] == ["x_1", "x_2", "x_3", "h_0"]

@@ -31,6 +31,10 @@ MARK = "\ue000"
 """Stands for the number of the time step in a text that many steps share (a character that nobody uses)."""
 
 
+DATA_OPS = ("matmul", "affine", "concatenate", "add")
+"""What an input is given to first; of a plain array that is multiplied with it cannot be told from a mask."""
+
+
 class Series(NamedTuple):
     """A sequence over time of which each step takes its own entry, and how that entry is computed.
 
@@ -81,11 +85,16 @@ class Reading:
         """
         self.uses: dict[Any, int] = {}
         self.taken_apart: dict[Any, Tensor] = {}
+        self._arrays: dict[Any, dict[int, set[int]]] = {}
+        self._constants: dict[int, tuple[Any, Tensor]] = {}
         used_last: dict[Any, Step] = {}
         for step, records in self.steps.items():
             for record in records:
                 for i, x in enumerate(record.inputs):
-                    if x is None or x.record in self.where:
+                    if x is None:
+                        self._note_array(step, record, record.arrays[i])
+                        continue
+                    if x.record in self.where:
                         continue
                     key = key_of(x)
                     if used_last.get(key) is not step:
@@ -93,6 +102,29 @@ class Reading:
                         self.uses[key] = self.uses.get(key, 0) + 1
                         if self.entry(record) is not None or (i == 0 and fused(record)):
                             self.taken_apart[key] = x
+
+    def _note_array(self, step: Step, record: Record, array: Any) -> None:
+        if record.op.name in DATA_OPS and np.ndim(array) and array.dtype.kind != "b":
+            contents = self._arrays.setdefault((step.layer, array.shape), {})
+            contents.setdefault(step.t or 0, set()).add(hash(array.tobytes()))
+
+    @cached_property
+    def _names_of_arrays(self) -> dict[Any, str]:
+        """What plain arrays of a layer and shape are called, of which each step gets one, and another than others."""
+        one_each = [key for key, found in self._arrays.items() if all(len(held) == 1 for held in found.values())]
+        data = [key for key in one_each if len(set.union(*self._arrays[key].values())) > 1]
+        taken = {self.name(x) for x in self.tape.leaves}
+        return dict(zip(data, (letter for letter in "xuvz" if letter not in taken), strict=False))
+
+    def array_name(self, step: Step, array: Any) -> str | None:
+        """What a plain array is called that is data of this step alone: x, else None."""
+        return self._names_of_arrays.get((step.layer, np.shape(array)))
+
+    def constant(self, array: Any) -> Tensor:
+        """The Tensor that stands for a plain array in the place of a state."""
+        if id(array) not in self._constants:
+            self._constants[id(array)] = array, Tensor(np.asarray(array))
+        return self._constants[id(array)][1]
 
     # ---------------------------------------------------------------- steps and states
 

@@ -11,7 +11,7 @@ from ..engine.modes import Step
 from ..engine.tape import Record
 from ..nn.module import Parameter
 from ..unrolled.expand import fused
-from .reading import MARK, Reading, entry_of, formula, key_of
+from .reading import DATA_OPS, MARK, Reading, entry_of, formula, key_of
 from .template import Source, entry_kind
 
 
@@ -131,6 +131,9 @@ class Sources:
     def _step_input(self, step: Step, slot: tuple[int, int], x: Tensor | None, array: Any) -> Found:
         reading = self.reading
         if x is None:
+            name = reading.entering(step).get((reading.steps[step][slot[0]], slot[1])) if np.ndim(array) else None
+            if name is not None:
+                return Source("outside"), Origin("init", reading.constant(array), name)
             return self._operand(step, slot, array), None
         x = reading.taken(x)
         made = reading.where.get(x.record) if x.record is not None else None
@@ -164,6 +167,9 @@ class Sources:
         if op.name == "where" and slot[1] == 0 and np.ndim(array) and array.dtype.kind == "b":
             alive = array.reshape(len(array), -1).any(axis=1)
             return Source("alive", f"{alive.sum()} of {alive.size} go on", shape=array.shape)
+        name = self.reading.array_name(step, array) if np.ndim(array) and op.name in DATA_OPS else None
+        if name is not None:
+            return Source("input", f"{name}_{MARK}", shape=array.shape)
         return _plain(array)
 
     def of_loose(self, record: Record, places: dict[Record, int]) -> list[Found]:

@@ -281,6 +281,23 @@ def test_formulas_are_set_and_pages_fit_the_screen(site, browser, width):
 
 
 @pytest.mark.slow
+def test_the_search_finds_pages_and_functions(site, browser):
+    page = browser.new_page()
+    for word, found in (("vanishes", "bptt-in-ten-minutes"), ("clip_grad_norm_", "reference/optim")):
+        page.goto((site / "search.html").as_uri() + f"?q={word}")
+        page.wait_for_selector("ul.search li a")
+        assert any(found in link.get_attribute("href") for link in page.locator("ul.search li a").all()), word
+    page.close()
+
+
+@pytest.mark.slow
+def test_pictures_open_large_and_pages_follow_each_other(html, site):
+    page = html[site / "1-tape.html"]
+    assert "_images/tape.svg" in page.links
+    assert {"architecture.html", "2-rules.html"} & set(page.links) and "2-rules.html" in page.links
+
+
+@pytest.mark.slow
 def test_code_is_copied_without_prompts_and_outputs(site, browser):
     context = browser.new_context(permissions=["clipboard-read", "clipboard-write"])
     page = context.new_page()

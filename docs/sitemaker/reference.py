@@ -100,6 +100,8 @@ def page(module: types.ModuleType, names: dict[str, Any]) -> Iterator[str]:
     if shared:
         yield from ["## What they have in common", "", "```{eval-rst}"]
         for base in shared:
+            anchor = f'<a id="{module.__name__}.{base.__name__}"></a>'  # where links back from its source lead
+            yield from [".. raw:: html", "", f"   {anchor}", ""]
             path = f"{base.__module__}.{base.__qualname__}"
             yield from [f".. autoclass:: {path}", f"   :exclude-members: {', '.join(dir(base))}", ""]
         yield from ["```", ""]

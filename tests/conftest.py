@@ -1,5 +1,6 @@
 """What all tests share: hypothesis without chance, PyTorch as an oracle and a browser where they are installed."""
 
+import os
 import shutil
 import signal
 from typing import Any
@@ -12,6 +13,8 @@ from hypothesis import settings
 for number, usual in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
     if hasattr(signal, number) and signal.getsignal(getattr(signal, number)) is signal.SIG_IGN:
         signal.signal(getattr(signal, number), usual)
+
+os.environ.setdefault("TINYGRAD_RNN_FAST", "0")  # most tests are of NumPy's programs; test_fast.py of numba's
 
 settings.register_profile("deterministic", derandomize=True, deadline=None, database=None)
 settings.load_profile("deterministic")

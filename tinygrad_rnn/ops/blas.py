@@ -9,6 +9,7 @@ the op that made it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,20 +23,31 @@ quiet = np.errstate(divide="ignore", invalid="ignore")
 BLOCK = 3e7
 """Floating-point operations of a block of a large product: about 300 us."""
 
+Multiply = Callable[[np.ndarray, np.ndarray, np.ndarray], None]
+
+kernels: dict[np.dtype[Any], Multiply] = {}
+"""Products of our own, by dtype, where machine code for them is there (`compiled/`): multiply(a, b, out)."""
+
 
 @quiet
 def product(a: Any, b: Any, out: np.ndarray | None = None) -> Any:
-    """As `np.matmul`. Large matrices are multiplied in blocks of rows or of columns, by the threads that there are.
+    """As `np.matmul`. Large products of two matrices are shared out to the threads that there are.
 
-    The blocks depend on the shapes alone, so that the bits do not depend on the number of threads.
+    The bits do not depend on the number of threads: BLAS gets blocks that depend on the shapes alone.
     """
-    if type(a) is not np.ndarray or type(b) is not np.ndarray or a.size * b.size < BLOCK or a.ndim != 2 or b.ndim != 2:
+    if type(a) is not np.ndarray or type(b) is not np.ndarray or a.size * b.size < 1e7 or a.ndim != 2 or b.ndim != 2:
         return np.matmul(a, b, out)
     M, N = len(a), b.shape[1]
-    blocks = min(4, int(2.0 * a.size * N / BLOCK), max(M, N) // 64)
-    if blocks < 2 or a.shape[1] != len(b) or a.dtype != b.dtype:
+    operations = 2.0 * a.size * N
+    if operations < 2e5 or a.shape[1] != len(b) or a.dtype != b.dtype:
         return np.matmul(a, b, out)
     result: Any = np.empty((M, N), a.dtype) if out is None else out
+    if a.dtype in kernels and min(M, N) > 3 and result.flags.c_contiguous:
+        kernels[a.dtype](a, b, result)
+        return result
+    blocks = min(4, int(operations / BLOCK), max(M, N) // 64)
+    if blocks < 2:
+        return np.matmul(a, b, result)
     size = -(-max(M, N) // (16 * blocks)) * 16
 
     def block(k: int) -> None:

@@ -1,0 +1,511 @@
+"""Programs of machine code: the same numbers as the composed step, for any size; found wrong, they are not used.
+
+What compiles takes seconds the first time and is slow; the rest needs no compiler.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tg
+from tinygrad_rnn.compiled import cache, record
+from tinygrad_rnn.compiled import fast as fast_module
+from tinygrad_rnn.compiled.fast import Fast, differences
+from tinygrad_rnn.compiled.numba_program import Kernels, NumbaProgram, NumbaRun
+from tinygrad_rnn.errors import CompileError
+from tinygrad_rnn.ops import blas
+
+numba_is_there = pytest.mark.skipif(fast_module.version() is None, reason="numba is not installed (extra fast)")
+compiles = [numba_is_there, pytest.mark.slow]
+
+CELLS = {
+    "rnn": lambda n, H, **k: tg.nn.RNNCell(n, H, **k),
+    "rnn relu": lambda n, H, **k: tg.nn.RNNCell(n, H, nonlinearity="relu", **k),
+    "rnn sigmoid": lambda n, H, **k: tg.nn.RNNCell(n, H, nonlinearity="sigmoid", **k),
+    "rnn identity": lambda n, H, **k: tg.nn.RNNCell(n, H, nonlinearity="identity", **k),
+    "rnn layer_norm": lambda n, H, **k: tg.nn.RNNCell(n, H, layer_norm=True, **k),
+    "lstm": lambda n, H, **k: tg.nn.LSTMCell(n, H, **k),
+    "lstm peepholes": lambda n, H, **k: tg.nn.LSTMCell(n, H, peepholes=True, **k),
+    "lstm 1997": lambda n, H, **k: tg.nn.LSTMCell(n, H, forget_gate=False, cut_gate_gradient=True, **k),
+    "lstm layer_norm": lambda n, H, **k: tg.nn.LSTMCell(n, H, layer_norm=True, **k),
+    "gru": lambda n, H, **k: tg.nn.GRUCell(n, H, **k),
+    "gru no bias": lambda n, H, **k: tg.nn.GRUCell(n, H, bias=False, **k),
+    "gru reset before": lambda n, H, **k: tg.nn.GRUCell(n, H, reset_after=False, **k),
+    "gru layer_norm": lambda n, H, **k: tg.nn.GRUCell(n, H, layer_norm=True, **k),
+}
+
+
+def recorded(cell, dtype):
+    H = cell.hidden_size
+    return record(cell.step, len(cell.gates) * H, [H] * len(cell.states), dtype)
+
+
+def compiled(cell, dtype):
+    program = NumbaProgram(recorded(cell, dtype))
+    program.compile()
+    return program
+
+
+WITHIN = {"float64": 1e-12, "float32": 1e-5}
+
+
+class Composed:
+    """A run of the composed step, asked for the same things as `NumbaRun`; with an end in the middle, from there on."""
+
+    def __init__(self, step, weights, a, start, dead, backwards):
+        self.step, self.weights, self.a, self.start = step, weights, a, start
+        self.lengths, self.backwards = None if dead is None else (~dead[:, :, 0]).sum(0), backwards
+
+    def everything(self, ends, dy):
+        """y, the last state, dL/da, dL/d(start), dL/d(weights)."""
+        a = tg.tensor(self.a, requires_grad=True)
+        start = [tg.tensor(s, requires_grad=True) for s in self.start]
+        for w in self.weights:
+            w.grad = None
+        state = tuple(start) if len(start) > 1 else start[0]
+        y, end = tg.nn.unroll(self.step, a, state, lengths=self.lengths, reverse=self.backwards)
+        last = end if isinstance(end, tuple) else (end,)
+        total = (y * dy).sum() + sum((e * d).sum() for e, d in zip(last, ends, strict=True))
+        total.backward()
+        grads = [w.grad for w in self.weights]
+        return y.data, [e.data for e in last], a.grad, [s.grad for s in start], grads
+
+
+def compare(cell, program, dtype, T, B, lengths=None, backwards=False, scale=1.0):
+    """The largest difference between the two, relative to the largest entry of each result."""
+    rng, H = np.random.default_rng(0), cell.hidden_size
+
+    def some(*shape):
+        return (rng.normal(0, scale, shape)).astype(dtype)
+
+    a, start = some(T, B, len(cell.gates) * H), [some(B, H) for _ in cell.states]
+    dead = None if lengths is None else np.arange(T)[:, None, None] >= np.asarray(lengths)[:, None]
+    ends, dy = [some(B, H) for _ in cell.states], some(T, B, H)
+    if dead is not None:
+        dy = np.where(dead, 0, dy).astype(dtype)
+    weights = [w.source for w in program.weights]
+    y, last, *grads = Composed(cell.step, weights, a, start, dead, backwards).everything(ends, dy)
+    turned = dead if dead is None or not backwards else dead[::-1]
+    run = NumbaRun(program, a, start, [w.array for w in weights], turned, backwards)
+    output = run.output if dead is None else np.where(dead, 0, run.output)
+    da, *rest = run.gradients(0, T - 1, ends, a, dy[::-1] if backwards else dy)
+    ours = [output, *[part[-1] for part in run.states()], da, *rest]
+    theirs = [y, *last, grads[0], *grads[1], *grads[2]]
+    worst = 0.0
+    for x, z in zip(ours, theirs, strict=True):
+        if z is None:
+            assert x is None or not np.any(x)
+        else:
+            worst = max(worst, np.abs(x - z).max() / max(np.abs(z).max(), 1e-3))
+    return worst
+
+
+# ------------------------------------------------------------------ the numbers
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("kind", CELLS)
+class TestEquality:
+    pytestmark = compiles
+
+    def test_a_program_computes_what_the_composed_step_does(self, kind, dtype):
+        cell = CELLS[kind](3, 24, dtype=dtype, rng=0)
+        program = compiled(cell, dtype)
+        assert compare(cell, program, dtype, T=7, B=4) < WITHIN[dtype]
+        assert compare(cell, program, dtype, T=7, B=4, lengths=[7, 3, 0, 5]) < WITHIN[dtype]
+        assert compare(cell, program, dtype, T=7, B=4, backwards=True) < WITHIN[dtype]
+        assert compare(cell, program, dtype, T=6, B=5, lengths=[1, 6, 2, 0, 6], backwards=True) < WITHIN[dtype]
+
+    def test_one_text_serves_every_width(self, kind, dtype):
+        rng = np.random.default_rng(1)
+        texts = set()
+        for H in [2, 3, *rng.choice(np.arange(4, 71), 6, replace=False)]:
+            T, B = rng.integers(1, 12), rng.integers(1, 10)
+            cell = CELLS[kind](3, int(H), dtype=dtype, rng=0)
+            program = compiled(cell, dtype)
+            texts |= {program.source} if H > 2 else set()  # 1/2 is a number that is written out
+            few = "layer_norm" in kind and H < 4
+            assert compare(cell, program, dtype, T, B) < WITHIN[dtype] * (1e3 if few else 1), (H, T, B)
+        assert len(texts) == 1
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
+class TestRuns:
+    pytestmark = compiles
+
+    def run(self, kind, B=6, T=9, H=20, dtype="float32", backwards=False):
+        cell = CELLS[kind](3, H, dtype=dtype, rng=0)
+        program = compiled(cell, dtype)
+        rng = np.random.default_rng(0)
+        a = rng.normal(0, 1, (T, B, len(cell.gates) * H)).astype(dtype)
+        start = [rng.normal(0, 1, (B, H)).astype(dtype) for _ in cell.states]
+        weights = [w.array() for w in program.weights]
+        dead = np.arange(T)[:, None, None] >= rng.integers(0, T + 1, B)[:, None]
+        run = NumbaRun(program, a, start, weights, dead[::-1] if backwards else dead, backwards)
+        dy = rng.normal(0, 1, (T, B, H)).astype(dtype)
+        ends = [rng.normal(0, 1, (B, H)).astype(dtype) for _ in cell.states]
+        return run, a, dy, ends
+
+    @pytest.mark.parametrize("backwards", [False, True])
+    def test_steps_pulled_one_by_one_add_up_to_the_whole(self, kind, backwards):
+        run, a, dy, ends = self.run(kind, dtype="float64", backwards=backwards)
+        T, n = len(a), len(ends)
+        steps = dy[::-1] if backwards else dy
+        whole = run.gradients(0, T - 1, ends, a, steps)
+        da, state, totals = np.zeros_like(a), ends, None
+        for k in reversed(range(T)):
+            part, *rest = run.gradients(k, k, [state[0] + steps[k], *state[1:]], a)
+            da += part.value() if hasattr(part, "value") else part
+            state, weights = rest[:n], rest[n:]
+            totals = weights if totals is None else [x + y for x, y in zip(totals, weights, strict=True)]
+        for ours, theirs in zip([da, *state, *totals], whole, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-12)
+
+    def test_any_number_of_threads_gives_the_same_bits(self, kind, monkeypatch):
+        monkeypatch.setattr("tinygrad_rnn.compiled.numba_program.over", shared_out)
+        found = []
+        try:
+            for n in (1, 2, 3):
+                tg.set_num_threads(n)
+                run, a, dy, ends = self.run(kind, B=7)
+                found.append([run.output, *run.states(), *run.gradients(0, len(a) - 1, ends, a, dy)])
+        finally:
+            tg.set_num_threads(1)
+        for other in found[1:]:
+            assert all((x == y).all() for x, y in zip(found[0], other, strict=True))
+
+    def test_nan_and_inf_go_where_they_go_in_the_composed_step(self, kind):
+        cell = CELLS[kind](3, 20, dtype="float64", rng=0)
+        program = compiled(cell, "float64")
+        a = np.random.default_rng(0).normal(0, 1, (4, 5, len(cell.gates) * 20))
+        a[1, 0, 3], a[2, 1, 4], a[1, 2, 5], a[0, 3, :] = np.nan, np.inf, -np.inf, 1e300
+        start = [np.zeros((5, 20)) for _ in cell.states]
+        run = NumbaRun(program, a, start, [w.array() for w in program.weights], None, False)
+        state = tuple(map(tg.tensor, start))
+        y, _ = tg.nn.unroll(cell.step, tg.tensor(a), state if len(state) > 1 else state[0])
+        np.testing.assert_allclose(run.output, y.data, rtol=1e-12, atol=1e-13)
+        assert np.isnan(run.output[1:, 0]).any() and np.isfinite(run.output[:, 4]).all()
+
+    def test_a_forked_child_computes_the_same(self, kind):
+        if not hasattr(os, "fork"):
+            pytest.skip("no fork here")
+        run, *_ = self.run(kind)
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if (self.run(kind)[0].output == run.output).all() else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def shared_out(work, n, cost):
+    """As `threads.over`, however small."""
+    tg.engine.threads.over(work, n, cost=1e12)
+
+
+@numba_is_there
+@pytest.mark.slow
+class TestFunctions:
+    """Units in the last place, against the exact value rounded."""
+
+    def of(self, name, dtype, x):
+        import numba
+
+        bits = np.dtype(dtype).itemsize * 8
+        function = getattr(cache.kernels(), f"{name}{bits}")
+
+        @numba.njit(error_model="numpy")
+        def each(x, y):
+            for k in range(len(x)):
+                y[k] = function(x[k])
+
+        y = np.empty_like(x)
+        each(x, y)
+        return y
+
+    @pytest.mark.parametrize("dtype", ["float32", "float64"])
+    @pytest.mark.parametrize("name", ["tanh", "sigmoid", "exp"])
+    def test_functions_are_within_four_and_a_half_units(self, name, dtype):
+        mpmath = pytest.importorskip("mpmath")
+        rng = np.random.default_rng(0)
+        x = np.concatenate([rng.normal(0, s, 300) for s in (1e-30, 1e-6, 0.1, 1, 4, 20)])
+        x = np.concatenate([x, np.linspace(-80, 80, 401), [0.0, 0.625, -0.625, 7.9053, 8.5, 20.5]]).astype(dtype)
+        y = self.of(name, dtype, x)
+        with mpmath.workdps(40):
+            exact = {
+                "tanh": mpmath.tanh,
+                "sigmoid": lambda v: 1 / (1 + mpmath.exp(-v)),
+                "exp": mpmath.exp,
+            }[name]
+            true = [exact(mpmath.mpf(float(v))) for v in x]
+            units = [
+                abs(mpmath.mpf(float(v)) - t) / float(np.spacing(np.abs(np.array(t, dtype))))
+                for v, t in zip(y, true, strict=True)
+            ]
+        assert max(units) <= 4.5
+        if name == "tanh":
+            assert (np.abs(y) <= 1).all()
+
+    @pytest.mark.parametrize("dtype", ["float32", "float64"])
+    def test_functions_at_the_ends(self, dtype):
+        x = np.array([np.nan, np.inf, -np.inf, 1e4, -1e4, 0.0], dtype)
+        np.testing.assert_array_equal(self.of("tanh", dtype, x), np.array([np.nan, 1, -1, 1, -1, 0], dtype))
+        np.testing.assert_array_equal(self.of("sigmoid", dtype, x), np.array([np.nan, 1, 0, 1, 0, 0.5], dtype))
+        np.testing.assert_array_equal(self.of("exp", dtype, x), np.array([np.nan, np.inf, 0, np.inf, 0, 1], dtype))
+
+
+@numba_is_there
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_product_of_our_own_is_a_product(dtype):
+    kernels, rng = Kernels(np.dtype(dtype)), np.random.default_rng(0)
+    for M, K, N in [(1, 1, 1), (5, 7, 9), (64, 700, 65), (33, 3, 130), (200, 64, 100), (7, 257, 16)]:
+        for a_turned, b_turned in ((0, 0), (1, 0), (0, 1), (1, 1)):
+            a = rng.standard_normal((K, M)).T if a_turned else rng.standard_normal((M, K))
+            b = rng.standard_normal((N, K)).T if b_turned else rng.standard_normal((K, N))
+            a, b = (np.asarray(x, dtype, order="K") for x in (a, b))
+            out = np.full((M, N), np.nan, dtype)
+            kernels.multiply(a, b, out)
+            np.testing.assert_allclose(out, a @ b, rtol=0, atol=np.abs(a @ b).max() * np.finfo(dtype).eps * 50)
+
+
+# ------------------------------------------------------------------ the text
+
+
+def test_the_program_is_short_and_named_as_the_equations_are():
+    text = str(NumbaProgram(recorded(tg.nn.LSTMCell(3, 4, rng=0), "float32")))
+    for line in ("o_ = sigmoid(", "g_ = tanh(", "h_ = o_ * ", "for j in range(H):", "multiply(product,"):
+        assert line in text
+    assert len(text.splitlines()) < 130
+
+
+def test_what_numba_cannot_say_is_refused_up_front():
+    with pytest.raises(CompileError, match=r"more than an expression of single numbers \(np.max"):
+        NumbaProgram(record(lambda a, h: (tg.softmax(a + h, axis=-1),) * 2, 4, [4], float))
+
+
+def test_an_op_of_ones_own_is_printed_by_its_forward():
+    class Swish(tg.Op):
+        def forward(self, x):
+            return x / (1 + np.exp(-x))
+
+        def vjp(self, g, y, x):
+            s = 1 / (1 + np.exp(-x))
+            return g * (s + y * (1 - s))
+
+    text = str(NumbaProgram(record(lambda a, h: (Swish()(a + h),) * 2, 4, [4], float)))
+    assert "exp(" in text
+
+
+def test_widths_without_a_common_part_are_refused():
+    with pytest.raises(CompileError, match="common"):
+        NumbaProgram(record(lambda a, h: (h[:, :3], np.tanh(a + h)), 4, [4], float))
+
+
+# ------------------------------------------------------------------ the cache
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("TINYGRAD_RNN_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_a_text_is_written_once_and_imported(folder):
+    module = cache.load("test", "x = 1\n# in the cache")
+    (file,) = folder.glob("test_*.py")
+    before = file.stat().st_mtime
+    assert module.x == 1 and cache.load("test", "x = 1\n# in the cache") is module
+    assert before == 1e9  # the same for whoever writes it, as numba asks for it
+
+
+def test_another_text_under_its_name_is_replaced(folder):
+    text = "x = 2\n# must be this"
+    path = cache._written(folder, "test_1.py", text)
+    path.write_text("x = 'of somebody else'")
+    assert cache._written(folder, "test_1.py", text).read_text() == text
+    assert [p.name for p in folder.iterdir()] == ["test_1.py"]
+
+
+@pytest.mark.parametrize("bad", ["/proc/nobody", "file"])
+def test_where_nothing_can_be_written_a_folder_of_the_process_is_used(tmp_path, monkeypatch, bad):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("TINYGRAD_RNN_CACHE", bad if bad[0] == "/" else str(tmp_path / "file"))
+    text = f"x = 3\n# {bad}"
+    module = cache.load("test", text)
+    assert module.x == 3 and Path(module.__file__).parent == cache.own_folder()
+    assert not cache.has_machine_code("test", text)
+
+
+def test_no_home_is_no_trouble(monkeypatch):
+    for name in ("TINYGRAD_RNN_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+
+    def no_home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", no_home)
+    assert cache.load("test", "x = 4\n# no home").x == 4
+
+
+def test_many_writers_at_once(folder):
+    text = "x = 5\n" * 1000
+    threads = [threading.Thread(target=cache._written, args=(folder, "test_2.py", text)) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [p.read_text() for p in folder.iterdir()] == [text]
+
+
+@numba_is_there
+@pytest.mark.slow
+def test_processes_share_a_folder_from_a_zip_too(tmp_path):
+    root = Path(tg.__file__).parent
+    archive = tmp_path / "tinygrad_rnn.zip"
+    with zipfile.ZipFile(archive, "w") as zipped:
+        for path in root.rglob("*"):
+            if path.suffix in (".py", ".css", ".js", ".html"):
+                zipped.write(path, path.relative_to(root.parent))
+    program = (
+        "import numpy as np, tinygrad_rnn as tg\n"
+        "from tinygrad_rnn.compiled import record\n"
+        "from tinygrad_rnn.compiled.numba_program import NumbaProgram, NumbaRun\n"
+        "step = record(lambda a, h: (np.tanh(a + h),) * 2, 4, [4], 'float32')\n"
+        "p = NumbaProgram(step); p.compile()\n"
+        "run = NumbaRun(p, np.ones((2, 3, 4), 'f4'), [np.zeros((3, 4), 'f4')], [], None, False)\n"
+        "print(tg.__file__, float(run.output[-1, 0, 0]))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(archive), "TINYGRAD_RNN_CACHE": str(tmp_path / "cache")}
+    start = [sys.executable, "-c", program]
+    both = [subprocess.Popen(start, env=environment, cwd=tmp_path, text=True, stdout=-1, stderr=-1) for _ in range(2)]
+    for process in both:
+        out, err = process.communicate(timeout=300)
+        assert process.returncode == 0, err
+        file, y = out.split()
+        assert ".zip" in file and float(y) == pytest.approx(np.tanh(1 + np.tanh(1)), rel=1e-6)
+    assert list((tmp_path / "cache" / "__pycache__").glob("step_*.nbc"))
+
+
+# ------------------------------------------------------------------ whether it is used
+
+
+class Always:
+    """A program that is there at once."""
+
+    source = text = "none"
+
+    def __init__(self, step):
+        self.step = step
+        self.weights = []
+        self.kernels = self
+
+    def compile(self):
+        pass
+
+    def multiply(self, a, b, out):
+        np.matmul(a, b, out=out)
+
+
+class SimpleRun:
+    """h = h + a, forwards in time; dL/dh passes by."""
+
+    factor = 1.0
+
+    def __init__(self, program, a, start, weights, dead, backwards):
+        self.a = a
+        self.output = np.cumsum(a, 0) * self.factor
+
+    def states(self):
+        return [self.output]
+
+    def gradients(self, first, last, ends, a, output):
+        return (np.ones_like(a),)
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Fast, with a program and runs of its own in place of numba's."""
+    monkeypatch.setenv("TINYGRAD_RNN_FAST", "wait")
+    monkeypatch.setattr(fast_module, "version", lambda: "1")
+    monkeypatch.setattr(fast_module, "NumbaProgram", Always)
+    monkeypatch.setattr(fast_module, "NumbaRun", SimpleRun)
+    monkeypatch.setattr(blas, "kernels", {})
+    step = record(lambda a, h: (a + h, a + h), 4, [4], float)
+    return Fast(step, lambda *given: SimpleRun(None, *given))
+
+
+def test_a_program_that_is_right_is_used(asked, capsys):
+    program = asked.program()
+    assert isinstance(program, Always) and asked.program() is program and not asked.refused
+    assert "compiling" in capsys.readouterr().err
+    assert asked.program() is program and capsys.readouterr().err == ""
+
+
+def test_a_program_that_is_wrong_is_told_once_and_never_used(asked, monkeypatch):
+    class Wrong(SimpleRun):
+        factor = 1.001
+
+    monkeypatch.setattr(fast_module, "NumbaRun", Wrong)
+    with pytest.warns(RuntimeWarning, match="numba's program of a step is not used.*something else"):
+        assert asked.program() is None
+    assert asked.program() is None and "something else" in asked.refused  # no second warning: they are errors here
+
+
+def test_a_program_that_fails_is_told_once_and_never_used(asked, monkeypatch):
+    def fails(self):
+        raise RuntimeError("no such instruction")
+
+    monkeypatch.setattr(Always, "compile", fails)
+    with pytest.warns(RuntimeWarning, match="no such instruction"):
+        assert asked.program() is None
+    assert asked.program() is None
+
+
+def test_what_is_compiled_behind_is_told_by_whoever_comes_next(asked, monkeypatch):
+    monkeypatch.setenv("TINYGRAD_RNN_FAST", "")
+    monkeypatch.setattr(cache, "has_machine_code", lambda kind, text: False)
+    go_on = threading.Event()
+    monkeypatch.setattr(Always, "compile", lambda self: go_on.wait(10))
+    for _ in range(fast_module.PATIENCE + 3):  # meanwhile NumPy's program runs
+        assert asked.program() is None
+    go_on.set()
+    (compiler,) = [t for t in threading.enumerate() if t.name == "tinygrad_rnn-compiler"]
+    compiler.join()
+    assert isinstance(asked.program(), Always)
+
+
+def test_what_is_in_the_cache_is_used_from_the_first_step_on(asked, monkeypatch, capsys):
+    monkeypatch.setenv("TINYGRAD_RNN_FAST", "")
+    monkeypatch.setattr(cache, "has_machine_code", lambda kind, text: True)
+    assert isinstance(asked.program(), Always) and capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("said", ["0", "off", "NO"])
+def test_it_can_be_switched_off(said, asked, monkeypatch):
+    monkeypatch.setenv("TINYGRAD_RNN_FAST", said)
+    off = Fast(asked.step, asked.numpy)
+    assert off.program() is None and off.refused == "TINYGRAD_RNN_FAST=0"
+
+
+def test_without_numba_it_says_what_to_install(asked, monkeypatch):
+    monkeypatch.setattr(fast_module, "version", lambda: None)
+    without = Fast(asked.step, asked.numpy)
+    assert without.program() is None and "pip install tinygrad_rnn[fast]" in without.refused
+
+
+def test_differences_sees_each_kind_of_result(asked):
+    program = Always(asked.step)
+    assert differences(asked.numpy, program) == ""
+
+    class Other(SimpleRun):
+        def gradients(self, *given):
+            return (np.ones_like(self.a) * 1.01,)
+
+    assert "something else" in differences(lambda *given: Other(None, *given), program)

@@ -1,0 +1,103 @@
+"""A folder for compiled programs: their text under its hash, and beside it the machine code that numba keeps.
+
+The folder is the one that the variable TINYGRAD_RNN_CACHE names, or `tinygrad_rnn` in the user's folder for caches.
+Where nothing can be written there, a folder of this process takes its place, and is removed with it. Any number of
+processes may use one folder: what has the same name has the same text.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import hashlib
+import importlib.util
+import os
+import shutil
+import sys
+import tempfile
+import threading
+from importlib import resources
+from pathlib import Path
+from types import ModuleType
+
+_lock = threading.RLock()
+
+
+def users_folder() -> Path:
+    """Where the user's programs keep what can be made again."""
+    if chosen := os.environ.get("TINYGRAD_RNN_CACHE"):
+        return Path(chosen)
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "tinygrad_rnn"
+
+
+@functools.cache
+def own_folder() -> Path:
+    """A folder of this process."""
+    folder = tempfile.mkdtemp(prefix="tinygrad_rnn-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
+
+
+def load(kind: str, text: str) -> ModuleType:
+    """The module of this text: from the cache, or put into it."""
+    key = hashlib.sha256(text.encode()).hexdigest()[:20]
+    name = f"tinygrad_rnn_{kind}_{key}"
+    with _lock:
+        if name in sys.modules:
+            return sys.modules[name]
+        try:
+            return _imported(name, _written(users_folder(), f"{kind}_{key}.py", text))
+        except Exception:  # no such folder, no room, files that were damaged
+            return _imported(name, _written(own_folder(), f"{kind}_{key}.py", text))
+
+
+def has_machine_code(kind: str, text: str) -> bool:
+    """Whether a module of this text was compiled before, so that it will be there at once."""
+    key = hashlib.sha256(text.encode()).hexdigest()[:20]
+    try:
+        return any((users_folder() / "__pycache__").glob(f"{kind}_{key}.*.nbc"))
+    except (OSError, RuntimeError):  # no home
+        return False
+
+
+def kernels() -> ModuleType:
+    """The module of `kernels.py`."""
+    text = resources.files(__package__).joinpath("kernels.py").read_text("utf-8")
+    return load("kernels", text)
+
+
+def _written(folder: Path, name: str, text: str) -> Path:
+    """The path of a file of that text, written whole or not at all."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = folder / name
+    if path.is_file() and path.read_text("utf-8") == text:
+        return path
+    handle, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=folder)
+    try:
+        with open(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        os.utime(temporary, (1e9, 1e9))  # numba asks for it: whoever writes the same text does not make its code stale
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    return path
+
+
+def _imported(name: str, path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # numba looks for it there
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module

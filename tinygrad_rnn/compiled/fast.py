@@ -1,0 +1,150 @@
+"""Whether a step runs as machine code: numba's program in place of NumPy's, where it can be had and is right.
+
+The extra `fast` installs numba. A program is compiled once, in a few seconds, and kept (`cache.py`). Until then NumPy's
+program runs: a thread compiles behind it. What is in the cache is used from the first step on, so that a run repeats
+bit for bit. Whatever comes out is tried before it is used: on a small problem it must agree with NumPy's program. One
+that fails, or is wrong, is reported once and never used.
+
+The variable TINYGRAD_RNN_FAST: 0 for NumPy's programs alone, `wait` to compile before the first step.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import os
+import sys
+import threading
+import warnings
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ..errors import CompileError
+from ..ops import blas
+from . import cache
+from .numba_program import NumbaProgram, NumbaRun
+from .recording import Recorded
+
+PATIENCE = 10
+"""So many runs of a step before it is compiled behind: what is tried once or twice is not worth it."""
+
+
+def mode() -> str:
+    """What the variable says: "0", "wait", or "" for the usual."""
+    said = os.environ.get("TINYGRAD_RNN_FAST", "").strip().lower()
+    return "0" if said in ("0", "no", "off", "false") else "wait" if said == "wait" else ""
+
+
+@functools.cache
+def version() -> str | None:
+    """The version of numba that is installed, without importing it."""
+    try:
+        return importlib.metadata.version("numba")
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+class Fast:
+    """The machine code of one recorded step, once it is there.
+
+    step   as it was recorded
+    numpy  makes a run of NumPy's program, of (a, start, weights, dead, backwards) as `Run` takes them
+    """
+
+    def __init__(self, step: Recorded, numpy: Callable[..., Any]) -> None:
+        self.step, self.numpy = step, numpy
+        self.runs = 0
+        self.printing, self.compiling = threading.Lock(), threading.Lock()
+        self.ready: NumbaProgram | None = None
+        self.trouble: str | None = None  # to be told to whoever comes next
+        self.refused = ""  # why there is none
+        self.candidate: NumbaProgram | None = None
+        if version() is None:
+            self.refused = "numba is not installed: pip install tinygrad_rnn[fast]"
+        elif mode() == "0":
+            self.refused = "TINYGRAD_RNN_FAST=0"
+
+    def program(self) -> NumbaProgram | None:
+        """The program to run, or None: NumPy's."""
+        if self.ready is not None or self.refused:
+            return self.ready
+        if self.trouble is not None:
+            self._tell()
+            return None
+        with self.printing:
+            if self.candidate is None:
+                self._print()
+        if self.candidate is None or self.refused:
+            return None
+        self.runs += 1
+        there = self.runs == 1 and cache.has_machine_code("step", self.candidate.text)
+        if there or mode() == "wait":
+            if not there:
+                print(f"tinygrad_rnn: compiling a step for {self.step.dtype}, once ...", file=sys.stderr)
+            self.compile()
+            self._tell()
+        elif self.runs == PATIENCE:
+            threading.Thread(target=self.compile, name="tinygrad_rnn-compiler").start()
+        return self.ready
+
+    def _print(self) -> None:
+        try:
+            self.candidate = NumbaProgram(self.step)
+        except CompileError as error:
+            self.refused = str(error)
+
+    def compile(self) -> None:
+        """Make or fetch the machine code, and try it."""
+        with self.compiling:
+            candidate = self.candidate
+            if candidate is None or self.ready is not None or self.refused or self.trouble:
+                return
+            try:
+                candidate.compile()
+                wrong = differences(self.numpy, candidate)
+            except Exception as error:
+                wrong = f"{type(error).__name__}: {error}"
+            if wrong:
+                self.trouble = wrong
+                return
+            blas.kernels.setdefault(np.dtype(self.step.dtype), candidate.kernels.multiply)
+            self.ready = candidate
+
+    def _tell(self) -> None:
+        if self.trouble is not None and not self.refused:
+            self.refused = self.trouble
+            what = f"numba's program of a step is not used, NumPy's is: {self.trouble}"
+            warnings.warn(what, RuntimeWarning, stacklevel=2)
+
+
+def differences(numpy: Callable[..., Any], candidate: NumbaProgram) -> str:
+    """Where the candidate differs from NumPy's program on a small problem; nothing if it does not."""
+    step, rng = candidate.step, np.random.default_rng(0)
+    T, B, dtype = 4, 7, step.dtype
+    weights = [np.asarray(w.array()) for w in candidate.weights]
+
+    def some(*shape: int) -> np.ndarray:
+        return rng.normal(0, 0.5, shape).astype(dtype)
+
+    a, start = some(T, B, step.a.columns), [some(B, v.columns) for v in step.states]
+    ends, dy = [some(B, v.columns) for v in step.states], some(T, B, step.y.columns)
+    for dead, backwards in ((None, False), (np.arange(T)[:, None, None] >= np.arange(B)[:, None], True)):
+        runs = [make(a, start, weights, dead, backwards) for make in (numpy, partial(NumbaRun, candidate))]
+        for first, last in ((0, T - 1), (1, 2)):
+            given = (first, last, ends, a, dy[first : last + 1])
+            results = [[run.output, *run.states(), *run.gradients(*given)] for run in runs]
+            for k, (expected, found) in enumerate(zip(*results, strict=True)):
+                if expected is not None and not close(expected, found):
+                    return f"it computes something else (result {k} of a run {'back' if backwards else 'forward'})"
+    return ""
+
+
+def close(expected: Any, found: Any) -> bool:
+    """Whether two results are the same but for rounding."""
+    expected, found = (np.asarray(getattr(x, "part", x)) for x in (expected, found))
+    scale = np.abs(expected[np.isfinite(expected)]).max(initial=0)
+    tolerance = 1e4 * np.finfo(expected.dtype).eps * (scale + 1e-3)
+    return expected.shape == found.shape and np.allclose(expected, found, rtol=0, atol=tolerance, equal_nan=True)

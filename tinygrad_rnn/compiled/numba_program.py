@@ -1,0 +1,386 @@
+"""A recorded step as a program that numba compiles, and a run of it over the steps of a layer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+
+from ..engine.cotangent import Indexed
+from ..engine.threads import over
+from ..ops.blas import product
+from . import cache
+from .numba_printer import AFTER, ARRIVING, BEFORE, GRADIENT, IN, NOW, OUT, Loop, Place, columns, common_width, is_row
+from .recording import Recorded
+from .scalars import CHEAP, REDUCTIONS
+from .values import Arrays, Value, ordered
+
+_SIZES = ["product", "T", "B", "H", "b0", "b1", "k0", "k1", "t0", "d", "some_end"]
+"""What both functions get: the address of the product; sizes; the rows b0 .. b1 - 1 of the batch; the steps
+k0 .. k1 - 1, in the order in which they are taken; the first time step t0 of gradients; the direction d; whether a
+sequence ends before the last step."""
+
+_HEAD = """import numpy as np
+from numba import float32, float64, int64, njit, types, uint8, void
+from KERNELS import at, exp{bits} as exp, fast, maximum, minimum, multiply, plus, power, sigmoid{bits} as sigmoid
+from KERNELS import sign, softplus, tanh{bits} as tanh
+
+F = np.float{bits}
+A, R = float{bits}[::1], types.Array(float{bits}, 1, "C", readonly=True)
+"""
+
+_READ = {"a", "dy"}
+"""Arrays that somebody else may have locked. Others are our own."""
+
+_FUNCTION = """@njit(void({kinds}), **fast)
+def {name}({arguments}):
+    for k in range({steps}):
+        t = k if d > 0 else T - 1 - k
+        p, q = (t, t + 1) if d > 0 else (t + 1, t)
+        {body}
+        if some_end:
+            for b in range(b0, b1):
+                if dead[t * B + b]:
+                    {held}
+"""
+
+
+def _all(place: Place) -> str:
+    return place.text("b", 0, place.blocks)
+
+
+class Kernels:
+    """The functions of `kernels.py` for one dtype, to be called from Python."""
+
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        self.module, self.dtype = cache.kernels(), dtype
+        self.product = self.module.product(dtype.itemsize)
+        self.lanes = self.module.BYTES // dtype.itemsize
+
+    def packed(self, W: np.ndarray) -> np.ndarray:
+        """A matrix panel by panel, as `multiply` reads it."""
+        K, N = W.shape
+        to = np.empty(K * -(-N // self.lanes) * self.lanes, self.dtype)
+        self.module.pack(*flat(W), K, N, to)
+        return to
+
+    def multiply(self, a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
+        """out = a b of three matrices, in parts for the threads that there are."""
+        (M, K), N, width = a.shape, b.shape[1], self.module.WIDE * self.lanes
+        given = (*flat(a), *flat(b), K, N, out.reshape(-1))
+        panels = -(-N // width)
+
+        def part(first: int, last: int) -> None:
+            rows = (first, last, 0, N) if M >= N else (0, M, first * width, min(N, last * width))
+            buffer = np.empty(self.module._DEEP * width, self.dtype)
+            self.module.large_product(self.product, *given, *rows, buffer)
+
+        over(part, M if M >= N else panels, M * K * N / 60)
+
+
+def flat(W: np.ndarray) -> tuple[np.ndarray, int, int]:
+    """The numbers of a matrix in the order of its memory, and how far apart there are two rows, and two columns."""
+    if W.flags.c_contiguous:
+        return W.reshape(-1), W.shape[1], 1
+    if W.flags.f_contiguous:
+        return W.T.reshape(-1), 1, W.shape[0]
+    return np.ascontiguousarray(W).reshape(-1), W.shape[1], 1
+
+
+class NumbaProgram:
+    """Places for all that a step computes, and the text of the two loops.
+
+    Arrays over steps, in the order of time: ``a``; ``s0``, ``s1``: the parts of the state, with an entry more; ``y``,
+    where it is no part of the state; ``kept`` and ``m0``, ...: what the backward pass reads; ``d0``, ...: gradients.
+    For one step: ``e0``, ``e1``: dL/d(state); ``u0``, ...
+    """
+
+    def __init__(self, step: Recorded) -> None:
+        self.step, self.dtype = step, step.dtype
+        self.H = H = common_width(step)
+        everything = ordered([step.y, *step.after, *step.gradients])
+        self.weights = [v for v in everything if v.kind == "weight"]
+        self.totals = [v for v in everything if v.kind == "total"]
+        self.widths: dict[str, int] = {"a": step.a.columns // H}
+        self.given = {step.a: Place("a", NOW, step.a.columns // H)}
+        for k, v in enumerate(step.states):
+            self.widths[f"s{k}"] = v.columns // H
+            self.given[v] = Place(f"s{k}", BEFORE, v.columns // H)
+        self._forward_and_backward()
+        self.names = self.arguments(self.ahead), self.arguments(self.back)
+        self.kept_arrays = {name: n for name, n in self.widths.items() if name[0] not in "asd"}
+        self.gradient_arrays = {name: n for name, n in self.widths.items() if name[0] == "d"}
+        self.zero = np.zeros(
+            max([H, *(v.shape[1] for loop in (self.ahead, self.back) for v in loop.packed)]), self.dtype
+        )
+        self.source = self._text()
+
+    def place(self, v: Value) -> Place:
+        """Where a value over time is."""
+        return self.over.get(v) or self.known[v]
+
+    # ---------------------------------------------------------------- places
+
+    def _forward_and_backward(self) -> None:
+        step, H = self.step, self.H
+        known = dict(self.given)
+        ahead: list[tuple[Value, Place]] = []
+        for k, v in enumerate(step.after):
+            place = Place(f"s{k}", AFTER, v.columns // H)
+            ahead.append((v, place))
+            if v.varies:
+                known.setdefault(v, place)
+        if step.y not in step.after:
+            self.widths["y"] = step.y.columns // H
+            ahead.append((step.y, Place("y", NOW, step.y.columns // H)))
+        forward = set(ordered([step.y, *step.after]))
+        wanted = [x for v in self.totals for x in v.args]
+        ends = [v for v in (step.da, *step.dstates) if v is not None]
+        ahead += self._kept([*ends, *wanted], forward, known)
+        back: list[tuple[Value, Place]] = []
+        self.over: dict[Value, Place] = {}
+        gradients = [v for v in (step.da, *wanted) if v is not None]
+        for v in sorted(gradients, key=lambda v: v.name != "concatenate"):
+            if v in self.over or v in known:
+                continue
+            name = f"d{len(back)}"
+            self.widths[name] = 0 if is_row(v) else v.columns // H
+            place = self.over[v] = Place(name, GRADIENT, self.widths[name])
+            back.append((v, place))
+            if v.name == "concatenate":  # its parts need no other place
+                for x, slot in zip(v.args, accumulate([0, *(x.columns // H for x in v.args)]), strict=False):
+                    self.over.setdefault(x, place._replace(slot=slot))
+        self.known = known
+        arriving: dict[Value, list[Place]] = {}
+        for result, g in step.seeds:
+            arriving[g] = [Place(f"e{k}", IN, v.columns // H) for k, v in enumerate(step.after) if v is result]
+            if result is step.y:
+                arriving[g].append(Place("dy", ARRIVING, step.y.columns // H))
+        for k, d in enumerate(step.dstates):
+            none = Value("number", (), np.dtype(float))
+            back.append((none if d is None else d, Place(f"e{k}", OUT, step.states[k].columns // H)))
+        self.ahead = Loop(H, ahead, self.given, {})
+        self.back = Loop(H, back, known, arriving)
+
+    def _kept(self, targets: list[Value], forward: set[Value], known: dict[Value, Place]) -> list[tuple[Value, Place]]:
+        """What forward keeps for backward: the costly values that this meets first, on its way back."""
+        found: list[Value] = []
+        waiting, seen = list(targets), set(known)
+        while waiting:
+            v = waiting.pop()
+            if v in seen or not (v.varies or v.kind == "total"):
+                continue
+            seen.add(v)
+            costly = v.kind == "op" and v.name not in CHEAP and (v.name in REDUCTIONS or not is_row(v))
+            if v in forward and costly:
+                found.append(v)
+            else:
+                waiting += v.args
+        H, slots = self.H, 0
+        for n, v in enumerate(found):
+            if is_row(v):
+                self.widths[f"m{n}"] = 0
+                known[v] = Place(f"m{n}", NOW, 0)
+            elif v.name == "matmul":  # as it comes from the product, without a copy
+                self.widths[f"u{n}_"] = v.columns // H
+                known[v] = Place(f"u{n}_", NOW, v.columns // H)
+            else:
+                known[v] = Place("kept", NOW, 0, slots)
+                slots += v.columns // H
+        self.widths["kept"] = slots
+        for v in found:
+            if known[v].array == "kept":
+                known[v] = known[v]._replace(blocks=slots)
+        return [(v, known[v]) for v in found]
+
+    # ---------------------------------------------------------------- text
+
+    def arguments(self, loop: Loop) -> list[str]:
+        """The names of arrays that a function gets, in order."""
+        used = set(re.findall(r"\b[a-z]\w*\b", "\n".join(loop.text)))
+        arrays = [name for name in self.widths if name in used or name[0] in "sd"]
+        arrays = [n for n in arrays if n[0] != "d" or loop is self.back]
+        if loop is self.back:
+            arrays += [f"e{k}" for k in range(len(self.step.states))]
+            arrays += ["dy"]
+        return [*arrays, *loop.scratch, *loop.weights.values(), *loop.packed.values(), "zero"]
+
+    def _text(self) -> str:
+        bits = 8 * self.dtype.itemsize
+        parts = [_HEAD.format(bits=bits)]
+        for name, loop, steps in (("forward", self.ahead, "k0, k1"), ("backward", self.back, "k1 - 1, k0 - 1, -1")):
+            arrays = self.arguments(loop)
+            integers, numbers = _SIZES + ["dy_rows"] * (loop is self.back), list(loop.numbers.values())
+            kinds = ["int64"] * len(integers) + [f"float{bits}"] * len(numbers)
+            kinds += ["uint8[::1]", *["R" if name in _READ else "A" for name in arrays]]
+            parts.append(
+                _FUNCTION.format(
+                    name=name,
+                    kinds=", ".join(kinds),
+                    arguments=", ".join([*integers, *numbers, "dead", *arrays]),
+                    steps=steps,
+                    body=("\n" + 8 * " ").join(loop.text),
+                    held=("\n" + 20 * " ").join(self._held() if loop is self.ahead else self._passed()),
+                )
+            )
+        return "\n\n".join(parts)
+
+    def _held(self) -> list[str]:
+        """A sequence that has ended keeps its state."""
+        states = [Place(f"s{k}", AFTER, self.widths[f"s{k}"]) for k in range(len(self.step.states))]
+        return [f"{_all(x)} = {_all(x._replace(row=BEFORE))}" for x in states]
+
+    def _passed(self) -> list[str]:
+        """The gradient of a sequence that has ended passes by, and nothing else has any."""
+        step, lines = self.step, []
+        for k, after in enumerate(step.after):
+            e = Place(f"e{k}", OUT, self.widths[f"s{k}"])
+            lines.append(f"{_all(e)} = {_all(e._replace(row=IN))}")
+            if step.y is after and k == step.after.index(step.y):
+                dy = e._replace(array="dy", row=ARRIVING)
+                lines += [
+                    f"for j in range({columns(e.blocks)}):",
+                    f"    e{k}[{e.start('b')} + j] += dy[{dy.start('b')} + j]",
+                ]
+        for d in [d for d in self.over.values() if d.blocks == self.widths[d.array] and not d.slot]:
+            lines.append(f"{_all(d)} = F(0)" if d.blocks else f"{d.array}[{d.row} + b] = F(0)")
+        return lines
+
+    @property
+    def text(self) -> str:
+        """What is compiled: short functions of the kernels' file, and the two loops."""
+        return self.source.replace("KERNELS", cache.kernels().__name__)
+
+    def compile(self) -> None:
+        """Make the machine code, or fetch it from the cache."""
+        self.kernels = Kernels(self.dtype)
+        self.module = cache.load("step", self.text)
+
+    def __str__(self) -> str:
+        return self.source
+
+
+class NumbaRun:
+    """The steps of one sequence, in the order in which they are taken. Arguments and results are those of `Run`."""
+
+    def __init__(
+        self,
+        program: NumbaProgram,
+        a: np.ndarray,
+        start: Sequence[np.ndarray],
+        weights: Sequence[np.ndarray],
+        dead: np.ndarray | None,
+        backwards: bool,
+    ) -> None:
+        self.program, self.backwards, self.some_end = program, backwards, dead is not None
+        self.known: Arrays = dict(zip(program.weights, weights, strict=True))
+        self.T, self.B, _ = a.shape
+        dead = _NOBODY if dead is None else dead[::-1] if backwards else dead
+        self.dead = np.ascontiguousarray(dead).reshape(-1).view(np.uint8)
+        self.arrays: dict[str, np.ndarray] = {"a": np.ascontiguousarray(a).reshape(-1)}
+        rows, H = self.T * self.B, program.H
+        for name, blocks in program.kept_arrays.items():
+            self.arrays[name] = np.empty(rows * blocks * H if blocks else rows, program.dtype)
+        for k, part in enumerate(start):
+            state = self.arrays[f"s{k}"] = np.empty((self.T + 1, *part.shape), program.dtype)
+            state[self.T if backwards else 0] = part
+            self.arrays[f"s{k}"] = state.reshape(-1)
+        self._call(program.ahead, program.module.forward, 0, self.T, 0, dict(self.arrays), ())
+
+    def _call(
+        self, loop: Loop, function: Any, k0: int, k1: int, t0: int, arrays: dict[str, np.ndarray], rows: tuple[int, ...]
+    ) -> None:
+        """Run one of the two loops, over parts of the batch."""
+        program, B, H, dtype = self.program, self.B, self.program.H, self.program.dtype
+        for name, blocks in loop.scratch.items():
+            arrays[name] = np.empty(B * blocks * H, dtype)
+        for v, name in loop.weights.items():
+            arrays[name] = np.array(v.array(self.known), dtype).reshape(-1)
+        for v, name in loop.packed.items():
+            arrays[name] = program.kernels.packed(np.asarray(v.array(self.known), dtype))
+        arrays["zero"] = program.zero
+        given = (*rows, *loop.numbers, self.dead, *[arrays[name] for name in program.names[loop is program.back]])
+        head, tail = (program.kernels.product, self.T, B, H), (k0, k1, t0, -1 if self.backwards else 1, self.some_end)
+
+        def part(b0: int, b1: int) -> None:
+            function(*head, b0, b1, *tail, *given)
+
+        over(part, B, (k1 - k0) * B * loop.cost)
+
+    # ---------------------------------------------------------------- what came out
+
+    def _part(self, k: int) -> np.ndarray:
+        """(T + 1, B, n) a part of the state, in the order of time."""
+        return self.arrays[f"s{k}"].reshape(self.T + 1, self.B, -1)
+
+    @property
+    def output(self) -> np.ndarray:
+        """(T, B, n) the y of each step, in the order of time."""
+        step = self.program.step
+        if step.y not in step.after:
+            return self.arrays["y"].reshape(self.T, self.B, -1)
+        part = self._part(step.after.index(step.y))
+        return part[:-1] if self.backwards else part[1:]
+
+    def states(self) -> list[np.ndarray]:
+        """The parts of the state, each (T + 1, B, n) with entry k before step k."""
+        parts = [self._part(k) for k in range(len(self.program.step.states))]
+        return [part[::-1] if self.backwards else part for part in parts]
+
+    def after(self) -> Iterator[tuple[np.ndarray, ...]]:
+        """For each step the parts of the state after it."""
+        return zip(*(part[1:] for part in self.states()), strict=True)
+
+    # ---------------------------------------------------------------- gradients
+
+    def gradients(
+        self, first: int, last: int, ends: Sequence[np.ndarray], a: np.ndarray, output: np.ndarray | None = None
+    ) -> tuple[Any, ...]:
+        """dL/da, dL/d(state before the first step) and dL/d(weights), by the steps first..last: see `Run.gradients`."""
+        program, B, n, H = self.program, self.B, last + 1 - first, self.program.H
+        step, t0 = program.step, self.T - 1 - last if self.backwards else first
+        arrays = dict(self.arrays)
+        for name, blocks in program.gradient_arrays.items():
+            arrays[name] = np.empty(n * B * blocks * H if blocks else n * B, program.dtype)
+        for k, end in enumerate(ends):
+            turns = np.empty((2, *end.shape), program.dtype)
+            turns[(n - 1) % 2] = end
+            arrays[f"e{k}"] = turns.reshape(-1)
+        rows = 0 if output is None else B
+        dy = (
+            np.zeros((B, step.y.columns), program.dtype)
+            if output is None
+            else output[::-1]
+            if self.backwards
+            else output
+        )
+        arrays["dy"] = np.ascontiguousarray(dy).reshape(-1)
+        self._call(program.back, program.module.backward, first, last + 1, t0, arrays, (rows,))
+        before = [arrays[f"e{k}"].reshape(2, *end.shape)[1] for k, end in enumerate(ends)]
+        known = self.known | {v: self._total(v, arrays, t0, n) for v in program.totals}
+        grads = {w: g.array(known) for w, g in step.dweights}
+        da = np.zeros_like(a[:n]) if step.da is None else self._over(step.da, arrays, t0, n).reshape(n, B, -1)
+        lazy = da if n == self.T else Indexed(slice(t0, t0 + n), da, a)
+        return lazy, *before, *[grads.get(w) for w in program.weights]
+
+    def _over(self, v: Value, arrays: dict[str, np.ndarray], t0: int, n: int) -> np.ndarray:
+        """A value of the time steps t0 .. t0 + n - 1 as a matrix, a row for each of them and each sequence."""
+        place, H = self.program.place(v), self.program.H
+        x = arrays[place.array].reshape(-1, self.B, place.blocks * H or 1)
+        shift = place.row == (BEFORE if self.backwards else AFTER)
+        begin = 0 if place.row == GRADIENT else t0 + shift
+        rows = x[begin : begin + n].reshape(n * self.B, -1)
+        return rows if rows.shape[1] == v.columns else rows[:, place.slot * H : place.slot * H + v.columns]
+
+    def _total(self, v: Value, arrays: dict[str, np.ndarray], t0: int, n: int) -> np.ndarray:
+        """Σ over all steps of xᵀ g, as one product of two matrices; or of g."""
+        g = self._over(v.args[-1], arrays, t0, n)
+        if v.name == "product":
+            return product(self._over(v.args[0], arrays, t0, n).T, g)
+        return product(np.ones((1, len(g)), g.dtype), g).reshape(v.shape)
+
+
+_NOBODY = np.zeros(1, bool)

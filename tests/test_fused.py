@@ -12,8 +12,8 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import nn
+from tinygrad_rnn.compiled import run as runs
 from tinygrad_rnn.engine.backward import reachable
-from tinygrad_rnn.nn.fused import runs
 
 RNG = np.random.default_rng
 OPTIONS: list[tuple[str, dict[str, Any]]] = [
@@ -153,28 +153,60 @@ def op_names(layer: Any, **kwargs: Any) -> set[str]:
     return {record.op.name for record in tg.tape(layer(np.ones((2, 1, 3)), **kwargs)[0].sum())}
 
 
-def test_auto_fuses_where_the_options_allow_it() -> None:
-    assert "lstm_step" in op_names(nn.LSTM(3, 4))
-    assert "lstm_step" not in op_names(nn.LSTM(3, 4, fused=False))
-    for options in ({"peepholes": True}, {"forget_gate": False}, {"cut_gate_gradient": True}, {"layer_norm": True}):
-        assert "lstm_step" not in op_names(nn.LSTM(3, 4, **options))  # type: ignore[arg-type]
-        with pytest.raises(ValueError, match='leave fused="auto"'):
-            op_names(nn.LSTM(3, 4, fused=True, **options))  # type: ignore[arg-type]
-    assert "gru_step" not in op_names(nn.GRU(3, 4, reset_after=False))
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        *[("LSTM", {option: True}) for option in ("peepholes", "cut_gate_gradient", "layer_norm")],
+        ("LSTM", {"forget_gate": False}),
+        ("GRU", {"reset_after": False}),
+        ("GRU", {"layer_norm": True}),
+        ("RNN", {"layer_norm": True}),
+    ],
+)
+def test_auto_fuses_every_option_of_the_cells(kind: str, options: Any) -> None:
+    assert f"{kind.lower()}_step" in op_names(getattr(nn, kind)(3, 4, **options))
+    assert f"{kind.lower()}_step" not in op_names(getattr(nn, kind)(3, 4, fused=False, **options))
+
+
+def test_fused_is_true_false_or_auto() -> None:
     with pytest.raises(ValueError, match="fused must be True, False or"):
         nn.RNN(3, 4, fused="always")
 
 
-def test_a_cell_with_a_step_of_its_own_is_not_fused() -> None:
-    class Slow(nn.RNNCell):
+class SlowCell(nn.RNNCell):
+    def step(self, a: Any, state: Any) -> Any:
+        h = 0.9 * state + 0.1 * np.tanh(a + state @ self.W_hh)
+        return h, h
+
+
+class Slow(nn.RNN):
+    cell_type = SlowCell
+
+
+def test_a_cell_with_a_step_of_its_own_is_fused_on_demand() -> None:
+    assert not any(name.endswith("_step") for name in op_names(Slow(3, 4)))
+    assert "slow_step" in op_names(Slow(3, 4, fused=True))
+    gradients = []
+    for fused in (False, True):
+        layer = Slow(3, 4, num_layers=2, bidirectional=True, fused=fused, rng=0, dtype=float)
+        loss_of(*layer(RNG(1).standard_normal((5, 3, 3)), lengths=[5, 2, 3])).backward()
+        gradients.append([p.grad for p in layer.parameters()])
+    for composed, fused_ in zip(*gradients, strict=True):
+        close(composed, fused_)
+
+
+def test_a_step_that_cannot_be_compiled_says_why_on_demand() -> None:
+    class Counting(nn.RNNCell):
         def step(self, a: Any, state: Any) -> Any:
-            h = 0.9 * state + 0.1 * np.tanh(a + state @ self.W_hh)
+            h = np.tanh(a + state @ self.W_hh) * float(state.data.sum() < 9)
             return h, h
 
-    class SlowRNN(nn.RNN):
-        cell_type = Slow
+    class CountingRNN(nn.RNN):
+        cell_type = Counting
 
-    assert "rnn_step" not in op_names(SlowRNN(3, 4))
+    assert not any(name.endswith("_step") for name in op_names(CountingRNN(3, 4)))
+    with pytest.raises(tg.errors.CompileError, match=r"fused=True, but the step of Counting.* looks at its numbers"):
+        op_names(CountingRNN(3, 4, fused=True))
 
 
 def test_within_anomaly_the_op_of_a_gate_is_named() -> None:
@@ -331,8 +363,8 @@ def test_only_what_was_asked_for_gets_a_gradient() -> None:
 
 def test_an_error_in_the_rule_of_a_run_says_which_layer() -> None:
     output, _ = nn.GRU(3, 4, num_layers=2, rng=0)(np.ones((3, 1, 3)))
-    run_of(output).op.run.packed_back = None
-    with pytest.raises(TypeError) as caught:
+    run_of(output).op.run.program = None
+    with pytest.raises(AttributeError) as caught:
         output.sum().backward()
     assert "gru at gru_l1 t=3>" in caught.value.__notes__[0]
 
@@ -501,7 +533,7 @@ def test_after_a_backward_pass_the_loss_keeps_no_array_of_the_run() -> None:
 def test_after_a_backward_pass_that_nobody_looked_at_neither_does_it() -> None:
     loss = nn.LSTM(3, 4, rng=0)(np.ones((6, 2, 3)))[0].sum()
     run = run_of(loss)
-    gates = weakref.ref(run.op.run.gates)
+    gates = weakref.ref(run.op.run.arrays["S1"])
     loss.backward()
     assert run.freed and gates() is None
 

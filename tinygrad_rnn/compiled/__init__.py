@@ -7,8 +7,8 @@ schedule                     what is computed before the loop over time, in it a
 """
 
 from .factor import factored
-from .recording import Recorded, record
+from .recording import Recorded, record, trace
 from .schedule import Schedule
 from .values import Value, ordered
 
-__all__ = ["Recorded", "Schedule", "Value", "factored", "ordered", "record"]
+__all__ = ["Recorded", "Schedule", "Value", "factored", "ordered", "record", "trace"]

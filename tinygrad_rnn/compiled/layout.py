@@ -68,15 +68,28 @@ class Ref:
         b = self.buffer
         if b.name[0] == "S":
             x = x[1:] if self.shift else x[:-1]
-        if b.columns:
-            k, n = max(self.k, 1), self.n
-            x = x[..., self.at + self.first : self.at + self.first + k * n]
-            if self.k:
-                x = np.moveaxis(x.reshape(*x.shape[:-1], k, n), -2, -3)
-            return x
-        if not b.alone:
-            x = x[..., self.at : self.at + self.k, :, :] if self.k else x[..., self.at, :, :]
-        return x if self.n == b.n else x[..., self.first : self.first + self.n]
+        if self.slabs:
+            return x if b.alone else x[..., self.at : self.at + self.k, :, :] if self.k else x[..., self.at, :, :]
+        if not (b.columns or b.alone):
+            x = x[..., self.at, :, :]
+        first = self.first + self.at * b.columns
+        x = x[..., first : first + max(self.k, 1) * self.n]
+        return np.moveaxis(x.reshape(*x.shape[:-1], self.k, self.n), -2, -3) if self.k else x
+
+    @property
+    def slabs(self) -> bool:
+        """Whether it is whole slabs, and not columns of one."""
+        return not self.buffer.columns and self.n == self.buffer.n
+
+    def before(self, other: Ref) -> bool:
+        """Whether the other one is the next of the same kind."""
+        if self.buffer is not other.buffer or self.n != other.n or self.shift != other.shift:
+            return False
+        if self.slabs:
+            return other.at == self.at + 1
+        if self.buffer.columns:
+            return other.at + other.first == self.at + self.first + self.n
+        return other.at == self.at and other.first == self.first + self.n
 
 
 @dataclass
@@ -307,9 +320,10 @@ class Layout:
         for x in (v, *v.args):
             cell = self.cells.get(self.base(x))
             if cell is not None and cell.buffer is not None and x.varies and (x is v or self.uses[x] <= 2):
-                return 0, cell.buffer.name, cell.at, self.place_in_order[v]
+                place = self.place(x)
+                return 0, cell.buffer.name, place.at, place.first, self.place_in_order[v]
         path = self.path(v)
-        return 1, str(-len(path)).rjust(4), path, self.place_in_order[v]
+        return 1, "", -len(path), path, self.place_in_order[v]
 
     def path(self, v: Value) -> list[str]:
         """What becomes of a value, as long as one other alone is made from it."""
@@ -334,7 +348,7 @@ class Layout:
         if not self.beside(last, v):
             return False
         steps = [self.relation(x, y) for x, y in zip(last.args, v.args, strict=True)]
-        if "" in steps or "next" not in [*steps, "next" if v.name == "matmul" else ""]:
+        if "" in steps or not {"next", "weight"} & set(steps):
             return False
         if len(run) > 1:
             return steps == [self.relation(x, y) for x, y in zip(run[0].args, run[1].args, strict=True)]
@@ -351,18 +365,13 @@ class Layout:
     def beside(self, x: Value, y: Value) -> bool:
         """Whether y lies behind x; of two whose place is open, whether it could."""
         first, second = self.cells.get(self.base(x)), self.cells.get(self.base(y))
-        if first is None or second is None or first is second:
+        if first is None or second is None or x is y:
             return False
         if first.buffer is None or second.buffer is None:
             views = x.name in VIEWS or y.name in VIEWS
             alike = self.extent(first) == self.extent(second) and (first.n, first.dtype) == (second.n, second.dtype)
-            return first.buffer is second.buffer and alike and not views
-        one, two = self.place(x), self.place(y)
-        if one.buffer is not two.buffer or one.buffer.alone or one.n != two.n:
-            return False
-        if one.buffer.columns:
-            return two.at + two.first == one.at + one.first + one.n
-        return two.at == one.at + 1 and one.n == one.buffer.n
+            return first is not second and first.buffer is second.buffer and alike and not views
+        return self.place(x).before(self.place(y))
 
     def extent(self, cell: Cell) -> tuple[str, bool]:
         """For which steps a cell is kept, and whether by the backward pass."""

@@ -2,6 +2,7 @@
 
 x[:, :H] of x = a + h W     becomes a[:, :H] + h W[:, :H], so that a gate lies in one piece of memory
 σ(x)                        becomes (1 + tanh(x/2)) / 2, where the inner 1/2 goes into a copy of the weights
+where(c, x, 0)              becomes the bits of x, or none of them
 (1 - z) * n + z * h         becomes n + z * (h - n), where n is bounded
 """
 
@@ -10,20 +11,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from ..ops.elementwise import add, multiply, subtract, tanh
+import numpy as np
+
+from ..ops.elementwise import Elementwise, add, multiply, subtract, tanh
 from ..ops.functions import positive
 from ..ops.indexing import GetItem
 from .reading import NAMED
 from .recording import Recorded
 from .rewriting import Rewriting, is_number
+from .symbols import ANSWERS
 from .values import Value, ordered
 
+LOGICAL_NOT = ANSWERS[np.logical_not]
 BOUNDED = ("tanh", "sigmoid")
 
 
 def elementwise(v: Value) -> bool:
     """Whether each entry is computed from those at its place."""
-    return v.kind == "op" and v.name != "apply" and (v.op in NAMED or v.name == "where")
+    return v.kind == "op" and v.name != "apply" and (v.op in NAMED or v.name in ("where", "masked", "as_mask"))
+
+
+MASKED = Elementwise(lambda x, mask: (x.view(mask.dtype) & mask).view(x.dtype), name="masked")
+"""x where all bits of the mask are set, else 0, whatever x is."""
+
+AS_MASK = {
+    np.dtype(f"f{n}"): Elementwise(lambda c, n=n: np.negative(c.view("i1"), dtype=f"i{n}"), name="as_mask")
+    for n in (2, 4, 8)
+}
+"""All bits set where a condition holds, in integers as long as the floats that are masked."""
 
 
 class Narrowing(Rewriting):
@@ -93,6 +108,7 @@ class Halving(Rewriting):
     def __init__(self, step: Recorded) -> None:
         super().__init__(step)
         self.half = self.number(0.5)
+        self.relus = {v.args[0]: v for v in self.order if v.name == "relu"}  # which are positive where that is
         self.ahead = {
             v for v in ordered([step.y, *step.after]) if v.varies and not set(ordered([v])) & set(step.states)
         }
@@ -104,12 +120,24 @@ class Halving(Rewriting):
                 y = self.op(add, self.op(multiply, t, self.half), self.half)
                 y.label = v.label
                 return y
+            case "where", (condition, x, y) if x.shape == condition.shape == v.shape and is_number(y) and y.number == 0:
+                return self.masked(v, self.value(condition), x)
+            case "where", (condition, x, y) if y.shape == condition.shape == v.shape and is_number(x) and x.number == 0:
+                return self.masked(v, self.op(LOGICAL_NOT, self.value(condition)), y)
+            case "greater", (x, zero) if x in self.relus and is_number(zero) and zero.number == 0:
+                return self.again(v, [self.value(self.relus[x]), self.value(zero)])
             case "columns", (x,) if x is self.step.a and not v.of_g:
                 return self.op(positive, super().rewritten(v))
             case "add", (x, y) if (kept := self.kept(x, y) or self.kept(y, x)) is not None:
                 kept.label = v.label
                 return kept
         return super().rewritten(v)
+
+    def masked(self, v: Value, condition: Value, x: Value) -> Value:
+        """x where the condition holds, else 0."""
+        integer = np.dtype(f"i{v.dtype.itemsize}")
+        mask = self.make(Value("op", v.shape, integer, (condition,), name="as_mask", op=AS_MASK[v.dtype]))
+        return self.make(Value("op", v.shape, v.dtype, (self.value(x), mask), name="masked", op=MASKED, label=v.label))
 
     def kept(self, x: Value, y: Value) -> Value | None:
         """n + z * (h - n) for x = (1 - z) * n and y = z * h; None where they are something else."""
@@ -134,6 +162,12 @@ class Halving(Rewriting):
             case "multiply", (x, y) if not x.varies or not y.varies:
                 w, x = (x, y) if not x.varies else (y, x)
                 return self.op(multiply, self.op(multiply, self.value(w), self.half), self.value(x))
+            case "where", (condition, x, y) if x.shape == condition.shape == v.shape and is_number(y) and y.number == 0:
+                return self.masked(v, self.value(condition), x)
+            case "where", (condition, x, y) if y.shape == condition.shape == v.shape and is_number(x) and x.number == 0:
+                return self.masked(v, self.op(LOGICAL_NOT, self.value(condition)), y)
+            case "greater", (x, zero) if x in self.relus and is_number(zero) and zero.number == 0:
+                return self.again(v, [self.value(self.relus[x]), self.value(zero)])
             case "columns", (x,) if x is self.step.a:
                 return self.op(multiply, super().rewritten(v), self.half)
         return self.op(multiply, self.value(v), self.half)

@@ -25,8 +25,8 @@ CALLS: dict[str, Any] = {
     "where": np.where,
     "maximum": np.maximum,
     "logaddexp": np.logaddexp,
-    "divide": np.divide,
-    "sum": lambda x, out: np.add.reduce(x, -1, out=out, keepdims=True),
+    "masked": lambda x, mask, out: np.bitwise_and(x.view(mask.dtype), mask, out.view(mask.dtype)),
+    "as_mask": lambda condition, out: np.negative(condition.view("i1"), out=out, dtype=out.dtype),
     "max": lambda x, out: np.maximum.reduce(x, -1, out=out, keepdims=True),
     "min": lambda x, out: np.minimum.reduce(x, -1, out=out, keepdims=True),
     "zip": zip,
@@ -44,8 +44,7 @@ class Program:
     def __init__(self, step: Recorded, lengths: bool = False) -> None:
         self.step, self.lengths = step, lengths
         self.layout = Layout(Schedule(step))
-        everything = ordered([step.y, *step.after, *step.gradients])
-        self.weights = [v for v in everything if v.kind == "weight"]
+        self.weights = step.weights
         space: dict[str, Any] = dict(CALLS)
         self.parts = {phase: Part(self, phase, space) for phase in self.layout.calls}
         self.source = "\n\n".join(part.text for part in self.parts.values() if part.lines)
@@ -191,12 +190,17 @@ class Part:
             self.line("maximum", args[0], self.constant_number(0.0), out)
         elif v.name == "softplus":
             self.line("logaddexp", args[0], self.constant_number(0.0), out)
+        elif v.name in ("masked", "as_mask"):
+            self.line(v.name, *args, out)
         elif v.name == "positive":
             self.line("copyto", out, args[0])
         elif type(op) in (Sum, Mean, Max, Min) and v.name != "apply":
-            self.line("sum" if v.name == "mean" else v.name, args[0], out)
-            if v.name == "mean":
-                self.line("divide", out, self.constant_number(float(v.args[0].columns)), out)
+            if v.name in ("max", "min"):
+                self.line(v.name, args[0], out)
+            else:  # a product with a column of ones is the fastest sum
+                n = v.args[0].columns
+                column = self.name(("column", 1 / n if v.name == "mean" else 1.0, n), f"{v.name}_of_{n}")
+                self.line("matmul", args[0], column, out)
         elif v.name != "apply" and isinstance(op.forward, np.ufunc):
             self.space[op.forward.__name__] = op.forward
             self.line(op.forward.__name__, *args, out)
@@ -296,6 +300,8 @@ def made(key: Any, known: Arrays, dtype: np.dtype[Any]) -> np.ndarray:
     """A constant of a program, of the weights as they are now."""
     if key[0] == "number":
         return np.full((), key[1], dtype)
+    if key[0] == "column":
+        return np.full((key[2], 1), key[1], dtype)
     _, values, rows = key
     arrays = [v.array(known) if v.kind != "number" or not v.shape else np.zeros(()) for v in values]
     if rows:

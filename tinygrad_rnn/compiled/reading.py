@@ -61,7 +61,7 @@ class Reading:
     def constant(self, x: Any) -> Value:
         if np.ndim(x) == 0:
             return Value("number", (), np.dtype(float), number=x)
-        if self.B in x.shape[:1] and not x.any():  # a gradient that has not arrived
+        if x.ndim == 2 and len(x) == self.B and not x.any():  # a gradient that has not arrived
             return Value("number", x.shape, self.dtype)
         if id(x) not in self.values:
             self.known.append(x)
@@ -111,13 +111,13 @@ class Reading:
                 return self.scattered(op, args, y)
             case SwapAxes() | Transpose() if y.ndim == 2:
                 return Value("op", shape, y.dtype, (x,), name="transposed", op=op)
-            case MatMul() if x.name == "transposed" and x.varies and args[1].varies and self.B not in shape:
+            case MatMul() if x.name == "transposed" and x.varies and args[1].varies:
                 return Value("total", shape, y.dtype, (x.args[0], args[1]), name="product")
             case MatMul() if x.varies and not args[1].varies:
                 return Value("op", shape, y.dtype, args, name="matmul", op=op)
             case MatMul():
                 raise CompileError("a product of two matrices that both vary from step to step, or W @ h: write h @ W")
-            case SumTo() if self.B not in shape[:1]:
+            case SumTo() if len(shape) < 2 or shape[0] != self.B:
                 return Value("total", shape, y.dtype, (x,), name="sum_rows", op=op)
             case BroadcastTo() if x.shape == (self.B, 1) and shape[:1] == (self.B,) and len(shape) == 2:
                 return x if shape == x.shape else Value("op", shape, y.dtype, (x,), name="broadcast", op=op)

@@ -31,8 +31,13 @@ from .values import Value, ordered
 StepFunction = Callable[[Any, Any], tuple[Any, Any]]
 """``y, state = step(a, state)``: a Tensor and a state, a Tensor or a tuple of them."""
 
-BATCHES = (5, 7)
-"""Of the two recordings: whatever depends on the size of a batch, or on its other sequences, differs."""
+BATCHES = (5, 7, 11, 13, 17, 19)
+
+
+def batches(width: int, widths: Sequence[int]) -> tuple[int, int]:
+    """The sizes of the batches of two recordings, no size of anything else: what depends on them differs."""
+    one, two, *_ = (B for B in BATCHES if B not in (width, *widths))
+    return one, two
 
 
 @dataclass
@@ -60,6 +65,11 @@ class Recorded:
     def gradients(self) -> list[Value]:
         """The values of the backward pass that are asked for."""
         return [v for v in (self.da, *self.dstates, *(g for _, g in self.dweights)) if v is not None]
+
+    @property
+    def weights(self) -> list[Value]:
+        """The weights that it is computed from, tensors and arrays."""
+        return [v for v in ordered([self.y, *self.after, *self.gradients]) if v.kind == "weight"]
 
     def signature(self) -> list[Any]:
         """What two recordings of one step agree in."""
@@ -95,7 +105,7 @@ def record(step: StepFunction, width: int, widths: Sequence[int], dtype: DType) 
     """
     kept: list[Recorder] = []  # until both are compared: of what is gone, another may get the id
     with Drawn(step).again():  # afterwards they go on as if the step had not been called
-        first, second = (_record(step, width, widths, np.dtype(dtype), B, kept) for B in BATCHES)
+        first, second = (_record(step, width, widths, np.dtype(dtype), B, kept) for B in batches(width, widths))
     if (one := first.signature()) != (two := second.signature()):
         raise CompileError(_difference(one, two))
     return first
@@ -118,7 +128,7 @@ def _record(
 ) -> Recorded:
     rng, start, recorder = np.random.default_rng(B), next(clock), Recorder()
     kept.append(recorder)
-    given = [symbols((rng.normal(0, 0.3, (B, n)).astype(dtype),), None, True)[0] for n in (width, *widths)]
+    given = _given(width, widths, dtype, B)
     with enable_grad(), Setting("anomaly", False), Setting("recorder", recorder):
         y, after = _results(step(given[0], tuple(given[1:]) if len(widths) > 1 else given[1]), widths, B)
         outs = list(dict.fromkeys(_Same(x) for x in (y, *after)))
@@ -145,6 +155,36 @@ def _record(
     )
     read.check([recorded.y, *recorded.after], recorded.gradients)
     return recorded
+
+
+def trace(step: StepFunction, width: int, widths: Sequence[int], dtype: DType) -> list[Any]:
+    """What a step does now, forward, to be compared: each op, of what, and whether a gradient comes back through it."""
+    recorder, B = Recorder(), batches(width, widths)[0]
+    with Drawn(step).again(), enable_grad(), Setting("anomaly", False), Setting("recorder", recorder):
+        given = _given(width, widths, np.dtype(dtype), B)
+        y, after = _results(step(given[0], tuple(given[1:]) if len(widths) > 1 else given[1]), widths, B)
+    places = {id(x): k for k, x in enumerate(given)}
+    first = recorder.records[0].seq if recorder.records else 0
+
+    def place(x: Any) -> Any:
+        if not isinstance(x, Tensor):
+            return x if np.ndim(x) == 0 else ("array", id(x))
+        if isinstance(x, Symbol) and x.record is not None:
+            return x.record.seq - first, x.output, x.requires_grad
+        return places.get(id(x), (id(x), x.requires_grad))
+
+    done = []
+    for record in recorder.records:
+        inputs = [place(a if x is None else x) for x, a in zip(record.inputs, record.arrays, strict=True)]
+        op = record.op
+        done.append((type(op), op.name, _parameters(op), getattr(op.forward, "__code__", None), inputs))
+    return [done, *[place(x) for x in (y, *after)]]
+
+
+def _given(width: int, widths: Sequence[int], dtype: np.dtype[Any], B: int) -> list[Symbol]:
+    """An input and a state to record a step on."""
+    rng = np.random.default_rng(B)
+    return [symbols((rng.normal(0, 0.3, (B, n)).astype(dtype),), None, True)[0] for n in (width, *widths)]
 
 
 class _Same:

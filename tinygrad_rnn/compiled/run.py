@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -93,9 +93,10 @@ class Run:
         """The parts of the state, each (T + 1, B, n) with entry k before step k."""
         return [self.arrays[buffer.name] for buffer in self.program.layout.states]
 
-    def after(self) -> Iterator[tuple[np.ndarray, ...]]:
-        """For each step the parts of the state after it."""
-        return zip(*(part[1:] for part in self.states()), strict=True)
+    def after(self, k: int, y: bool = False) -> tuple[np.ndarray, ...]:
+        """The parts of the state after step k, and its y where that is asked for."""
+        after = tuple([part[k + 1] for part in self.states()])
+        return (*after, self.at(self.program.step.y, self.arrays, self.T)[k]) if y else after
 
     def at(self, v: Value, arrays: dict[Any, Any], steps: int) -> np.ndarray:
         """A value for all steps."""

@@ -52,7 +52,8 @@ class Schedule:
 
     def hasten(self) -> None:
         """Compute in the loop what would be late, where only for it a gradient would have to be kept for all steps."""
-        kept = {x for v in self.totals for x in v.args}
+        kept = {x for v in self.totals for x in v.args} | {self.step.da}
+        kept |= {x for v in self.backward if v in kept and v.name == "concatenate" for x in v.args}
         for v in list(self.late):
             if any(x in self.backward and x not in kept and x.name != "concatenate" for x in v.args):
                 self.backward.append(v)

@@ -13,14 +13,15 @@ from typing import Any
 import numpy as np
 
 from ..autograd.tensor import Tensor
+from ..compiled.program import Program
 from ..engine import randomness
 from ..engine.modes import mode
-from ..errors import ShapeError
+from ..errors import CompileError, ShapeError
 from ..ops.elementwise import where
 from ..ops.shape import stack
 from .basic import Dropout, as_input, positive
 from .cell import Cell
-from .fused.steps import run_for
+from .fused.compiling import Compiled, by_itself, compiled
 from .init import Rng
 from .module import Module, Slot
 from .rows import Rows
@@ -167,15 +168,36 @@ class Layer(Module):
         """How x is read."""
         return "(B, T, I)" if self.batch_first else "(T, B, I)"
 
-    def fuses(self, cell: Cell) -> bool:
-        """Whether the steps of this cell are computed together (`fused/`)."""
-        possible = run_for(cell) is not None
-        if self.fused is True and not possible:
-            raise ValueError(
-                f"{type(self).__name__}: fused=True, but {cell} has options that only the composed step computes: "
-                'leave fused="auto"'
-            )
-        return possible and (self.fused is True or (self.fused == "auto" and not mode().anomaly))
+    def fuses(self, cell: Cell) -> Compiled | None:
+        """How the steps of this cell are computed together (`fused/`); None where it takes them one by one."""
+        if self.fused is False or (self.fused == "auto" and (mode().anomaly or not by_itself(cell))):
+            return None
+        try:
+            return compiled(cell)
+        except CompileError as error:
+            if self.fused == "auto":  # the composed step says what is wrong, if anything is
+                return None
+            raise CompileError(
+                f"{type(self).__name__}: fused=True, but the step of {cell} cannot be compiled: {error}"
+            ) from None
+
+    def program(self, x: Any = None) -> Program:
+        """The program that computes all time steps of this layer, generated from one step of its (first) cell.
+
+        `print` shows it. With `x` it is that for its layout of time and batch, which is the same for all.
+
+        >>> import tinygrad_rnn as tg
+        >>> print(tg.nn.RNN(3, 4).program())  # doctest: +ELLIPSIS
+        def forward(h_t, h, W_hh, a):
+            for h_t, h, a in zip(h_t, h, a):
+                matmul(h, W_hh, h_t)
+                add(a, h_t, h_t)
+                tanh(h_t, h_t)
+        ...
+        """
+        if x is not None:
+            self.enter(x, None)
+        return compiled(self.cells[0]).program()
 
     # ---------------------------------------------------------------- parameters under the layer's own names
 

@@ -1,8 +1,8 @@
 """Fused layers: all time steps of a layer as one record on the tape, taken apart for whoever looks.
 
-The cells in `cells.py` are a dozen small ops a step, and at the sizes of small models an op's overhead is more than its
-arithmetic. Here the steps of a layer are computed together, in arrays over time (`runs.py`), and one record is written
-for them all, a `FusedRun`. The graph is unrolled for whoever asks for it, in two stages:
+A cell is a dozen small ops a step, and at the sizes of small models an op's overhead is more than its arithmetic. Here
+the steps of a layer are computed together by a program that was generated from one of them (`compiled`), and one record
+is written for them all, a `FusedRun`. The graph is unrolled for whoever asks for it, in two stages:
 
 - to see the steps (`tape`, a report, a picture, hooks on a state, `anomaly`), `FusedRun.open_steps` puts a record
   a step, a `FusedStep`, in the place of the run;
@@ -11,7 +11,6 @@ for them all, a `FusedRun`. The graph is unrolled for whoever asks for it, in tw
 
 from __future__ import annotations
 
-import copy
 import weakref
 from itertools import islice
 from typing import Any
@@ -20,48 +19,36 @@ import numpy as np
 
 from ...autograd.checkpoint import pulled_back
 from ...autograd.tensor import Tensor, apply, results
+from ...compiled.run import Run
 from ...engine.anomaly import check_forward
 from ...engine.modes import Step, during, enable_grad, mode, scope
 from ...engine.tape import Op, Record, clock
 from ...ops.elementwise import where
 from ...ops.shape import Stack
-from ..cell import Cell
-from ..cells import GRUCell, LSTMCell, RNNCell
 from ..state import declare, label, select
-from .runs import GRURun, LSTMRun, RNNRun, Run
-
-
-def run_for(cell: Cell) -> type[Run] | None:
-    """How to compute this cell fused; None where it has options, or equations of its own, that only its step knows."""
-    dtypes = {x.dtype for x in vars(cell).values() if isinstance(x, Tensor)}
-    fits = cell.W_hh.shape == (cell.hidden_size, len(cell.gates) * cell.hidden_size) and len(dtypes) == 1
-    if cell.gain_h is not None or not fits:  # of weights that do not fit, the composed step says what is wrong
-        return None
-    step = type(cell).step
-    if isinstance(cell, RNNCell) and step is RNNCell.step:
-        return RNNRun
-    if isinstance(cell, LSTMCell) and step is LSTMCell.step:
-        return LSTMRun if cell.forget_gate and not (cell.peepholes or cell.cut_gate_gradient) else None
-    if isinstance(cell, GRUCell) and step is GRUCell.step:
-        return GRURun if cell.reset_after else None
-    return None
+from .compiling import Compiled
 
 
 class FusedStep(Op):
-    """Step k of a run: the state after it, given the projected sequence, the state before and the weights."""
+    """Step k of a run: the state after it, and y where that is no part of it.
 
-    def __init__(self, run: Run, k: int) -> None:
+    Given are the projected sequence, the state before and the weights.
+    """
+
+    def __init__(self, kind: Compiled, cell: Any, run: Run, k: int) -> None:
+        self.kind, self.cell, self.k = kind, cell, k
         self.run: Any = run
-        self.k = k
+        self.name, self.states = f"{kind.name}_step", kind.states  # type: ignore[misc]
+        self.outputs = len(kind.states) + kind.own_y
 
     def forward(self, *inputs: Any) -> Any:
-        after = tuple(part[self.k + 1] for part in self.run.states())
+        after = self.run.after(self.k, self.kind.own_y)
         return after if self.outputs > 1 else after[0]
 
     def vjp(self, g: Any, y: Any, a: Any, *inputs: Any) -> tuple[Any, ...]:
-        gs = g if self.outputs > 1 else (g,)
+        gs, n = g if self.outputs > 1 else (g,), len(self.states)
         if not isinstance(a, Tensor):
-            return self.run.gradients(self.k, self.k, gs, a)
+            return self.run.gradients(self.k, self.k, gs[:n], a, gs[n][None] if self.kind.own_y else None)
         start = next(clock)  # to be differentiated again: the composed step can be
         with enable_grad():
             after = self.composed(a, *inputs)
@@ -69,16 +56,17 @@ class FusedStep(Op):
 
     def composed(self, a: Tensor, *inputs: Any) -> Any:
         """The same step as the cell computes it, op by op."""
-        run, states, weights = self.run, inputs[: self.outputs], inputs[self.outputs :]
-        before = states if self.outputs > 1 else states[0]
-        cell = copy.copy(run.cell)  # with these weights, whatever stands in the layer by now
-        vars(cell).update(zip(run.weights, weights, strict=False))
-        _, after = cell.step(a[run.T - 1 - self.k if run.backwards else self.k], before)
+        run, n = self.run, len(self.states)
+        before = inputs[:n] if n > 1 else inputs[0]
+        step = self.kind.step(self.cell, inputs[n:])
+        y, after = step(a[run.T - 1 - self.k if run.backwards else self.k], before)
         declare(after)
         if run.dead is not None and run.dead[self.k].any():
             after = select(~run.dead[self.k][:, 0], after, before)
             declare(after)
-        return after
+        if not self.kind.own_y:
+            return after
+        return (*after, y) if n > 1 else (after, y)
 
     def let_go(self) -> None:
         self.run = None
@@ -87,27 +75,8 @@ class FusedStep(Op):
         return f"{self.name}(k={self.k})"
 
 
-class RNNStep(FusedStep):
-    name = "rnn_step"
-    states = RNNCell.states
-
-
-class LSTMStep(FusedStep):
-    name = "lstm_step"
-    outputs = 2
-    states = LSTMCell.states
-
-
-class GRUStep(FusedStep):
-    name = "gru_step"
-    states = GRUCell.states
-
-
-STEPS: dict[type[Run], type[FusedStep]] = {RNNRun: RNNStep, LSTMRun: LSTMStep, GRURun: GRUStep}
-
-
 class FusedRun(Op):
-    """All steps of a run at once: every h, and the state after the last step.
+    """All steps of a run at once: every y, and the state after the last step.
 
     Inputs are the projected sequence, the state before the first step, and the weights of the recurrence. One
     application is one record, which `open_steps` takes apart into those of the steps.
@@ -115,17 +84,19 @@ class FusedRun(Op):
     layer, first  the tag of the steps, and the number of the first in the order of time
     """
 
-    def __init__(self, kind: type[Run], cell: Cell, dead: Any, backwards: bool, T: int, layer: str, first: int) -> None:
+    def __init__(self, kind: Compiled, cell: Any, dead: Any, backwards: bool, T: int, layer: str, first: int) -> None:
         self.kind, self.cell, self.dead, self.backwards = kind, cell, dead, backwards
-        self.step, self.layer, self.first = STEPS[kind], layer, first
-        self.name, self.outputs = self.step.name.removesuffix("_step"), 1 + self.step.outputs
+        self.layer, self.first = layer, first
+        self.name, self.outputs = kind.name, 1 + len(kind.states)
         self.outside = mode().step  # the tag of what is recorded around the layer
         self.numbers = list(islice(clock, T))  # of the records that the steps may become
         self.run: Any = None
         self.ends: list[weakref.ref[Tensor]] = []  # the tensors that hold the state after the last step
 
     def forward(self, a: np.ndarray, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
-        self.run = run = self.kind(self.cell, a, inputs[: self.step.outputs], self.dead, self.backwards)
+        n = len(self.kind.states)
+        program = self.kind.program(self.dead is not None)
+        self.run = run = Run(program, a, inputs[:n], inputs[n:], self.dead, self.backwards)
         if mode().anomaly:
             self._check(a, inputs)
         return run.output, *(part[-1] for part in run.states())
@@ -138,18 +109,24 @@ class FusedRun(Op):
         """What the k-th step taken is tagged with: its place in the order of time."""
         return Step(self.layer, self.first + (self.run.T - 1 - k if self.backwards else k))
 
+    def step(self, k: int) -> FusedStep:
+        return FusedStep(self.kind, self.cell, self.run, k)
+
     def open_steps(self, record: Record) -> None:
-        """Write the records of the steps, with the numbers kept for them; this one becomes the stack of their h."""
-        (a, *inputs), (a_array, *arrays), n = record.inputs, record.arrays, self.step.outputs
+        """Write the records of the steps, with the numbers kept for them; this one becomes the stack of their y."""
+        (a, *inputs), (a_array, *arrays), n = record.inputs, record.arrays, len(self.kind.states)
         states, before, outputs = tuple(inputs[:n]), tuple(arrays[:n]), []
-        for k, after in enumerate(self.run.after()):
+        y = n if self.kind.own_y else self.kind.recorded.after.index(self.kind.recorded.y)
+        for k in range(self.run.T):
+            after = self.run.after(k, self.kind.own_y)
             xs, held = (a, *states, *inputs[n:]), (a_array, *before, *arrays[n:])
-            step = Record(self.step(self.run, k), xs, held, after, self.numbers[k])
+            step = Record(self.step(k), xs, held, after, self.numbers[k])
             step.step, step.line = self.tag(k), record.line
-            before, states = after, results(after, step)
-            for name, state in zip(self.cell.states, states, strict=True):
+            made = results(after, step)
+            before, states = after[:n], made[:n]
+            for name, state in zip(self.kind.states, states, strict=True):
                 state.name = name
-            outputs.append(states[0])
+            outputs.append(made[y])
         for k, end in enumerate(reference() for reference in self.ends):
             if end is not None:
                 end.record, end.output = step, k
@@ -160,12 +137,14 @@ class FusedRun(Op):
 
     def _check(self, a: np.ndarray, inputs: tuple[np.ndarray, ...]) -> None:
         """Raise AnomalyError at the first step that makes a nan or inf."""
-        before = inputs[: self.step.outputs]
-        for k, after in enumerate(self.run.after()):
+        n = len(self.kind.states)
+        before = inputs[:n]
+        for k in range(self.run.T):
+            after = self.run.after(k, self.kind.own_y)
             entry = a[-1 - k if self.backwards else k]
             with during(self.tag(k)):
-                check_forward(self.step(self.run, k), (entry, *before, *inputs[self.step.outputs :]), after)
-            before = after
+                check_forward(self.step(k), (entry, *before, *inputs[n:]), after)
+            before = after[:n]
 
     def let_go(self) -> None:
         self.run = None
@@ -178,20 +157,17 @@ stack_of_steps = Stack(axis=0)
 
 
 def unroll_fused(
-    cell: Cell, a: Tensor, state: Any, lengths: np.ndarray | None, name: str, first: int, reverse: bool
+    kind: Compiled, cell: Any, a: Tensor, state: Any, lengths: np.ndarray | None, name: str, first: int, reverse: bool
 ) -> tuple[Tensor, Any]:
-    """As `unroll` with ``cell.step``, the steps computed together and recorded as one."""
-    kind = run_for(cell)
-    assert kind is not None
+    """As `unroll` with the step of a cell, or another function, the steps computed together and recorded as one."""
     T, states = len(a), state if isinstance(state, tuple) else (state,)
     alive = None if lengths is None or (lengths == T).all() else np.arange(T)[:, None, None] < lengths[:, None]
-    weights = [w for w in (getattr(cell, key) for key in kind.weights) if w is not None]
     dead = None if alive is None else ~alive[::-1] if reverse else ~alive
     op = FusedRun(kind, cell, dead, reverse, T, name, first)
     with scope(name, first + (0 if reverse else T - 1)):  # until it is opened, a run stands at its last step
-        output, *ends = apply(op, a, *states, *weights)
+        output, *ends = apply(op, a, *states, *kind.weights(cell))
     op.ends = [weakref.ref(end) for end in ends]
-    label(**dict(zip(cell.states, ends, strict=True)))
+    label(**dict(zip(kind.states, ends, strict=True)))
     if alive is not None:
         output = where(alive, output, 0)
     return output, tuple(ends) if len(ends) > 1 else ends[0]

@@ -179,7 +179,7 @@ class Layout:
         for d, e in zip(step.dstates, self.gradients, strict=True):
             free = d is not None and d in self.phase and d not in self.cells and d not in self.over_time
             if d is not None and free and d.name not in (*VIEWS, "concatenate"):
-                self.next[d] = Buffer(f"n{e.name[1:]}", "step", d.columns, dtype, alone=True)
+                self.next[d] = Buffer(f"n{e.name[1:]}", "step", d.columns, dtype, alone=True, backward=True)
                 self.cells[d] = Cell(d.columns, dtype, [d], self.next[d])
 
     def join(self) -> None:

@@ -119,12 +119,7 @@ class Run:
         """
         program, n = self.program, last + 1 - first
         layout = program.layout
-        arrays = {}
-        for name, x in self.arrays.items():
-            if name[0] == "S":
-                arrays[name] = x[first : last + 2]
-            else:
-                arrays[name] = x if x is None or name[0] == "u" else x[first : last + 1]
+        arrays = self.steps(self.arrays, first, last + 1)
         dy = np.zeros((n, self.B, layout.dy.n), self.dtype) if output is None else output
         arrays["dy"] = dy
         states = [np.array(g, order="C") for g in ends]
@@ -151,7 +146,7 @@ class Run:
         """The arrays of these steps alone."""
         some = dict(arrays)
         for b in (*self.program.layout.buffers, self.program.layout.dy):
-            if b.extent != "step":
+            if b.extent != "step" and b.name in arrays:
                 some[b.name] = arrays[b.name][: end - begin] if b.extent == "chunk" else arrays[b.name][begin:end]
         for buffer in self.program.layout.states:
             some[buffer.name] = arrays[buffer.name][begin : end + 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lstm_by_hand as by_hand
 import numpy as np
 import pytest
 
@@ -131,6 +132,21 @@ FORMS = {"recorded": lambda step: step, "factored": factored, "pieces": lambda s
 def test_one_recorded_step_says_what_the_loop_computes(name, make):
     cell = CELLS[name](dtype=float, rng=0)
     agree(*run_both(cell.step, len(cell.gates) * H, [H] * len(cell.states), make=make))
+
+
+@pytest.mark.parametrize("T, B", [(1, 1), (7, 3)])
+def test_the_program_of_an_lstm_is_what_one_derives_by_hand(T, B):
+    cell, rng = CELLS["lstm"](dtype=float, rng=0), np.random.default_rng(0)
+    a, dy = rng.standard_normal((T, B, 4 * H)), rng.standard_normal((T, B, H))
+    h, c, dh, dc = rng.standard_normal((4, B, H))
+    hs, cs, gates = by_hand.forward(a, h, c, cell.W_hh.array)
+    da, dh_0, dc_0, dW = by_hand.backward(hs, cs, gates, cell.W_hh.array, dy, dh, dc)
+    step = factored(record(cell.step, 4 * H, [H, H], float))
+    y, ends, *gradients = programmed(step, a, [h, c], dy, [dh, dc])
+    for ours, theirs in zip([y, *ends], [hs[1:], hs[-1], cs[-1]], strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-14)
+    for ours, theirs in zip([gradients[0], *gradients[1], *gradients[2].values()], [da, dh_0, dc_0, dW], strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-13)
 
 
 def phases(cell):

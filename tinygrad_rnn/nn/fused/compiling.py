@@ -46,9 +46,9 @@ class Compiled:
 
     def weights(self, cell: Any) -> list[Any]:
         """The weights as they are now, in the order of those of the program."""
-        if all(isinstance(s, str) and "." not in s for s in self.sources):
-            return [getattr(cell, s) for s in self.sources]
-        names = cell.names() if isinstance(cell, Cell) else {}
+        names: Any = vars(cell) if isinstance(cell, Cell) else {}
+        if not all(s in names for s in self.sources if isinstance(s, str)):
+            names = cell.names()
         return [names[s] if isinstance(s, str) else s for s in self.sources]
 
     def step(self, cell: Any, weights: Sequence[Any]) -> Step:
@@ -56,14 +56,14 @@ class Compiled:
         if not isinstance(cell, Cell):
             return cell
         named = {s: w for s, w in zip(self.sources, weights, strict=True) if isinstance(s, str)}
-        if not any("." in name for name in named):
+        if named.keys() <= vars(cell).keys():
             cell = copy.copy(cell)
             vars(cell).update(named)
             return cell.step
-        places = {name: (owner, attribute) for name, owner, attribute in cell.slots()}
         double = Double(list(cell.modules()))
-        for name, weight in named.items():
-            double.replace(*places[name], weight)
+        for slot in cell.slots():
+            if slot.name in named:
+                double.replace(slot, named[slot.name])
         return double.of(cell).step
 
 

@@ -142,7 +142,7 @@ class _Writer:
         look = looks(block.box.kind, self.colours)
         if self.pinned:
             look |= {"width": f"{w / 72:.3f}", "height": f"{h / 72:.3f}", "pos": self.at((block.x, block.y))}
-        cluster.node(self.p + block.id, words, tooltip=escape(block.title), **look)
+        cluster.node(self.p + block.id, words, tooltip=tooltip(block.title), **look)
 
     def path(self, path: Path, severed: set[Cell]) -> None:
         edge = path.edge
@@ -152,7 +152,7 @@ class _Writer:
                 del look["label"]
             if edge.kind in ("state", "cut", "gather"):
                 look["constraint"] = "false"
-            look["edgetooltip"] = escape(edge.name)
+            look["edgetooltip"] = tooltip(edge.name)
         self.edge(path, look, None if self.overlay is None else self.overlay.along(edge))
 
     def edge(self, path: Path, look: dict[str, str], amount: Amount | None) -> None:
@@ -212,7 +212,7 @@ class _Writer:
             for bar in row.bars:
                 kind, h = bar.amount.kind, bar.height or r.tall
                 fill = self.ramp[bar.level] if kind == "number" else self.colours["text" if kind == "nan" else "line"]
-                tip = escape(f"t = {bar.first}: {bar.amount}")
+                tip = tooltip(f"t = {bar.first}: {bar.amount}")
                 look = {"style": "filled", "fillcolor": fill, "color": fill, "penwidth": "0", "tooltip": tip}
                 put(f"ribbon{k}_{bar.first}", bar.x + r.px / 2, base + h / 2, r.px, h, **look)
             for height, number in r.levels():
@@ -307,7 +307,15 @@ def edge_looks(kind: str, colours: dict[str, str]) -> dict[str, str]:
 
 
 def escape(text: str) -> str:
-    """The text as it is, whatever it holds: DOT reads backslashes, and <...> as markup; the package adds the quotes."""
+    """The text of a label as it is, whatever it holds.
+
+    DOT reads backslashes and entities, and <...> as markup; the package adds the quotes.
+    """
     from graphviz import nohtml
 
-    return nohtml(printable(text).replace("\\", "\\\\"))
+    return nohtml(printable(text).replace("\\", "\\\\").replace("&", "&amp;"))
+
+
+def tooltip(text: str) -> str:
+    """The text of a tooltip, in which Graphviz reads backslashes twice."""
+    return escape(text.replace("\\", "\\\\"))

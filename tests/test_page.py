@@ -6,6 +6,7 @@ is handed on from the rules, what is gathered from ``backward()``.
 
 import json
 import re
+import runpy
 import subprocess
 import sys
 from collections import defaultdict
@@ -769,6 +770,14 @@ def test_no_heading_covers_a_box(show):
     assert page.evaluate("""[...frame.children].map((part) => part.getAttribute("class"))""") == [
         None, "camera", "band", "camera",
     ]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_the_gallery_links_the_cut(show):
+    root = Path(__file__).parents[1]
+    loss = runpy.run_path(str(root / "examples" / "pages.py"))["truncated"]()
+    step = int(re.search(r"truncated\.html#(\d+)", (root / "docs" / "gallery.md").read_text("utf-8"))[1])
+    assert show(loss).evaluate(f"walk[{step} - 1].phase") == "cut"
 
 
 @pytest.mark.parametrize(("width", "height"), [(640, 400), (390, 844), (1280, 800)])

@@ -485,6 +485,8 @@ def test_pointing_at_a_row_lights_its_box_and_tells_what_a_small_change_does(liv
     live.page.locator("#tape tbody tr").nth(3).hover()
     live.settle()
     (lit,) = live.page.locator("#picture .lit").all()
+    frame, box = live.page.locator("#picture").bounding_box(), lit.bounding_box()
+    assert frame["y"] <= box["y"] and box["y"] + box["height"] <= frame["y"] + frame["height"]
     assert "0.2913" in lit.text_content()
     assert re.fullmatch(
         r"%3: 0.2913\d* → 0.2923\d*. Predicted change of the loss 2.58\d+e−05, real .*", live.words("#nudge")
@@ -502,6 +504,7 @@ def test_pointing_at_a_row_lights_its_box_and_tells_what_a_small_change_does(liv
 def test_the_scissors_are_dragged_along_the_triangle(live):
     live.preset("truncation")
     assert live.words("#cut") == "✂ after step 3: 9 of the 21 terms are gone"
+    live.page.locator("#cut").evaluate("(e) => e.scrollIntoView({ block: 'end' })")
     heads = [head.bounding_box() for head in live.page.locator("#terms thead th").all()[1:]]
     handle = live.page.locator("#scissors").bounding_box()
     live.page.mouse.move(heads[3]["x"], handle["y"] + handle["height"] / 2)  # the left edge of the fourth column

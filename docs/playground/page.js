@@ -288,16 +288,34 @@ function point(at, from) {
   const all = [...document.querySelectorAll("[data-at]")].filter((element) =>
     element === from || element.dataset.at.split(" ").some((one) => at.split(" ").includes(one)) || at.startsWith(`${element.dataset.at}[`));
   for (const element of all) element.classList.add("lit");
+  reveal(all.find((element) => element !== from && $("picture").contains(element)));
   pointed = /^\d/.test(at) ? Number(at.split(" ").pop()) : at;
   waiting.nudge = pointed;
   next();
 }
 
+/** Bring a box of the picture into sight, and move nothing else. */
+function reveal(box) {
+  if (!box) return;
+  const frame = $("picture").getBoundingClientRect(), { top, bottom, left, right } = box.getBoundingClientRect();
+  if (top < frame.top || bottom > frame.bottom) $("picture").scrollTop += (top + bottom - frame.top - frame.bottom) / 2;
+  if (left < frame.left || right > frame.right) $("picture").scrollLeft += (left + right - frame.left - frame.right) / 2;
+}
+
+let mouse = ""; // where it is: what only scrolls along under it is not pointed at
+function hasMoved({ screenX, screenY }) {
+  const before = mouse;
+  mouse = `${screenX} ${screenY}`;
+  return mouse !== before;
+}
+
+window.addEventListener("mousemove", hasMoved);
+
 for (const home of ["numbers", "picture", "tape"]) {
   for (const kind of ["mouseover", "focusin"]) {
     $(home).addEventListener(kind, (event) => {
       const found = event.target.closest("[data-at]");
-      if (found) point(found.dataset.at, found);
+      if (found && (kind === "focusin" || hasMoved(event))) point(found.dataset.at, found);
     });
   }
   $(home).addEventListener("mouseleave", () => point());

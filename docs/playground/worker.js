@@ -25,6 +25,7 @@ self.onmessage = async ({ data }) => {
       const { loadPyodide } = await import(`${data.start}pyodide.mjs`);
       const python = await loadPyodide({ indexURL: data.start });
       await python.loadPackage("numpy", { messageCallback: () => {} });
+      if (!python.loadedPackages.numpy) throw new Error("NumPy did not come");
       python.unpackArchive(data.library, "zip");
       answer = python.pyimport("playground").answer;
       self.postMessage({ ready: true });

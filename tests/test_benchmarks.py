@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pytest
-from benchmarks import command, goals, imports, layers, memory, ops, peers, report, timing, train
+from benchmarks import (
+    best,
+    command,
+    goals,
+    imports,
+    layers,
+    memory,
+    ops,
+    peers,
+    report,
+    timing,
+    train,
+    variants,
+    writing,
+)
 from benchmarks.goals import ROWS, Bar
 from benchmarks.limit import LIMITS
 from benchmarks.limit.workspace import row_blocks
 from benchmarks.peers import difference, outcome
-from benchmarks.problem import GATES, GRID, Problem, Shape, problem
+from benchmarks.problem import GATES, GRID, LONG, Problem, Shape, problem
 
 from tinygrad_rnn.app.charlm import Run, Settings
 
@@ -138,6 +153,55 @@ def test_candidates_take_turns():
     assert times == {"a": 1.0, "b": 1.0}
 
 
+def taking(*seconds: float) -> tuple[Callable[[], float], Callable[[], None]]:
+    """A clock, and something to run that takes these times by it, over and over."""
+    now, each = [1.0], itertools.cycle(seconds)
+
+    def run() -> None:
+        now[0] += next(each)
+
+    return lambda: now[0], run
+
+
+def test_the_shortest_run_of_many_short_turns_counts():
+    clock, run = taking(9.0, 3.0, 5.0, 9.0, 2.0, 6.0)  # the first of each turn is not counted
+    log: list[str] = []
+    times = timing.shortest({"a": lambda: (log.append("a"), run())}, 12.0, turn=7.0, clock=clock)
+    assert times == {"a": 2.0} and "".join(log) == "a" * 6
+
+
+def test_all_take_turns_until_each_had_its_time():
+    clock, run = taking(1.0)
+    log: list[str] = []
+    candidates = {name: lambda name=name: (log.append(name), run()) for name in "ab"}
+    assert timing.shortest(candidates, 4.0, turn=1.0, clock=clock) == {"a": 1.0, "b": 1.0}
+    assert "".join(log) == "aaabbb" * 2  # a run to wake up, and two that last a turn
+
+
+def test_one_that_takes_ever_so_long_ends_the_turns():
+    clock, run = taking(1000.0)
+    log: list[str] = []
+    candidates = {"quick": lambda: log.append("q"), "stuck": lambda: (log.append("s"), run())}
+    ticks = itertools.count()
+    times = timing.shortest(candidates, 10.0, turn=0.0, clock=lambda: clock() + 0.001 * next(ticks))
+    assert 0 < times["quick"] < 1 and times["stuck"] >= 1000 and log.count("s") == 2
+
+
+@pytest.mark.parametrize("name", variants.VARIANTS)
+def test_every_variant_trains(name):
+    for fused in ("auto", False):
+        variants.step_of(variants.VARIANTS[name], TOY, fused)()
+
+
+@pytest.mark.oracle
+@pytest.mark.usefixtures("torch")
+def test_what_writes_in_torch_writes_characters():
+    model = writing.CharLM(96, "lstm", 3, 4, rng=0).eval()
+    step = writing.torchs(model)
+    assert {int(step()) for _ in range(20)} <= set(range(96))
+    assert {writing.ours(model)() for _ in range(5)} <= set(writing.CHARACTERS)
+
+
 def forty_mebibytes() -> float:
     return memory.growth(lambda: np.ones(5 << 20) is None)  # allocated, and gone again
 
@@ -195,6 +259,21 @@ def test_a_mean_needs_every_row():
     assert bar({"layers": everything["layers"][1:]}, "fused / nn.*, geometric mean").verdict == "not measured"
 
 
+def test_ratios_at_best_are_those_of_the_best_numbers_of_threads():
+    def step(shape: Shape, **ms: float) -> dict:
+        return {"cell": "lstm", "shape": list(shape), "ms": {name.replace("_", ", "): t for name, t in ms.items()}}
+
+    found = {"best": [step(s, ours_1=3.0, ours_2=2.0, torch_1=4.0, torch_2=5.0, jax=1.0) for s in (*GRID, LONG[0])]}
+    judged = {b.what: (b.worst[1], b.verdict) for b in goals.bars(found) if b.worst}
+    assert judged == {
+        "LSTM / nn.LSTM, geometric mean": (pytest.approx(0.5), "better"),
+        "a layer / nn.*, at best": (0.5, "better"),
+        "a layer / nn.*, one thread": (0.75, "better"),
+        f"LSTM / nn.LSTM, {LONG[0]}": (0.5, "better"),
+        f"LSTM, {GRID[0]}": (2000.0, "missed"),
+    }
+
+
 def test_goals_of_the_other_parts():
     def op(library: str, length: int, forward: float) -> dict:
         return {"op": "mul", "library": library, "length": length, "forward": forward, "backward": 2.0}
@@ -208,9 +287,16 @@ def test_goals_of_the_other_parts():
         "memory": [{"peer": name, "mib": mib, "ms": ms} for name, mib, ms in peers],
         "length": [long("fused", 1_000, 10.0), long("fused", 100_000, 14.0)],
         "train": [
-            {"hidden": 64, "ms": {"tinygrad_rnn": 3.0, "torch, 1 thread": 6.0, "torch, 2 threads": 4.0}},
-            {"hidden": 128, "ms": {"tinygrad_rnn": 9.0, "torch, 1 thread": 6.0}},
+            {"hidden": 64, "ms": {"ours, 1": 3.0, "ours, 2": 3.5, "torch, 1": 6.0, "torch, 2": 4.0}},
+            {"hidden": 128, "ms": {"ours, 1": 9.0, "torch, 1": 6.0}},
+            {"steps": 200, "seconds": 4.0},
         ],
+        "variants": [
+            {"shape": [1, 2, 3, 4], "cell": "LSTM", "ms": 2.0, "composed": 9.0},
+            {"shape": [1, 2, 3, 4], "cell": "own", "ms": 4.0, "composed": 9.0},
+            {"shape": [1, 2, 3, 4], "cell": "other", "ms": 3.0, "composed": 9.0},
+        ],
+        "writing": [{"hidden": 128, "us": {"tinygrad_rnn": 61.0}}],
     }
     expected = {
         "an op forward / torch": (0.5, "better"),
@@ -221,8 +307,10 @@ def test_goals_of_the_other_parts():
         "time of T=1000, checkpointed / fused": (1.5, "missed"),
         "time a step at T=1e5 / T=1e3": (1.4, "missed"),
         "memory a step at T=1e5 / T=1e3": (1.0, "at least"),
-        "whole training step / torch, H to 64": (0.75, "at least"),
-        "whole training step / torch, H=128": (1.5, "not better"),
+        "whole training step / torch, H=64": (0.75, "better"),
+        "whole training step / torch, H=128": (1.5, "missed"),
+        "cells with options, own cells / plain LSTM": (2.0, "at least"),
+        "a character of a sample, H=128": (61.0, "missed"),
     }
     judged = {b.what: (b.worst[1], b.verdict) for b in goals.bars(found) if b.worst}
     assert judged == {what: (pytest.approx(ratio), verdict) for what, (ratio, verdict) in expected.items()}
@@ -252,12 +340,15 @@ def toys(monkeypatch, tmp_path):
     text.write_text("the quick brown fox jumps over the lazy dog. " * 20, "utf-8")
     small = ("--hidden", "4", "--embedding", "4", "--batch", "2", "--window", "4", "--text", str(text))
     sizes = {
+        "best": lambda cores: best.measure([TOY], ["rnn"], 0.001, cores),
+        "variants": lambda cores: variants.measure([TOY], ["LSTM", "own: leaky"], 0.0),
+        "train": lambda cores: train.measure((), 10, options=small),
+        "writing": lambda cores: writing.measure([4], 0.0),
         "ops": lambda cores: ops.measure((10, 20)),
         "layers": lambda cores: layers.measure([TOY], ["rnn"], ["float32"], seconds=0.0),
         "memory": lambda cores: memory.measure(TOY, ["limit"]),
         "length": lambda cores: memory.measure_sizes((10,), (1,)),
         "import": lambda cores: imports.measure(1, ["numpy", "tinygrad_rnn"]),
-        "train": lambda cores: train.measure((), 10, options=small),
     }
     monkeypatch.setattr(command, "FULL", sizes)
     monkeypatch.setattr(command, "QUICK", sizes)
@@ -283,7 +374,10 @@ def test_some_parts_can_be_chosen(toys, capsys):
     assert "## Import" in printed and "## Ops" not in printed and "at the quick size" in printed
     with pytest.raises(SystemExit):
         command.main(["--only", "import,sleep"])
-    assert "no part 'sleep'; there are ops,layers,memory,length,import,train" in capsys.readouterr().err
+    assert (
+        "no part 'sleep'; there are best,variants,train,writing,ops,layers,memory,length,import"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from . import imports, layers, memory, ops, picture, report, train
+from . import best, imports, layers, memory, ops, picture, report, train, variants, writing
 from .goals import Results
 from .problem import GRID, Shape
 
@@ -27,20 +27,26 @@ PICTURE = ROOT / "docs" / "pictures" / "benchmarks.svg"
 Part = Callable[[set[int]], list[dict[str, Any]]]
 
 FULL: dict[str, Part] = {
+    "best": lambda cores: best.measure(cores=cores),
+    "variants": lambda cores: variants.measure(),
+    "train": lambda cores: train.measure(cores=cores),
+    "writing": lambda cores: writing.measure(),
     "ops": lambda cores: ops.measure(),
     "layers": lambda cores: layers.measure(),
     "memory": lambda cores: memory.measure(),
     "length": lambda cores: memory.measure_sizes(),
     "import": lambda cores: imports.measure(),
-    "train": lambda cores: train.measure(cores=cores),
 }
 QUICK: dict[str, Part] = {
+    "best": lambda cores: best.measure(GRID[:3], seconds=0.1, cores=cores),
+    "variants": lambda cores: variants.measure(GRID[:2], seconds=0.1),
+    "train": lambda cores: train.measure((64, 128), 20, 0.3, cores),
+    "writing": lambda cores: writing.measure((128,), 0.1),
     "ops": lambda cores: ops.measure((1_000, 10_000)),
     "layers": lambda cores: layers.measure(GRID[:3], dtypes=("float32",), seconds=0.1),
     "memory": lambda cores: memory.measure(Shape(32, 100, 64, 128)),
     "length": lambda cores: memory.measure_sizes((100, 1_000), (1, 2)),
     "import": lambda cores: imports.measure(1),
-    "train": lambda cores: train.measure((32, 128), 20, 0.5, cores),
 }
 
 
@@ -85,13 +91,14 @@ def parts(text: str) -> list[str]:
 def measured(names: list[str], sizes: dict[str, Part], cores: set[int], quick: bool = False) -> Results:
     """The results of these parts, with when and where they were found."""
     facts: dict[str, Any] = {"date": date.today().isoformat(), "quick": quick, "load": [os.getloadavg()[0]]}
-    facts |= {"machine": machine(cores), "versions": versions(), "seconds": {}}
+    facts |= {"machine": machine(cores), "versions": versions(), "seconds": {}, "loads": {}}
     results: Results = {"about": facts}
     for name in names:
         print(f"{name} ...", end="", file=sys.stderr, flush=True)
         start = time.perf_counter()
         results[name] = sizes[name](cores)
         facts["seconds"][name] = round(time.perf_counter() - start, 1)
+        facts["loads"][name] = os.getloadavg()[0]
         print(f" {facts['seconds'][name]:.0f} s", file=sys.stderr)
     facts["load"].append(os.getloadavg()[0])
     return rounded(results)
@@ -122,7 +129,7 @@ def machine(cores: set[int]) -> dict[str, Any]:
 def versions() -> dict[str, str]:
     """The versions of the libraries that can take part."""
     found = {}
-    for name in ("tinygrad_rnn", "numpy", "torch", "jax", "autograd", "mygrad"):
+    for name in ("tinygrad_rnn", "numpy", "numba", "torch", "jax", "autograd", "mygrad"):
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

@@ -10,10 +10,12 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from .problem import GRID
+from .problem import GRID, LONG
+from .variants import PLAIN
 
 Results = dict[str, Any]
 ROWS = [str(shape) for shape in GRID]
+LONG_ROWS = [str(shape) for shape in LONG]
 CELLS = ("lstm", "gru", "rnn")
 
 
@@ -50,17 +52,70 @@ def tape_bars(results: Results) -> list[Bar]:
 
     def over(library: str, n: int, way: str, ours: int = 1_000) -> dict[str, float]:
         """Our time for an op of a chain, over the time of a library for one of a chain of n."""
-        pairs = {op: (us.get(("tinygrad_rnn", ours, op)), us.get((library, n, op))) for op in ("mul", "tanh")}
+        pairs = {op: (us.get(("tinygrad_rnn", ours, op)), us.get((library, n, op))) for op in ("mul", "scale", "tanh")}
         return {op: a[way] / b[way] for op, (a, b) in pairs.items() if a and b}
 
     return [
-        Bar("an op forward / torch", over("torch", 1_000, "forward"), 0.7, 0.5),
-        Bar("an op backward / torch", over("torch", 1_000, "backward"), 0.7, 0.5),
+        Bar("an op forward / torch", over("torch", 1_000, "forward"), 0.75, 0.65),
+        Bar("an op backward / torch", over("torch", 1_000, "backward"), 0.6, 0.55),
         Bar("an op of 1e6 / of 1e3, forward", over("tinygrad_rnn", 1_000, "forward", ours=1_000_000), 1.5, 1.2),
     ]
 
 
 # ------------------------------------------------------------------ the layers
+
+
+def mean(measured: dict[str, float], n: int) -> dict[str, float]:
+    """Their geometric mean, if all of them were measured."""
+    if len(measured) < n:
+        return {}
+    return {f"{n} rows": math.exp(sum(map(math.log, measured.values())) / n)}
+
+
+def best_bars(results: Results) -> list[Bar]:
+    """Ours over PyTorch's layer, each with as many threads as suits it; and with one."""
+    ms = {(r["cell"], ",".join(map(str, r["shape"]))): r["ms"] for r in results["best"]}
+
+    def ratios(rows: list[str], cells: tuple[str, ...], threads: str = "") -> dict[str, float]:
+        found = {}
+        for cell in cells:
+            for row in rows:
+                times = ms.get((cell, row), {})
+                ours, theirs = (
+                    [t for name, t in times.items() if name.startswith(who) and name.endswith(threads)]
+                    for who in ("ours", "torch")
+                )
+                if ours and theirs:
+                    found[row if len(cells) == 1 else f"{cell} {row}"] = min(ours) / min(theirs)
+        return found
+
+    def us(cell: str) -> dict[str, float]:
+        times = ms.get((cell, ROWS[0]), {})
+        ours = [1e3 * t for name, t in times.items() if name.startswith("ours")]
+        return {"": min(ours)} if ours else {}
+
+    heights = {"lstm": (1 / 1.25, 1 / 1.5), "gru": (1 / 3.2, 1 / 3.9), "rnn": (1 / 2.3, 1 / 3)}
+    at_b1 = {"lstm": (250, 150), "gru": (250, 150), "rnn": (200, 120)}
+    return [
+        *(
+            Bar(f"{cell.upper()} / nn.{cell.upper()}, geometric mean", mean(ratios(ROWS, (cell,)), 6), *bar)
+            for cell, bar in heights.items()
+        ),
+        Bar("a layer / nn.*, at best", ratios(ROWS, CELLS), 1.0, 1 / 1.1),
+        Bar("a layer / nn.*, one thread", ratios(ROWS, CELLS, "1"), 1.0, 1 / 1.1),
+        *(Bar(f"LSTM / nn.LSTM, {row}", ratios([row], ("lstm",)), 1 / 1.2, 1 / 1.5) for row in LONG_ROWS),
+        *(Bar(f"{cell.upper()}, {ROWS[0]}", us(cell), *bar, unit=" µs") for cell, bar in at_b1.items()),
+    ]
+
+
+def variant_bars(results: Results) -> list[Bar]:
+    plain = {tuple(r["shape"]): r["ms"] for r in results["variants"] if r["cell"] == PLAIN}
+    measured = {
+        f"{r['cell']} {','.join(map(str, r['shape']))}": r["ms"] / plain[tuple(r["shape"])]
+        for r in results["variants"]
+        if r["cell"] != PLAIN and tuple(r["shape"]) in plain
+    }
+    return [Bar("cells with options, own cells / plain LSTM", measured, 2.5, 1.5)]
 
 
 def layer_bars(results: Results) -> list[Bar]:
@@ -76,12 +131,6 @@ def layer_bars(results: Results) -> list[Bar]:
                 if ours in times and theirs in times:
                     found[row if len(cells) == 1 else f"{cell} {row}"] = times[ours] / times[theirs]
         return found
-
-    def mean(measured: dict[str, float], n: int) -> dict[str, float]:
-        """Their geometric mean, if all of them were measured."""
-        if len(measured) < n:
-            return {}
-        return {f"{n} rows": math.exp(sum(map(math.log, measured.values())) / n)}
 
     to_limit = [(2.6, 1.6), (2.0, 1.4), (1.5, 1.2), (1.35, 1.15), (1.4, 1.15), (1.15, 1.08)]
     both = ("gru", "rnn")
@@ -141,24 +190,31 @@ def size_bars(results: Results) -> list[Bar]:
 
 
 def training_bars(results: Results) -> list[Bar]:
-    ratios = {}
+    found = []
     for record in results["train"]:
-        torchs = [ms for name, ms in record.get("ms", {}).items() if name.startswith("torch")]
-        if torchs:
-            ratios[record["hidden"]] = record["ms"]["tinygrad_rnn"] / min(torchs)
-    small, large = ({f"H={H}": r for H, r in ratios.items() if (H > 64) is above} for above in (False, True))
-    return [
-        Bar("whole training step / torch, H to 64", small, 1.0),
-        Bar("whole training step / torch, H=128", large, None, 1.0),
-    ]
+        ours, theirs = (
+            [ms for name, ms in record.get("ms", {}).items() if name.startswith(who)] for who in ("ours", "torch")
+        )
+        if "hidden" in record:
+            ratio = {"": min(ours) / min(theirs)} if ours and theirs else {}
+            found.append(Bar(f"whole training step / torch, H={record['hidden']}", ratio, 1 / 1.1, 1 / 1.3))
+    return found
+
+
+def writing_bars(results: Results) -> list[Bar]:
+    us = {r["hidden"]: r["us"]["tinygrad_rnn"] for r in results["writing"]}
+    return [Bar("a character of a sample, H=128", {"": us[128]} if 128 in us else {}, 60, unit=" µs")]
 
 
 JUDGES: dict[str, Callable[[Results], list[Bar]]] = {
+    "best": best_bars,
+    "variants": variant_bars,
+    "train": training_bars,
+    "writing": writing_bars,
     "ops": tape_bars,
     "layers": layer_bars,
     "memory": memory_bars,
     "length": size_bars,
-    "train": training_bars,
 }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .peers import PEERS, live
-from .problem import GRID, Shape, problem
+from .problem import GRID, LONG, Shape, problem
 from .timing import in_turns
 
 CELLS = ("lstm", "gru", "rnn")
@@ -14,7 +14,7 @@ DTYPES = ("float32", "float64")
 
 
 def measure(
-    grid: Sequence[Shape] = tuple(GRID),
+    grid: Sequence[Shape] = (*GRID, *LONG),
     cells: Sequence[str] = CELLS,
     dtypes: Sequence[str] = DTYPES,
     seconds: float = 0.2,

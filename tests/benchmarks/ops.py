@@ -1,6 +1,7 @@
 """What recording an op costs: chains of a thousand, a hundred thousand and a million small ops, forward and backward.
 
     mul    y ← y * x       n times, from y = x: dL/dx = Σ y = (n + 1) a entry at x = 1
+    scale  y ← y * 1.0     n times
     tanh   y ← tanh(y)     n times
 
 Four entries of float32: little arithmetic, so what counts is the bookkeeping. Backward includes letting go of the
@@ -36,7 +37,7 @@ def repeated(op: Callable[[Any, Any], Any], x: Any, n: int) -> Any:
 
 
 def tinygrad_rnn(name: str) -> Chain:
-    op = {"mul": lambda y, x: y * x, "tanh": lambda y, x: y.tanh()}[name]
+    op = {"mul": lambda y, x: y * x, "scale": lambda y, x: y * 1.0, "tanh": lambda y, x: y.tanh()}[name]
 
     def run(n: int) -> tuple[float, float, np.ndarray]:
         x = tg.tensor(START, requires_grad=True)
@@ -54,7 +55,7 @@ def torch(name: str) -> Chain:
     import torch
 
     torch.set_num_threads(1)
-    op = {"mul": lambda y, x: y * x, "tanh": lambda y, x: y.tanh()}[name]
+    op = {"mul": lambda y, x: y * x, "scale": lambda y, x: y * 1.0, "tanh": lambda y, x: y.tanh()}[name]
 
     def run(n: int) -> tuple[float, float, np.ndarray]:
         x, g = torch.tensor(START, requires_grad=True), torch.tensor(START)
@@ -72,7 +73,7 @@ def autograd(name: str) -> Chain:
     import autograd.numpy as anp
     from autograd import make_vjp
 
-    op = {"mul": lambda y, x: y * x, "tanh": lambda y, x: anp.tanh(y)}[name]
+    op = {"mul": lambda y, x: y * x, "scale": lambda y, x: y * 1.0, "tanh": lambda y, x: anp.tanh(y)}[name]
 
     def run(n: int) -> tuple[float, float, np.ndarray]:
         start = clock()
@@ -88,7 +89,7 @@ def autograd(name: str) -> Chain:
 def mygrad(name: str) -> Chain:
     import mygrad as mg
 
-    op = {"mul": lambda y, x: y * x, "tanh": lambda y, x: mg.tanh(y)}[name]
+    op = {"mul": lambda y, x: y * x, "scale": lambda y, x: y * 1.0, "tanh": lambda y, x: mg.tanh(y)}[name]
 
     def run(n: int) -> tuple[float, float, np.ndarray]:
         x = mg.tensor(START)
@@ -102,6 +103,7 @@ def mygrad(name: str) -> Chain:
     return run
 
 
+OPS = ("mul", "scale", "tanh")
 LIBRARIES = {"tinygrad_rnn": tinygrad_rnn, "torch": torch, "autograd": autograd, "mygrad": mygrad}
 LONGEST = {"autograd": 100_000, "mygrad": 100_000}  # a million would take them a minute, and shows nothing more
 REPEATS = {1_000: 31, 100_000: 2, 1_000_000: 1}
@@ -110,7 +112,7 @@ REPEATS = {1_000: 31, 100_000: 2, 1_000_000: 1}
 def measure(lengths: tuple[int, ...] = (1_000, 100_000, 1_000_000)) -> list[dict[str, Any]]:
     """A record for each op, length and library: microseconds an op, forward and backward."""
     records = []
-    for op in ("mul", "tanh"):
+    for op in OPS:
         chains = {}
         for name, make in LIBRARIES.items():
             try:

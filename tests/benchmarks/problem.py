@@ -40,6 +40,14 @@ GRID = [
 ]
 
 
+LONG = [
+    Shape(1, 1000, 32, 64),
+    Shape(8, 100, 16, 64),
+    Shape(4, 50, 8, 16),
+]
+"""Few sequences at a time, and long ones: what counts is the cost of a time step."""
+
+
 class Problem(NamedTuple):
     """One training step: of which cell, with which weights w_ih, w_hh, b_ih, b_hh, w_o, b_o, on which data."""
 

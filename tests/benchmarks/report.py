@@ -10,6 +10,7 @@ from typing import Any
 
 from .goals import Bar, Results, bars
 from .peers import PEERS
+from .variants import PLAIN
 
 BEGIN, END = "<!-- measured: written by python -m tests.benchmarks -->", "<!-- end of measured -->"
 
@@ -96,26 +97,72 @@ def import_section(results: Results) -> str:
     return "Milliseconds to import a library, beyond NumPy:\n\n" + table(("", "ms"), rows)
 
 
+def best_section(results: Results) -> str:
+    names = list(dict.fromkeys(name for r in results["best"] for name in r["ms"]))
+    parts = ["Milliseconds of a training step on the clock, the shortest of many; after the comma the threads:"]
+    for cell in dict.fromkeys(r["cell"] for r in results["best"]):
+        rows = [r for r in results["best"] if r["cell"] == cell]
+        body = []
+        for r in rows:
+            ours, theirs = (
+                min((t for name, t in r["ms"].items() if name.startswith(who)), default=None)
+                for who in ("ours", "torch")
+            )
+            ratio = number(ours / theirs) if ours and theirs else "-"
+            times = (number(r["ms"].get(name)) for name in names)
+            body.append((",".join(map(str, r["shape"])), *times, ratio))
+        parts.append(f"{cell.upper()}, float32:\n\n" + table(("B,T,I,H", *names, "ours / torch, best"), body))
+    return "\n\n".join(parts)
+
+
+def variants_section(results: Results) -> str:
+    shapes = list(dict.fromkeys(tuple(r["shape"]) for r in results["variants"]))
+    ms = {(r["cell"], tuple(r["shape"])): r for r in results["variants"]}
+    body = []
+    for cell in dict.fromkeys(r["cell"] for r in results["variants"]):
+        found = [(ms[cell, shape], ms.get((PLAIN, shape))) for shape in shapes]
+        ratios = (number(r["ms"] / plain["ms"]) if plain else "-" for r, plain in found)
+        body.append((cell, *ratios, *(number(r["composed"] / r["ms"]) for r, _ in found)))
+    titles = [",".join(map(str, shape)) for shape in shapes]
+    return (
+        "Time of a training step over the plain LSTM's of the same size; and how many times as long the composed\n"
+        "layer takes:\n\n"
+        + table(("", *titles, *(f"composed, {title}" for title in titles)), body)
+        + "\n\nThe plain LSTM takes "
+        + ", ".join(f"{number(ms[PLAIN, shape]['ms'])} ms" for shape in shapes if (PLAIN, shape) in ms)
+        + "."
+    )
+
+
+def writing_section(results: Results) -> str:
+    names = list(dict.fromkeys(name for r in results["writing"] for name in r["us"]))
+    rows = ((f"H={r['hidden']}", *(number(r["us"].get(name)) for name in names)) for r in results["writing"])
+    return "Microseconds a character of a sample, with an LSTM:\n\n" + table(("", *names), rows)
+
+
 def train_section(results: Results) -> str:
     *steps, command = results["train"]
     names = list(dict.fromkeys(name for r in steps for name in r["ms"]))
     rows = ((f"H={r['hidden']}", *(number(r["ms"].get(name)) for name in names)) for r in steps)
     rate, seconds = f"{command['characters_per_second']:,.0f}", f"{command['seconds']:.1f}"
     return (
-        "A whole training step of the character model, milliseconds on the clock:\n\n"
-        f"{table(('', *names), rows)}\n\n"
+        "A whole training step of the character model, milliseconds on the clock, the shortest of many; after the\n"
+        f"comma the threads:\n\n{table(('', *names), rows)}\n\n"
         f"`tinygrad-rnn train --steps {command['steps']}`: {rate} characters a second while it trains;\n"
         f"{seconds} s from start to end, with reading, testing, writing and drawing."
     )
 
 
 SECTIONS: dict[str, tuple[str, Callable[[Results], str]]] = {
+    "best": ("At their best", best_section),
+    "variants": ("Options, and cells of one's own", variants_section),
+    "train": ("Training", train_section),
+    "writing": ("Writing", writing_section),
     "ops": ("Ops", ops_section),
     "layers": ("Layers", layers_section),
     "memory": ("Memory", memory_section),
     "length": ("Length and depth", length_section),
     "import": ("Import", import_section),
-    "train": ("Training", train_section),
 }
 
 
@@ -123,10 +170,11 @@ def about(results: Results) -> str:
     facts: dict[str, Any] = results["about"]
     machine, seconds = facts["machine"], sum(facts["seconds"].values())
     before, after = facts["load"]
+    loads = "".join(f", {load:.1f} after {part}" for part, load in facts.get("loads", {}).items())
     size = ", at the quick size" if facts["quick"] else ""
     cores = f"{machine['cores']} core{'s' * (machine['cores'] != 1)}"
     lines = [
-        f"Measured on {facts['date']} in {seconds:.0f} s{size}; load {before:.2f} before, {after:.2f} after.",
+        f"Measured on {facts['date']} in {seconds:.0f} s{size}; load {before:.1f} before{loads}, {after:.1f} now.",
         f"Machine: {machine['processor']}, {cores}, {machine['memory_gib']} GiB; {machine['system']}.",
         ", ".join(f"{name} {version}" for name, version in facts["versions"].items()) + ".",
     ]

@@ -7,6 +7,7 @@ processor does not count. With the process held on one core (`__main__`), proces
 from __future__ import annotations
 
 import gc
+import math
 import multiprocessing
 import os
 import statistics
@@ -70,6 +71,46 @@ def in_turns(
                     of_round.append(clock() - start)
                 times[name].append(statistics.median(of_round))
     return {name: statistics.median(of_rounds) for name, of_rounds in times.items()}
+
+
+def shortest(
+    candidates: Mapping[str, Callable[[], Any]],
+    seconds: float,
+    turn: float = 0.02,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, float]:
+    """Seconds on the clock of the shortest run of each candidate, which take short turns, `seconds` for each in all.
+
+    For what uses several threads: the time of the processor then says nothing, and on a machine that does something
+    else only the shortest run shows what was possible. Before each turn all rest, so that threads of the one before
+    that still wait by spinning go to sleep; the first run of a turn wakes its own, and is not counted. Where threads
+    that wait for each other take ever so long, it ends after four times the time.
+    """
+    best = dict.fromkeys(candidates, math.inf)
+    spent, begin, wanted = dict.fromkeys(candidates, 0.0), clock(), 4 * seconds * len(candidates)
+    with as_if_alone():
+        while min(spent.values()) == 0 or (min(spent.values()) < seconds and clock() - begin < wanted):
+            for name, run in candidates.items():
+                time.sleep(turn / 4)
+                run()
+                start = began = clock()
+                while start - began <= turn:
+                    run()
+                    end = clock()
+                    best[name] = min(best[name], end - start)
+                    start = end
+                spent[name] += start - began
+    return best
+
+
+def with_threads(set_threads: Callable[[int], None], n: int, step: Callable[[], float]) -> Callable[[], float]:
+    """A step that sets its number of threads before it begins."""
+
+    def run() -> float:
+        set_threads(n)
+        return step()
+
+    return run
 
 
 def in_new_process(function: Callable[..., Any], *arguments: Any) -> Any:

@@ -1,7 +1,7 @@
 """Training for real: the command `tinygrad-rnn train`, and its whole training step beside the same model in PyTorch.
 
 The step reads a window, embeds it, runs the LSTM and the head, and then clips the gradient and updates by Adam. Here
-the clock on the wall counts, since PyTorch may use two threads; ours uses one.
+the clock on the wall counts, since both may use several threads.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 import tinygrad_rnn as tg
 from tinygrad_rnn.app.charlm import Run, Settings, read_log
 
-from .timing import hold, in_new_process, in_turns
+from .timing import hold, in_new_process, shortest, with_threads
 
 ROOT = Path(__file__).parents[2]
 
@@ -61,10 +61,11 @@ def torch_run(ours: Run) -> Callable[[], float]:
 
 
 def one_size(settings: Settings, cores: set[int], seconds: float) -> dict[str, float]:
-    """Milliseconds a training step: ours, and torch's with one and two threads."""
+    """Milliseconds a training step: ours and torch's, each with one and two threads."""
     hold(cores)
+    counts = [n for n in (1, 2) if n <= max(1, len(cores))]
     ours = Run(settings)
-    candidates: dict[str, Callable[[], float]] = {"tinygrad_rnn": ours.step}
+    candidates = {f"ours, {n}": with_threads(tg.set_num_threads, n, ours.step) for n in counts}
     if importlib.util.find_spec("torch"):
         import torch
 
@@ -73,16 +74,8 @@ def one_size(settings: Settings, cores: set[int], seconds: float) -> dict[str, f
             mine, its = ours.step(), theirs()
             if abs(mine - its) > 1e-3 * its:
                 raise AssertionError(f"step {k + 1}: the losses differ, {mine} and torch's {its}")
-
-        def with_threads(n: int) -> Callable[[], float]:
-            def step() -> float:
-                torch.set_num_threads(n)
-                return theirs()
-
-            return step
-
-        candidates |= {f"torch, {n} thread{'s' * (n > 1)}": with_threads(n) for n in (1, 2) if n <= max(1, len(cores))}
-    times = in_turns(candidates, seconds, clock=time.perf_counter)
+        candidates |= {f"torch, {n}": with_threads(torch.set_num_threads, n, theirs) for n in counts}
+    times = shortest(candidates, seconds)
     return {name: t * 1e3 for name, t in times.items()}
 
 
@@ -98,9 +91,9 @@ def whole_command(steps: int, options: tuple[str, ...] = ()) -> dict[str, float]
 
 
 def measure(
-    hidden: tuple[int, ...] = (32, 64, 128),
+    hidden: tuple[int, ...] = (64, 128, 256),
     steps: int = 200,
-    seconds: float = 2.0,
+    seconds: float = 1.0,
     cores: set[int] = frozenset(),
     options: tuple[str, ...] = (),
 ) -> list[dict[str, Any]]:

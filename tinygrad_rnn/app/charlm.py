@@ -31,6 +31,7 @@ from ..nn import Dropout, Embedding, Linear, Module, cross_entropy, one_step
 from ..training import update
 from .arithmetic import History
 from .folder import CHECKPOINT, MODEL, read_log
+from .ranks import Ranks
 from .saved import loading, read_model, read_run
 from .settings import CELLS, OPTIMIZERS, Settings
 from .source import Fingerprint, find, fingerprint, holds, is_file, places
@@ -98,8 +99,10 @@ class Run:
     1
     """
 
-    def __init__(self, settings: Settings, text: str | None = None) -> None:
+    def __init__(self, settings: Settings, text: str | None = None, ranks: Ranks | None = None) -> None:
         """A run at its beginning; `text` is that of the settings, where it has been read already.
+
+        Several processes, `ranks`, train on some rows of the batch each, and average their gradients.
 
         Raises DataError for a text that cannot be used, or that is too short.
         """
@@ -117,10 +120,14 @@ class Run:
                 f"{settings.window} need {needed:,}: give a longer text, or a smaller batch or window"
             )
         self.stream = Stream(self.train_ids, settings.batch, settings.window)
+        self.ranks = ranks or Ranks()
+        self.rows = self.ranks.rows(settings.batch)
         self.rng = np.random.default_rng(settings.seed)
         with memory_for(f"for a model of {settings.weights(len(self.vocabulary)):,} weights"):
             self.model = build(settings, len(self.vocabulary), self.rng)
             self.optimizer = OPTIMIZERS[settings.optimizer](self.model.parameters(), lr=settings.lr)
+        if self.ranks.size > 1:  # the weights are the same in all, and what dropout leaves out is not
+            self._draw_from(np.random.default_rng([settings.seed, self.ranks.rank]))
         self.state: Any = None
         self.done = 0
         self.recent: list[float] = []  # losses since the last line of the log
@@ -128,15 +135,21 @@ class Run:
         self.arithmetic.note(0)
         self.changed = ""  # what computes otherwise since it was resumed, in words
 
+    def _draw_from(self, rng: np.random.Generator) -> None:
+        """Let dropout draw from this generator."""
+        self.rng = self.model.dropout.rng = self.model.recurrent.dropout.rng = rng
+
     def step(self) -> float:
         """One window of truncated BPTT; gives its loss in nats a character."""
         x, y, at_start = next(self.stream)
+        x, y = x[:, self.rows], y[:, self.rows]
         scores, state = self.model(x, None if at_start else self.state)
         loss = cross_entropy(scores, y)
-        value = update(loss, self.optimizer, self.settings.clip, f" at step {self.done + 1}")
+        average = self.ranks.average(y.size)
+        value = update(loss, self.optimizer, self.settings.clip, f" at step {self.done + 1}", average)
         self.state = detach(state)  # what was remembered is kept; its past is not
         self.done += 1
-        self.recent.append(value)
+        self.recent.append(self.ranks.mean(value, y.size))
         return self.recent[-1]
 
     def mean_bits(self) -> float:
@@ -173,18 +186,25 @@ class Run:
         self.save_checkpoint(folder)
 
     def save_model(self, folder: Path) -> None:
+        if not self.ranks.first:
+            return
         save_arrays(folder / MODEL, self.model.state_dict(), self._about())
 
     def save_checkpoint(self, folder: Path) -> None:
         self.arithmetic.note(self.done)
         arrays = {f"model.{name}": array for name, array in self.model.state_dict().items()}
         arrays |= {f"optimizer.{name}": array for name, array in self.optimizer.state_dict().items()}
-        arrays |= {f"state.{k}": part.array for k, part in enumerate(_parts(self.state))}
+        states = [self.ranks.gathered(part.array) for part in _parts(self.state)]
+        generators = self.ranks.gathered(self.rng.bit_generator.state)
+        if not self.ranks.first:
+            return
+        arrays |= {f"state.{k}": np.concatenate(parts, axis=1) for k, parts in enumerate(states)}
         progress: dict[str, Any] = {
             "done": self.done,
             "position": self.stream.position,
             "recent": self.recent,
-            "generator": self.rng.bit_generator.state,
+            "generator": generators[0],
+            **({"generators": generators} if len(generators) > 1 else {}),
             "arithmetic": self.arithmetic.parts,
         }
         save_arrays(folder / CHECKPOINT, arrays, {**self._about(), **progress})
@@ -194,7 +214,7 @@ class Run:
         return {**about, **self.text._asdict()}
 
     @classmethod
-    def resume(cls, folder: Path, steps: int | None = None, text: str | None = None) -> Run:
+    def resume(cls, folder: Path, steps: int | None = None, text: str | None = None, ranks: Ranks | None = None) -> Run:
         """The run as it was saved in a folder, to go on to its planned number of steps, or to another.
 
         `changed` then says whether other programs compute from here on, and the last bits may differ.
@@ -210,7 +230,7 @@ class Run:
             settings = replace(settings, text=_found(folder, settings, known, text))
         elif text is not None:
             raise DataError("this run reads Python's documentation, not a file")
-        run = cls(settings)
+        run = cls(settings, ranks=ranks)
         if run.text != known or run.vocabulary.characters != vocabulary.characters:
             raise CheckpointError(
                 f"{folder}: {settings.source} has changed since this run was saved; it cannot be continued"
@@ -219,8 +239,11 @@ class Run:
         with loading(folder, "a state of the optimizer"):
             run.optimizer.load_state_dict(saved.optimizer)
         with loading(folder, "a random generator"):
-            run.rng.bit_generator.state = saved.generator
-        parts = [Tensor(part) for part in saved.state]
+            if len(saved.generators) == run.ranks.size:
+                run.rng.bit_generator.state = saved.generators[run.ranks.rank]
+            else:  # as many others as there are processes now
+                run._draw_from(np.random.default_rng([settings.seed, run.ranks.rank, saved.done]))
+        parts = [Tensor(part[:, run.rows].copy()) for part in saved.state]
         run.state = None if not parts else parts[0] if len(parts) == 1 else tuple(parts)
         run.done, run.recent, run.arithmetic = saved.done, saved.recent, History(saved.arithmetic)
         run.changed = run.arithmetic.note(run.done)

@@ -18,10 +18,16 @@ from typing import Any, TextIO
 
 from .. import __version__
 from ..errors import CheckpointError, DrawError, ExportError
+from .ranks import first_speaks
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; gives the exit status."""
+    command = sys.argv[1:2] if argv is None else argv[:1]
+    return first_speaks(lambda: _main(argv)) if command == ["train"] else _main(argv)
+
+
+def _main(argv: list[str] | None) -> int:
     _open_standard_files()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show a character gets its code

@@ -45,7 +45,7 @@ class SavedRun(NamedTuple):
     state: list[np.ndarray]
     done: int
     recent: list[float]
-    generator: Any
+    generators: list[Any]
     arithmetic: list[dict[str, Any]]
 
 
@@ -82,7 +82,8 @@ def read_run(folder: Path, steps: int | None = None) -> SavedRun:
     state = _state(path, model.settings, done, groups["state"])
     if steps is not None:
         model = model._replace(settings=replace(model.settings, steps=steps))
-    return SavedRun(model, groups["optimizer"], state, done, recent, about.get("generator"), computed)
+    generators: Any = about.get("generators", [about.get("generator")])
+    return SavedRun(model, groups["optimizer"], state, done, recent, generators, computed)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ LIMITS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 def is_program() -> bool:
     """Whether this process was started as ``tinygrad-rnn`` or ``python -m tinygrad_rnn``, and is just loading it."""
     given = getattr(sys, "argv", None) or [""]
-    if given[0] == "-m":  # Python puts the path of the module here when its package is loaded
+    if given[0] in ("-m", "tinygrad_rnn"):  # what is here while Python, or mpi4py, loads the package of a module
         return len(sys.orig_argv) > len(given) and bool(
             re.fullmatch(r"(-\w*m)?tinygrad_rnn(\.__main__)?", sys.orig_argv[-len(given)])
         )

@@ -12,6 +12,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -23,24 +24,33 @@ from ..interrupts import noted
 from ..notebook import progress
 from .charlm import Run, default_prompt, memory_for, sample
 from .folder import CHECKPOINT, RESULTS, SETTINGS, Log, check_new, make_new, quoted, read_log, run_file, sweep_all
+from .ranks import Ranks, communicator
 from .settings import Settings
 from .source import keep, lasting, read
 from .use import draw_unrolled
 
 
 def train_command(arguments: argparse.Namespace) -> int:
+    ranks = communicator(sys.argv[1:])
+    status = _train_together(arguments, ranks)
+    ranks.any(False)  # no process ends, and with it all, before the first has written everything
+    return status if ranks.first else 0
+
+
+def _train_together(arguments: argparse.Namespace, ranks: Ranks) -> int:
     given = {f.name: getattr(arguments, f.name) for f in fields(Settings) if getattr(arguments, f.name) is not None}
-    run, folder, log = (_begin if arguments.resume is None else _go_on)(arguments, given)
-    with log:
+    run, folder, log = (_begin if arguments.resume is None else _go_on)(arguments, given, ranks)
+    with log or nullcontext():
         settings = run.settings
         levels = _entropies(run)
         if run.done >= settings.steps:
-            return _complete(run, folder, levels)
+            return _complete(run, folder, levels) if ranks.first else 0
         print(f"text     {settings.source}: {len(run.ids):,} characters, {len(run.vocabulary)} distinct")
         print(f"entropy  unigram {levels['unigram']:.3f}, bigram {levels['bigram']:.3f} bits a character")
         print(
             f"model    {settings.cell}, {settings.layers} x {settings.hidden} units, "
             f"{settings.weights(len(run.vocabulary)):,} weights; batch {settings.batch}, window {settings.window}"
+            + (f", on {ranks.size} processes" if ranks.size > 1 else "")
         )
         with noted() as signals:
             print(f"run      {folder}" + (f", going on from step {run.done}" if run.done else ""), flush=True)
@@ -54,30 +64,32 @@ def train_command(arguments: argparse.Namespace) -> int:
         go_on = f"{_program()} train --resume {quoted(folder)}"
         if run.done < settings.steps:
             print(f"stopped at step {run.done}, saved. To go on: {go_on}", file=sys.stderr)
-            return 128 + signals[0]
+            return 128 + signals[0] if signals else 1
         try:
-            _report(run, folder, levels)
+            if ranks.first:
+                _report(run, folder, levels)
         except KeyboardInterrupt:
             print(f"\nstopped, with the model trained and saved. To make the rest: {go_on}", file=sys.stderr)
             return 130
     return 0
 
 
-def _begin(arguments: argparse.Namespace, given: dict[str, Any]) -> tuple[Run, Path, Log]:
+def _begin(arguments: argparse.Namespace, given: dict[str, Any], ranks: Ranks) -> tuple[Run, Path, Log | None]:
     """A new run and its folder, which is looked at first and made last. A text that can be read once only is kept."""
-    if arguments.out is not None:
+    if arguments.out is not None and ranks.first:
         check_new(arguments.out)
     path = given.pop("text", None)
     settings = Settings(**given)
-    text = read(path)
-    run = Run(replace(settings, text=path), text)
-    folder, log = make_new(arguments.out)
-    if path is not None:  # found from any folder
+    text = ranks.shared(lambda: read(path))
+    run = Run(replace(settings, text=path), text, ranks)
+    folder, log = make_new(arguments.out) if ranks.first else (Path(), None)
+    folder = ranks.shared(lambda: folder)
+    if path is not None and ranks.first:  # found from any folder
         run.settings = replace(settings, text=lasting(path) or keep(text, folder))
     return run, folder, log
 
 
-def _go_on(arguments: argparse.Namespace, given: dict[str, Any]) -> tuple[Run, Path, Log]:
+def _go_on(arguments: argparse.Namespace, given: dict[str, Any], ranks: Ranks) -> tuple[Run, Path, Log | None]:
     """A run as it was saved, and its log up to there."""
     if given.keys() - {"steps", "text"} or arguments.out is not None:
         raise ValueError(
@@ -86,9 +98,11 @@ def _go_on(arguments: argparse.Namespace, given: dict[str, Any]) -> tuple[Run, P
         )
     folder = Path(arguments.resume)
     run_file(folder, CHECKPOINT)  # before a log is opened there
+    if not ranks.first:
+        return Run.resume(folder, **given, ranks=ranks), folder, None
     log = Log(folder)
     try:
-        run = Run.resume(folder, **given)
+        run = Run.resume(folder, **given, ranks=ranks)
         sweep_all(folder)
         log.cut(run.done)
     except BaseException:
@@ -102,26 +116,27 @@ def _entropies(run: Run) -> dict[str, float]:
 
 
 def _write_settings(run: Run, folder: Path) -> None:
-    replace_file(
-        folder / SETTINGS, json.dumps({**asdict(run.settings), "arithmetic": run.arithmetic.parts}, indent=2) + "\n"
-    )
+    if run.ranks.first:
+        replace_file(
+            folder / SETTINGS, json.dumps({**asdict(run.settings), "arithmetic": run.arithmetic.parts}, indent=2) + "\n"
+        )
 
 
 def _train(
-    run: Run, folder: Path, log: Log, levels: dict[str, float], arguments: argparse.Namespace, signals: list[int]
+    run: Run, folder: Path, log: Log | None, levels: dict[str, float], arguments: argparse.Namespace, signals: list[int]
 ) -> None:
     """Train to the planned number of steps, or until a signal arrives."""
     s = run.settings
     beaten = ", ".join(f"{name} {level:.2f}" for name, level in levels.items())
     since, at = time.perf_counter(), run.done
     layout = "{percentage:3.0f}%|{bar:4}|{n_fmt}/{total_fmt} {elapsed}<{remaining}{postfix}"  # 80 columns
-    bar = progress(total=s.steps, initial=run.done, layout=layout, hidden=arguments.quiet)
+    bar = progress(total=s.steps, initial=run.done, layout=layout, hidden=arguments.quiet or not run.ranks.first)
     with bar, memory_for(f"for {s.batch} rows of {s.window} steps; try a smaller --batch, --window or --hidden"):
-        while run.done < s.steps and not signals:
+        while run.done < s.steps and not run.ranks.any(bool(signals)):
             run.step()
             bar.update()
             last = run.done == s.steps
-            if run.done % 10 == 0 or last:
+            if log is not None and (run.done % 10 == 0 or last):
                 now = time.perf_counter()
                 rate = (run.done - at) * s.batch * s.window / max(now - since, 1e-9)
                 bits = run.mean_bits()

@@ -3,6 +3,7 @@
 from typing import NoReturn
 
 from .algorithms import SGD, Adagrad, Adam, AdamW, RMSprop
+from .averaging import average_grad_
 from .clipping import clip_grad_norm_, clip_grad_value_
 from .optimizer import Optimizer
 from .schedules import (
@@ -32,6 +33,7 @@ __all__ = [
     "ReduceLROnPlateau",
     "SequentialLR",
     "StepLR",
+    "average_grad_",
     "chain",
     "clip_grad_norm_",
     "clip_grad_value_",

@@ -31,15 +31,24 @@ Loss = Callable[..., Any]
 Metric = Callable[[Any, Any], float]
 
 
-def update(loss: Tensor, optimizer: Optimizer, clip: float | None = None, where: str = "") -> float:
+def update(
+    loss: Tensor,
+    optimizer: Optimizer,
+    clip: float | None = None,
+    where: str = "",
+    average: Callable[[list[Tensor]], Any] | None = None,
+) -> float:
     """One step down the gradient of a loss; gives the loss.
 
-    clip   the largest norm that the gradient may have: `clip_grad_norm_`
+    clip     the largest norm that the gradient may have: `clip_grad_norm_`
+    average  called with the parameters before clipping, to make the gradients of several processes one
 
     Raises FloatingPointError, with `where` in its message, for a loss of nan or inf; the weights are then as before.
     """
     optimizer.zero_grad()
     loss.backward()
+    if average is not None:
+        average(optimizer.parameters)
     if clip:
         clip_grad_norm_(optimizer.parameters, clip)
     value = float(loss.item())

@@ -341,3 +341,33 @@ def test_nothing_is_left_for_the_cyclic_collector(way: str, tmp_path: pathlib.Pa
         assert gc.collect() == 0
     finally:
         gc.enable()
+
+
+ORDERS = {"right": ("HIDDEN", "RESULT", "STATE"), "left": ("HIDDEN", "STATE", "CUT", "INPUT")}
+"""What leaves and enters a box, from top to bottom: what was folded away above, the state below."""
+
+
+@pytest.mark.parametrize(
+    ("graph", "level", "expected"),
+    [
+        ("windows", "layer", ("HIDDEN", "RESULT")),
+        ("many windows", "cell", ("HIDDEN", "STATE")),
+        ("many windows", "op", ("HIDDEN", "STATE")),
+        ("composed lengths", "op", ("STATE", "INPUT")),
+    ],
+)
+def test_edges_of_several_kinds_end_at_a_box_in_one_order(graph: str, level: str, expected: tuple[str, str]) -> None:
+    met = set()
+    for tile in tg.draw(GRAPHS[graph](), level=level).drawn.groups():
+        if not isinstance(tile, Tile):
+            continue
+        ends = [("right", box, port.what.name, way[0][1]) for (box, port), way in tile.layout.right.items()]
+        entries = tile.cell.template.entries
+        ends += [("left", entries[entry], entry.what.name, way[-1][1]) for entry, way in tile.layout.left.items()]
+        for side, box, what, y in ends:
+            for other_side, other_box, other, lower in ends:
+                order = ORDERS[side]
+                if (side, box) == (other_side, other_box) and order.index(what) < order.index(other):
+                    assert y > lower, f"{what} under {other}"
+                    met.add((what, other))
+    assert expected in met

@@ -99,7 +99,7 @@ def import_section(results: Results) -> str:
 
 def best_section(results: Results) -> str:
     names = list(dict.fromkeys(name for r in results["best"] for name in r["ms"]))
-    parts = ["Milliseconds of a training step on the clock, the shortest of many; after the comma the threads:"]
+    parts = ["Milliseconds of a step on the clock, the shortest of many; after the comma the threads:"]
     for cell in dict.fromkeys(r["cell"] for r in results["best"]):
         rows = [r for r in results["best"] if r["cell"] == cell]
         body = []
@@ -146,8 +146,8 @@ def train_section(results: Results) -> str:
     rows = ((f"H={r['hidden']}", *(number(r["ms"].get(name)) for name in names)) for r in steps)
     rate, seconds = f"{command['characters_per_second']:,.0f}", f"{command['seconds']:.1f}"
     return (
-        "A whole training step of the character model, milliseconds on the clock, the shortest of many; after the\n"
-        f"comma the threads:\n\n{table(('', *names), rows)}\n\n"
+        "A whole training step of the character model, milliseconds on the clock, the shortest of\n"
+        f"many; after the comma the threads:\n\n{table(('', *names), rows)}\n\n"
         f"`tinygrad-rnn train --steps {command['steps']}`: {rate} characters a second while it trains;\n"
         f"{seconds} s from start to end, with reading, testing, writing and drawing."
     )

@@ -353,7 +353,7 @@ ORDERS = {"right": ("HIDDEN", "RESULT", "STATE"), "left": ("HIDDEN", "STATE", "C
         ("windows", "layer", ("HIDDEN", "RESULT")),
         ("many windows", "cell", ("HIDDEN", "STATE")),
         ("many windows", "op", ("HIDDEN", "STATE")),
-        ("composed lengths", "op", ("STATE", "INPUT")),
+        ("own cell", "cell", ("STATE", "INPUT")),
     ],
 )
 def test_edges_of_several_kinds_end_at_a_box_in_one_order(graph: str, level: str, expected: tuple[str, str]) -> None:

@@ -120,17 +120,13 @@ def variants_section(results: Results) -> str:
     ms = {(r["cell"], tuple(r["shape"])): r for r in results["variants"]}
     body = []
     for cell in dict.fromkeys(r["cell"] for r in results["variants"]):
-        found = [(ms[cell, shape], ms.get((PLAIN, shape))) for shape in shapes]
-        ratios = (number(r["ms"] / plain["ms"]) if plain else "-" for r, plain in found)
-        body.append((cell, *ratios, *(number(r["composed"] / r["ms"]) for r, _ in found)))
-    titles = [",".join(map(str, shape)) for shape in shapes]
+        found = [(ms[cell, shape], ms[PLAIN, shape]["ms"]) for shape in shapes]
+        body.append((cell, *(f"{number(r['ms'] / plain)} ({number(r['composed'] / plain)})" for r, plain in found)))
+    took = ", ".join(number(ms[PLAIN, shape]["ms"]) for shape in shapes)
     return (
-        "Time of a training step over the plain LSTM's of the same size; and how many times as long the composed\n"
-        "layer takes:\n\n"
-        + table(("", *titles, *(f"composed, {title}" for title in titles)), body)
-        + "\n\nThe plain LSTM takes "
-        + ", ".join(f"{number(ms[PLAIN, shape]['ms'])} ms" for shape in shapes if (PLAIN, shape) in ms)
-        + "."
+        "Time of a training step over that of the plain LSTM of the same size; in brackets composed:\n\n"
+        f"{table(('', *(','.join(map(str, shape)) for shape in shapes)), body)}\n\n"
+        f"The plain LSTM takes {took} ms."
     )
 
 

@@ -823,3 +823,29 @@ def test_what_comes_out_is_hidden_until_it_is_asked_for(show):
     page.keyboard.press("p")
     page.keyboard.press("ArrowRight")
     assert page.locator(".prediction, .judged, body.secret").count() == 0
+
+
+@pytest.mark.parametrize("graph", ["lstm", "cut", "stacked", "mlp"])
+def test_all_that_stands_in_a_box_is_within_it(show, graph):
+    page = show(GRAPHS[graph](), width=1900, height=1200)
+    for at in ("records.length - 1", "walk.length - 1"):
+        page.evaluate(f"go({at})")
+        page.wait_for_timeout(250)
+        outside = page.evaluate("""() => [...document.querySelectorAll("#picture .box")].flatMap((box) => {
+            const frame = box.querySelector("rect").getBoundingClientRect();
+            return [...box.querySelectorAll("text")].filter((text) => text.textContent).filter((text) => {
+                const { top, bottom, left, right } = text.getBoundingClientRect();
+                const tall = top >= frame.top - 3 && bottom <= frame.bottom + 3;
+                return !(tall && left >= frame.left - 3 && right <= frame.right + 3);
+            }).map((text) => text.textContent);
+        })""")
+        assert outside == []
+
+
+def test_weights_and_data_stand_in_the_picture_with_their_numbers(show):
+    page = show(example())
+    page.keyboard.press("f")
+    texts = [box.text_content() for box in page.locator("#picture .box.ref, #picture .box.input").all()]
+    found = sorted(text for text in texts if text.startswith(("x", "y", "h")))
+    assert found == ["h00", "x0.1", "x0.4", "x0.5", "y0.1", "y0.2", "y0.4"]
+    assert texts.count("Whh ↗0.9") == 3

@@ -7,10 +7,10 @@ const READABLE = 1.5; // the size at which the text in a box has 15 px
 const DECADES = 12; // of the scale of gradients
 
 const scene = data.picture;
-const tiles = scene.tiles.map(([shape, x, y, t, first, bundle]) => {
+const tiles = scene.tiles.map(([shape, x, y, t, first, bundle, given]) => {
   const form = scene.shapes[shape];
   const numbers = Array.isArray(first) ? first : Array.from({ length: form.records }, (_, k) => first + k);
-  return { form, x, y, t, numbers, bundle: scene.bundles[bundle], width: form.width, groups: null };
+  return { form, x, y, t, numbers, bundle: scene.bundles[bundle], given: scene.given[given], width: form.width, groups: null };
 });
 const long = scene.long.map(([kind, x, width, path]) => ({ kind, x, width, path, groups: null }));
 const boxOf = []; // by number of a record: its tile, and its box there
@@ -113,6 +113,9 @@ function buildBox(tile, group, [kind, x, y, width, height, extra, ...lines], k) 
     marks.gradient = svg("text", { class: "nabla", x: centre, y: first + 12.5 * (lines.length + 1) });
     marks.bar = svg("rect", { class: "bar", x: x + 3, y: y + height - 4.5, width: width - 6, height: 3 });
     element.append(marks.value, marks.gradient, marks.bar);
+  } else {
+    const given = tile.given[k - tile.numbers.length] ?? [];
+    given.forEach((line, n) => element.append(svg("text", { x: centre, y: first + 12.5 * (lines.length + n) }, line.replaceAll("-", "−"))));
   }
   group.append(element);
   return marks;

@@ -26,15 +26,16 @@ CLASSES = {"forward": "e", "state": "es", "gather": "eg", "cut": "ec"}
 
 def scene(tape: Tape, flow: Flow) -> dict[str, Any]:
     """The picture of the whole tape, ready for JSON: y goes down from its upper edge."""
-    picture = OpPicture(flow.reading, "all", flow, Options(values=True))
-    return Scene(draw(picture), tape).data()
+    picture = OpPicture(flow.reading, "all", flow, Options(values=True, grads=True))
+    return Scene(draw(picture), tape, picture.figures).data()
 
 
 class Scene:
     """Collects shapes and tiles of a picture."""
 
-    def __init__(self, drawn: Drawn, tape: Tape) -> None:
-        self.drawn, self.tape = drawn, tape
+    def __init__(self, drawn: Drawn, tape: Tape, figures: dict[str, tuple[str, ...]]) -> None:
+        self.drawn, self.tape, self.figures = drawn, tape, figures
+        self.given: dict[Any, int] = {}
         self.shapes: dict[Any, tuple[int, dict[str, Any]]] = {}
         self.bundles: dict[Any, int] = {}
 
@@ -62,13 +63,14 @@ class Scene:
             "height": _r(drawn.height),
             "shapes": [shape for _, shape in self.shapes.values()],
             "bundles": [list(bundle) for bundle in self.bundles],
+            "given": [[list(lines) for lines in given] for given in self.given],
             "tiles": placed,
             "long": long,
             "rules": rules,
         }
 
     def tile(self, tile: Tile, paths: list[Path]) -> list[Any]:
-        """[shape, x, y, time step, its records, edges]; y is that of the lower edge."""
+        """[shape, x, y, time step, its records, edges, values given]; y is that of the lower edge."""
         cell = tile.cell
         key = (id(cell.template), id(tile.layout), cell.back)
         if key not in self.shapes:
@@ -80,7 +82,14 @@ class Scene:
         records: Any = numbers[0] if consecutive else numbers
         t = cell.step.t if cell.step is not None else None
         edges = self.bundles.setdefault(bundle, len(self.bundles))
-        return [self.shapes[key][0], _r(tile.x), _r(y), t, records, edges]
+        given = self.given.setdefault(self.values_given(cell), len(self.given))
+        return [self.shapes[key][0], _r(tile.x), _r(y), t, records, edges, given]
+
+    def values_given(self, cell: Cell) -> tuple[tuple[str, ...], ...]:
+        """What stands in the boxes that no record of the walk fills in: weights, data, initial states."""
+        count = len(cell.records)
+        found = (self.figures.get(cell.id_of(k), ()) for k in range(count, len(cell.template.boxes)))
+        return tuple(tuple(line for line in lines if not line.startswith("∇")) for lines in found)
 
     def shape(self, tile: Tile) -> dict[str, Any]:
         cell = tile.cell

@@ -24,6 +24,7 @@ from ..engine.modes import Setting, enable_grad, mode
 from ..engine.randomness import Drawn
 from ..engine.tape import Op, Record, clock
 from ..errors import CompileError
+from ..ops.functions import positive
 from .reading import Reading
 from .symbols import DETACH, Symbol, symbols
 from .values import Value, ordered
@@ -104,7 +105,7 @@ def record(step: StepFunction, width: int, widths: Sequence[int], dtype: DType) 
     (['a', 'state', 'add', 'tanh'], ['g', 'number', 'multiply', 'subtract', 'multiply'])
     """
     kept: list[Recorder] = []  # until both are compared: of what is gone, another may get the id
-    with Drawn(step).again():  # afterwards they go on as if the step had not been called
+    with Drawn(step).again(), np.errstate(all="ignore"):  # nobody asked for these numbers, and none is drawn from them
         first, second = (_record(step, width, widths, np.dtype(dtype), B, kept) for B in batches(width, widths))
     if (one := first.signature()) != (two := second.signature()):
         raise CompileError(_difference(one, two))
@@ -142,12 +143,18 @@ def _record(
         weights += [(x, waiting.at(x)) for x in recorder.older(start) if waiting.at(x) is not None]
     read = Reading(B, dtype, recorder.records, given, seeds)
     da, *dstates = [None if g is None else read.at(g) for g in grads]
+    results: dict[_Same, Value] = {}
+    for out in outs:
+        v = read.at(out.tensor)
+        if v in results.values():  # h and h.detach(): one value, but two gradients arrive
+            v = Value("op", v.shape, v.dtype, (v,), name="positive", op=positive)
+        results[out] = v
     recorded = Recorded(
         read.at(given[0]),
         [read.at(x) for x in given[1:]],
-        read.at(y),
-        [read.at(x) for x in after],
-        [(read.at(x.tensor), read.at(g)) for x, g in zip(outs, seeds, strict=True)],
+        results[_Same(y)],
+        [results[_Same(x)] for x in after],
+        [(results[out], read.at(g)) for out, g in zip(outs, seeds, strict=True)],
         da,
         dstates,
         [(read.at(x), read.at(g)) for x, g in weights],
@@ -160,7 +167,13 @@ def _record(
 def trace(step: StepFunction, width: int, widths: Sequence[int], dtype: DType) -> list[Any]:
     """What a step does now, forward, to be compared: each op, of what, and whether a gradient comes back through it."""
     recorder, B = Recorder(), batches(width, widths)[0]
-    with Drawn(step).again(), enable_grad(), Setting("anomaly", False), Setting("recorder", recorder):
+    with (
+        Drawn(step).again(),
+        np.errstate(all="ignore"),
+        enable_grad(),
+        Setting("anomaly", False),
+        Setting("recorder", recorder),
+    ):
         given = _given(width, widths, np.dtype(dtype), B)
         y, after = _results(step(given[0], tuple(given[1:]) if len(widths) > 1 else given[1]), widths, B)
     places = {id(x): k for k, x in enumerate(given)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -22,6 +23,7 @@ class Rewriting:
         self.made: dict[Any, Value] = {}
         self.new: dict[Value, Value] = {}
         self.order = ordered([step.a, *step.states, step.y, *step.after, *step.gradients])
+        self.results, self.taken = {step.y, *step.after}, set[Value]()
         self.uses = Counter(x for v in self.order for x in v.args)
 
     def result(self) -> Recorded:
@@ -46,7 +48,12 @@ class Rewriting:
     def value(self, v: Value) -> Value:
         """What stands for v now."""
         if v not in self.new:
-            self.new[v] = self.rewritten(v)
+            new = self.rewritten(v)
+            if v in self.results:
+                if new in self.taken:  # two results are computed alike, and each has a gradient of its own
+                    new = copy.copy(new)
+                self.taken.add(new)
+            self.new[v] = new
         return self.new[v]
 
     def rewritten(self, v: Value) -> Value:

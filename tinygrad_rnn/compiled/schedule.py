@@ -55,6 +55,7 @@ class Schedule:
         kept = {x for v in self.totals for x in v.args} | {self.step.da}
         kept |= {x for v in self.backward if v in kept and v.name == "concatenate" for x in v.args}
         for v in list(self.late):
-            if any(x in self.backward and x not in kept and x.name != "concatenate" for x in v.args):
+            there = all(x in self.backward for x in v.args if x.of_g)
+            if there and any(x.of_g and x not in kept and x.name != "concatenate" for x in v.args):
                 self.backward.append(v)
                 self.late.remove(v)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -153,7 +153,7 @@ class Layer(Module):
             parts = tuple(part.reshape(rows, 1, self.hidden_size) for part in parts)
         return [tuple(part[k] for part in parts) if len(names) > 1 else parts[0][k] for k in range(rows)]
 
-    def stacked(self, ends: list[Any], unbatched: bool) -> Any:
+    def stacked(self, ends: Sequence[Any], unbatched: bool) -> Any:
         """The states after the last step of all cells, as the layer gives them."""
         names = self.cell_type.states
         columns = zip(*ends, strict=True) if len(names) > 1 else [ends]

@@ -21,6 +21,7 @@ from ..errors import ShapeError
 from ..ops.shape import concatenate, stack
 from .basic import refuse_packed
 from .cells import GRUCell, LSTMCell, RNNCell
+from .fused.demand import unroll_compiled
 from .fused.steps import unroll_fused
 from .layer import Layer
 from .state import check_lengths, declare, last_repeated, last_step, pair, select
@@ -38,6 +39,8 @@ def unroll(
     name: str = "cell",
     first: int = 1,
     reverse: bool = False,
+    compiled: bool = False,
+    check: bool = False,
 ) -> tuple[Tensor, Any]:
     """Call ``y_t, state = cell(x[t], state)`` for each time step; give all y_t stacked, and the last state.
 
@@ -49,6 +52,8 @@ def unroll(
              last input once more
     reverse  run time backwards; a sequence then begins with its own last step
     name     steps are tagged (name, first), (name, first + 1), ...
+    compiled compute all steps by a program that is generated from one; CompileError says why that cannot be. x is then
+             (T, B, n), and the state an array or a tuple of some, (B, m). With `check` the loop is run and compared
 
     Parts of a state that have no name get one, for the pictures and reports: h, or h#1, h#2, .., or the key in a dict.
 
@@ -60,15 +65,15 @@ def unroll(
     array([1., 3., 6.])
     """
     refuse_packed(x, "unroll")
-    T = len(x)
-    if T == 0:
+    if (T := len(x)) == 0:
         raise ShapeError(f"unroll needs a sequence of at least one time step, and x has shape {np.shape(x)}")
-    if lengths is None:
-        return loop(cell, x, state, None, name, first, reverse)
-    if isinstance(x, list | tuple) and any(isinstance(x_t, Tensor) for x_t in x):
-        x = stack(x)
-    lengths = check_lengths(lengths, T, np.shape(x)[1:2], "unroll")
-    return loop(cell, last_repeated(x, lengths), state, lengths, name, first, reverse)
+    if lengths is not None:
+        x = stack(x) if isinstance(x, list | tuple) and any(isinstance(x_t, Tensor) for x_t in x) else x
+        lengths = check_lengths(lengths, T, np.shape(x)[1:2], "unroll")
+        x = last_repeated(x, lengths)
+    if compiled or check:
+        return unroll_compiled(cell, x, state, lengths, name, first, reverse, loop if check else None)
+    return loop(cell, x, state, lengths, name, first, reverse)
 
 
 def loop(
@@ -110,7 +115,7 @@ class Recurrent(Layer):
         dropout              with this probability entries between layers are set to 0 while training
         variational          dropout with one mask for all time steps of a sequence (Gal and Ghahramani 2016)
         fused                whether a time step is one record (fast), or a dozen (to be looked at): True, False, or
-                             "auto", which is True where the cell's options allow it, and not within `tg.anomaly()`
+                             "auto", which is True but for cells with a step of yours, and within `tg.anomaly()`
         checkpoint           keep the states of every n-th time step, and compute those between again in the backward
                              pass (`tg.checkpoint`): n, or True for √T. Memory for time; √T steps are then one record
         learn_initial_state  a missing state is a parameter ``h_0`` (and ``c_0``) a layer and direction, at first zero
@@ -124,15 +129,12 @@ class Recurrent(Layer):
     def forward(self, x: Any, state: Any = None, lengths: Any = None) -> tuple[Tensor, Any]:
         first = 1 + last_step(state)
         x, lengths, unbatched = self.enter(x, lengths)
-        starts, ends = self.starts(state, x, unbatched), []
+        starts, ends = self.starts(state, x, unbatched), ()
         for layer in range(self.num_layers):
             x = self.dropout(x) if layer else x
-            outputs = []
-            for k in range(layer * self.directions, (layer + 1) * self.directions):
-                y, end = self._run(k, x, starts[k], lengths, first)
-                outputs.append(y)
-                ends.append(end)
-            x = concatenate(outputs, axis=-1) if self.bidirectional else outputs[0]
+            cells = range(layer * self.directions, (layer + 1) * self.directions)
+            outputs, last = zip(*[self._run(k, x, starts[k], lengths, first) for k in cells], strict=True)
+            x, ends = concatenate(outputs, axis=-1) if self.bidirectional else outputs[0], (*ends, *last)
         with during(After(type(self).__name__.lower(), first + len(x) - 1)):
             state = self.stacked(ends, unbatched)
         return self.leave(x, unbatched), state

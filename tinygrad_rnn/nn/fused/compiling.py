@@ -19,7 +19,7 @@ Step = Callable[[Any, Any], tuple[Any, Any]]
 
 OURS = __name__.partition(".")[0] + "."
 KEPT = 512  # kinds of steps, and of each
-VERSIONS = 8  # with other weights or settings
+VERSIONS = 32  # with other weights or settings
 
 
 class Compiled:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -97,6 +97,12 @@ class Run:
         """The parts of the state after step k, and its y where that is asked for."""
         after = tuple([part[k + 1] for part in self.states()])
         return (*after, self.at(self.program.step.y, self.arrays, self.T)[k]) if y else after
+
+    def afters(self, y: bool = False) -> Iterator[tuple[np.ndarray, ...]]:
+        """`after` of each step in turn."""
+        parts = [part[1:] for part in self.states()]
+        parts += [self.at(self.program.step.y, self.arrays, self.T)] * y
+        return zip(*parts, strict=True)
 
     def at(self, v: Value, arrays: dict[Any, Any], steps: int) -> np.ndarray:
         """A value for all steps."""

@@ -72,7 +72,8 @@ class Unrolled:
         marks: list[tuple[Place, Step, Part]] = []
         for record in self.tape.records:
             step = record.step
-            marks += [((record, k), tag, role) for tag, role, k in record.states if role != ENDED]
+            if record.states:
+                marks += [((record, k), tag, role) for tag, role, k in record.states if role != ENDED]
             if step is None or step.t is None or type(step) is After:
                 self.loose.append(record)
                 continue

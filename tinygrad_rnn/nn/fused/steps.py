@@ -117,8 +117,7 @@ class FusedRun(Op):
         (a, *inputs), (a_array, *arrays), n = record.inputs, record.arrays, len(self.kind.states)
         states, before, outputs = tuple(inputs[:n]), tuple(arrays[:n]), []
         y = n if self.kind.own_y else self.kind.recorded.after.index(self.kind.recorded.y)
-        for k in range(self.run.T):
-            after = self.run.after(k, self.kind.own_y)
+        for k, after in enumerate(self.run.afters(self.kind.own_y)):
             xs, held = (a, *states, *inputs[n:]), (a_array, *before, *arrays[n:])
             step = Record(self.step(k), xs, held, after, self.numbers[k])
             step.step, step.line = self.tag(k), record.line
@@ -139,8 +138,7 @@ class FusedRun(Op):
         """Raise AnomalyError at the first step that makes a nan or inf."""
         n = len(self.kind.states)
         before = inputs[:n]
-        for k in range(self.run.T):
-            after = self.run.after(k, self.kind.own_y)
+        for k, after in enumerate(self.run.afters(self.kind.own_y)):
             entry = a[-1 - k if self.backwards else k]
             with during(self.tag(k)):
                 check_forward(self.step(k), (entry, *before, *inputs[n:]), after)

@@ -87,8 +87,9 @@ def draw(
     level   "op": a node for each op; "cell": a node for each time step of each layer; "layer": a node for each layer,
             its state handed on in a loop; "strip": no graph, but the gradient of the state of every step. None chooses
             what can be read: "op" for few steps, else "cell"
-    steps   "all", or a list such as ``[1, "cat", "...", -1]``, where a step may be called by its word. None shows the first and the last, every cut and every loss,
-            the step with the largest gradient, and as many more as can be read in a column of 1100 px
+    steps   "all", or a list such as ``[1, "cat", "...", -1]``, where a step may be called by its word. None shows the
+            first and the last, every cut and every loss, the step with the largest gradient, and as many more as can
+            be read in a column of 1100 px
     grads   show the gradient of the root with respect to each result: its norm in the node, and beside each edge a
             stroke for what goes back along it, by its norm
     values  write the value of each result, weight, input and initial state into its node: small arrays as their

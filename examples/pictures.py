@@ -195,10 +195,47 @@ def two_outputs() -> tg.Drawing:
     return tg.draw((y * y).sum(), level="op", grads=True)
 
 
+def in_print() -> tg.Drawing:
+    """Six steps at the width of a column in print: on two lines, with fewer words."""
+    output, _ = tg.nn.RNN(2, 3, dtype=float, rng=0)(np.ones((6, 1, 2)))
+    return tg.draw((output * output).sum(), width="8.5cm")
+
+
+def labelled() -> tg.Drawing:
+    """Words under the steps, a title, and the path of a state."""
+    words = ["the", "cat", "sat", "down"]
+    return tg.draw(
+        at_the_end(tg.nn.LSTM, 4), "cell", labels=words, title="Four words", highlight="c", legend=False, notes=False
+    )
+
+
+def downwards() -> tg.Drawing:
+    """Time goes down, and depth to the right."""
+    return tg.draw(at_the_end(tg.nn.LSTM, 3), "cell", direction="down", highlight=2, notes=False)
+
+
+def bare() -> tg.Drawing:
+    """Neither shapes nor weights, the gradients as strokes alone, on a scale that was fixed."""
+    show = {"shapes": False, "weights": False, "gradients": "strokes"}
+    return tg.draw(at_the_end(tg.nn.LSTM, 4), "cell", show=show, scale=(1e-3, 1), notes=False)
+
+
+def coloured() -> tg.Drawing:
+    """Colours, letters and a font of one's own."""
+    colors = {"state": "#AA3377", "weight": "#4477AA", "gradient": "#AA3377"}
+    return tg.draw(at_the_end(tg.nn.LSTM, 3), "cell", grads=True, colors=colors, font="serif", size=9, notes=False)
+
+
+def grey() -> tg.Drawing:
+    """The palette of greys."""
+    return tg.draw(at_the_end(tg.nn.LSTM, 3), "cell", grads=True, colors="grey", notes=False)
+
+
 SHOWN = (truncated, lstm, folded, gradients, vanishing, strip, layers, lengths, two_models, worked_example)
 TEN_MINUTES = (unrolled, forwards, backwards, fading, cut)
 PAGES = (tape, rule, sweep, three_steps, detached, two_steps, two_outputs)
-PICTURES = (*SHOWN, *TEN_MINUTES, *PAGES)
+OPTIONS = (in_print, labelled, downwards, bare, coloured, grey)
+PICTURES = (*SHOWN, *OPTIONS, *TEN_MINUTES, *PAGES)
 
 
 def main(arguments: list[str] | None = None) -> None:

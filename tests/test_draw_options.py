@@ -275,6 +275,8 @@ def test_steps_states_and_ways_stand_out() -> None:
             kind == "highlight" for kind, _ in canvas.arrows
         )
 
+    words = tg.draw(loss, "cell", labels=["the", "cat", "sat", "down"], highlight="sat")
+    assert words.picture.highlight.steps == {3}
     assert strong(2) == (1, 0) and strong([1, -1]) == (2, 0)
     assert strong("c") == (0, 4) and strong(["h", 3]) == (1, 4)
     # from x to the root: each step's entry, both states from step to step, and the last to the loss

@@ -150,7 +150,7 @@ def drawn_as(path: Path) -> tuple[list[str], np.ndarray]:
 
 def test_the_pictures_of_the_documentation_are_the_ones_drawn_now(tmp_path):
     """To a tenth of a pixel, and a hundredth of a value: the last digits are the processor's."""
-    printed = run("pictures", "new", cwd=tmp_path)
+    printed = run("pictures", "new", cwd=tmp_path) + run("figures", "new", cwd=tmp_path)
     drawn = {path.name: drawn_as(path) for path in (tmp_path / "new").iterdir()}
     assert sorted(Path(line).name for line in printed.splitlines()) == sorted(drawn)
     kept = {path.name: drawn_as(path) for path in (EXAMPLES.parent / "docs" / "pictures").iterdir()}
@@ -160,6 +160,13 @@ def test_the_pictures_of_the_documentation_are_the_ones_drawn_now(tmp_path):
     for name, (words, numbers) in drawn.items():
         assert words == kept[name][0], name
         assert np.allclose(numbers, kept[name][1], rtol=0.01, atol=0.15), name
+
+
+def test_the_figures_of_the_literature_are_short():
+    """What makes each, from its layer to its picture, is less than fifteen lines."""
+    functions = [node for node in ast.parse((EXAMPLES / "figures.py").read_text("utf-8")).body if hasattr(node, "args")]
+    figures = [node for node in functions if node.name.startswith("figure_")]
+    assert len(figures) == 4 and all(node.end_lineno - node.lineno < 15 for node in figures)
 
 
 def test_asking_the_pictures_for_help_draws_none(tmp_path):

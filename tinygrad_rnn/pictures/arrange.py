@@ -35,7 +35,7 @@ def arrange(drawn: Drawn, breaks: list[float]) -> Drawn:
     head, foot = _words_beside(drawn)
     pitch = drawn.height + 2 * PANEL + head + foot + LINES
     rows = [(name, floor, height) for name, floor, height in drawn.rows] if len(drawn.rows) > 1 and drawn.tiles else []
-    lines = _Lines(breaks, pitch, drawn.width)
+    lines = _Lines(breaks, drawn, pitch - drawn.height)
     drawn.lines = len(breaks) + 1
     if breaks:
         lines.lay(drawn)
@@ -66,18 +66,41 @@ def _words_beside(drawn: Drawn) -> tuple[float, float]:
 class _Lines:
     """Where the breaks of a strip are, and where each line goes."""
 
-    def __init__(self, breaks: list[float], pitch: float, width: float) -> None:
-        self.breaks, self.pitch = breaks, pitch
+    def __init__(self, breaks: list[float], drawn: Drawn, between: float) -> None:
+        """between   the room from the cells of one line to those of the next"""
+        self.breaks, width = breaks, drawn.width
         self.starts = [0.0, *(x - STUB for x in breaks)]
         ends = [*(x + STUB for x in breaks), width]
         self.width = max(end - start for start, end in zip(self.starts, ends, strict=True))
+
+        self.full = {self.of(panel.x) for panel in drawn.panels}  # the lines on which steps stand
+        spans = [self.span(drawn, line) for line in range(len(self.starts))]
+        self.height = 0.0
+        self.up: list[float] = []  # how far each line moves up: the last one stands at the bottom
+        for low, high in reversed(spans):
+            self.up.append(self.height - low)
+            self.height += high - low + between
+        self.height -= between
+        self.up.reverse()
+
+    def span(self, drawn: Drawn, line: int) -> tuple[float, float]:
+        """From where to where a line goes up: all of it where there is a step on it."""
+        if not self.breaks or line in self.full:
+            return 0.0, drawn.height
+        cells = [tile for tile in drawn.tiles if self.of(tile.x + tile.layout.width / 2) == line]
+        ends = [(tile.y, tile.y + tile.layout.height) for tile in cells]
+        for path in drawn.paths:
+            ends += [(y, y) for x, y in path.points if self.of(x) == line]
+            for (ax, ay), (bx, by) in pairwise(path.points):
+                ends += [(ay, by)] if any(min(ax, bx) < at < max(ax, bx) for at in self.breaks) else []
+        return min(min(a, b) for a, b in ends), max(max(a, b) for a, b in ends)
 
     def of(self, x: float) -> int:
         """The line on which something at x of the strip stands."""
         return sum(x > at for at in self.breaks)
 
     def move(self, x: float, y: float, line: int) -> Point:
-        return x - self.starts[line], y + self.pitch * (len(self.breaks) - line)
+        return x - self.starts[line], y + self.up[line]
 
     def lay(self, drawn: Drawn) -> None:
         """Move everything to its line."""
@@ -96,7 +119,7 @@ class _Lines:
         drawn.paths = [self.broken(path) for path in drawn.paths]
         drawn.trunks = [trunk._replace(gradient=self.all_pieces(trunk.gradient)) for trunk in drawn.trunks]
         drawn.width = self.width
-        drawn.height += self.pitch * len(self.breaks)
+        drawn.height = self.height
 
     def broken(self, path: Path) -> Path:
         """A path in pieces, each on its line."""
@@ -193,5 +216,5 @@ def _row_names(drawn: Drawn, rows: list[tuple[str, float, float]], lines: _Lines
             continue
         left = drawn.picture.options.direction != "left"
         x = -PANEL - 4 if left else drawn.width + PANEL + 12
-        for line in range(len(lines.breaks) + 1):
+        for line in sorted(lines.full):
             yield Text("row", name, x, lines.move(0.0, middle, line)[1], turned=True)

@@ -194,4 +194,5 @@ def draw(canvas: Canvas, sheets: Sequence[Sheet]) -> tuple[float, float]:
         with canvas.group(0.0, y, title=figure.title if len(figures) > 1 else ""):
             figure.draw(canvas)
         y += figure.height
-    return ceil(figures[0].width), ceil(y)
+    width = figures[0].width
+    return ceil(width) if figures[0].picture.page is None else width, ceil(y)

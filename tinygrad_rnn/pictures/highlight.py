@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..autograd.tensor import Tensor
@@ -18,8 +18,9 @@ from .reading import Reading
 class Highlight:
     """The steps, the names of states and the records that stand out."""
 
-    def __init__(self, reading: Reading, options: Options) -> None:
-        self.reading = reading
+    def __init__(self, reading: Reading, options: Options, words: Mapping[int, str]) -> None:
+        """words   those that stand under steps"""
+        self.reading, self.words = reading, words
         self.steps: set[int] = set()
         self.states: set[str] = set()
         self.tensors: list[Tensor] = []
@@ -36,7 +37,7 @@ class Highlight:
     def _step(self, one: Any, states: set[str]) -> int:
         times = self.reading.times
         try:
-            t = number_of(one, self.reading.words)
+            t = number_of(one, self.words)
         except ValueError as error:
             names = ", ".join(map(repr, sorted(states))) or "none"
             raise DrawError(f"highlight must name a step or a state (of these there is {names}): {error}") from None
@@ -66,9 +67,12 @@ class Highlight:
         if self._reached is None:
             starts = {tensor.record for tensor in self.tensors if tensor.record is not None}
             self._reached = {self.reading.standing(record, 0)[0] for record in starts} | starts
-            for record in sorted(self._records(), key=lambda record: record.seq):
-                if any(x is not None and self._used(x) for x in self.reading.inputs(record)):
-                    self._reached.add(record)
+            records, before = list(self._records()), -1
+            while len(self._reached) > before:  # ops put in the place of a fused record are younger than what uses them
+                before = len(self._reached)
+                for record in records:
+                    if any(x is not None and self._used(x) for x in self.reading.inputs(record)):
+                        self._reached.add(record)
         return self._reached
 
     def _used(self, x: Tensor) -> bool:

@@ -7,7 +7,7 @@ What is the same at every level is here, the levels themselves in `levels`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any, ClassVar
 
@@ -73,8 +73,9 @@ class Picture:
         self.reading, self.options = reading, options or Options()
         largest = flow.largest[1] if flow is not None and flow.largest is not None else None
         self.largest = largest  # the step whose state gets the largest gradient
-        self.labels = self._labelled()
-        self.highlight = Highlight(reading, self.options)
+        words = self._labelled()
+        self.labels = {t: shorten(word, 20) for t, word in words.items() if word}
+        self.highlight = Highlight(reading, self.options, words)
         self.unit, self.page = (
             self.options.smallest,
             self.options.page,
@@ -115,7 +116,7 @@ class Picture:
                     box.widest = [max(both, key=len) for both in zip_longest(box.widest, lines, fillvalue="")]
         return found
 
-    def _labelled(self) -> dict[int, str]:
+    def _labelled(self) -> Mapping[int, str]:
         """The word that stands under each step: what the author says, else what the step was called."""
         labels, times = self.options.labels, self.reading.times
         if labels is None:
@@ -127,7 +128,7 @@ class Picture:
         unknown = [t for t in labels if t not in times]
         if unknown:
             raise DrawError(f"labels must speak of time steps {times[0]} to {times[-1]}, not of {unknown[0]!r}")
-        return {t: shorten(word, 20) for t, word in labels.items() if word}
+        return labels
 
     def _find_folds(self) -> dict[int, tuple[int, int]]:
         """For each hidden step, the range of hidden steps that it lies in."""

@@ -180,6 +180,7 @@ class Tiling:
         self.widths = [0.0] * len(self.columns)
         self.heights = [0.0] * (self.routes.top + 1)
         self.spans = 0.0  # the height of what spans all rows
+        self.levels: dict[int, float] = {}  # of each row the height of the boxes that stand for steps
         for cell in self.picture.cells.values():
             layout, k = self.layouts[cell.template], self.routes.place[cell.column]
             if cell.column.kind in COLUMN_KINDS_WITHOUT_EDGES + LOOPS:
@@ -189,7 +190,18 @@ class Tiling:
             if cell.row is None:
                 self.spans = max(self.spans, layout.height)
             else:
-                self.heights[cell.row] = max(self.heights[cell.row], layout.height)
+                top = layout.height + self._lift(cell)
+                self.heights[cell.row] = max(self.heights[cell.row], top)
+
+    def _lift(self, cell: Cell) -> float:
+        """How far a cell is lifted from the floor of its row, so that the boxes of all steps stand on one level."""
+        if cell.row is None or not cell.template.folded or cell.column.kind not in ("step", "fold"):
+            return 0.0
+        if cell.row not in self.levels:
+            beside = [c for c in self.picture.cells.values() if c.row == cell.row and c.template.folded and c.layer]
+            middles = (self.layouts[c.template].centres[0][1] for c in beside if c.column.kind in ("step", "fold"))
+            self.levels[cell.row] = max(middles, default=0.0) if any(c.step for c in beside) else 0.0
+        return max(0.0, self.levels[cell.row] - self.layouts[cell.template].centres[0][1]) if cell.layer else 0.0
 
     def _word_width(self, cell: Cell) -> float:
         """What the word under a step needs, where it stands under it and not beside."""
@@ -226,7 +238,8 @@ class Tiling:
         tiles: dict[Cell, Tile] = {}
         for cell in self.picture.cells.values():
             floor = 0.0 if cell.row is None else self.floors[cell.row]
-            tiles[cell] = Tile(cell, self.layouts[cell.template], self.sizes[cell.template], 0.0, floor)
+            lift = self._lift(cell) if cell.column.kind == "step" else 0.0
+            tiles[cell] = Tile(cell, self.layouts[cell.template], self.sizes[cell.template], 0.0, floor + lift)
         for kinds, place in (
             (("fold",), self._place_fold),
             (LOOPS, self._place_constants),
@@ -303,7 +316,7 @@ class Tiling:
         centres = [(width / 2, ys[k] + shift) for k in range(len(sizes))]
         left, right = {}, {}
         for k, ports in wanted.items():
-            reach = sizes[k][1] / 2 - 6
+            reach = sizes[k][1] / 2 - 3
             for port, goal in ports.items():
                 y = min(max(fsum(goal) / len(goal), centres[k][1] - reach), centres[k][1] + reach)
                 right[k, port] = [(width / 2 + sizes[k][0] / 2, y), (width, y)]

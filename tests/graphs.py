@@ -166,7 +166,7 @@ class Recorder(Canvas):
         self.lines[name] = lines
         super().box(kind, name, title, at, size, lines)
 
-    def arrow(self, kind, points, blunt=False, level=False):
+    def arrow(self, kind, points, blunt=False, level=False, ends=None):
         self.arrows.append((kind, points))
         super().arrow(kind, points, blunt, level)
 

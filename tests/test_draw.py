@@ -29,7 +29,7 @@ from graphs import (
 import tinygrad_rnn as tg
 from tinygrad_rnn.errors import DrawError
 from tinygrad_rnn.pictures.marks import Path
-from tinygrad_rnn.pictures.theme import looks
+from tinygrad_rnn.pictures.theme import looks, ramp
 
 needs_dot = pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")
 
@@ -287,7 +287,7 @@ def test_a_cut_is_marked_without_colour():
     assert looks("light")["rule"].dashes and looks("light")["severed"].dashes
     assert {"rule", "severed"} <= {look for look, _ in recorded(tg.draw(windows())).ways}
     dot = tg.draw(windows()).dot()
-    assert "✂ detach" in dot and "style=dashed" in dot
+    assert "detach" in dot and "style=dashed" in dot and "✂ detach" in tg.draw(windows()).dot(pinned=False)
 
 
 # ---------------------------------------------------------------- which steps
@@ -541,9 +541,23 @@ def test_dot_has_a_cluster_for_each_step():
 
 def test_dot_has_indices_weights_and_notes():
     dot = tg.draw(network("LSTM", T=100)).dot()
-    assert re.search(r'label=<LSTM<BR/>h<SUB><FONT POINT-SIZE="8">1</FONT></SUB> c', dot)
-    footer = next(line for line in dot.splitlines() if line.strip().startswith("legend ")).replace("\xa0", " ")
-    assert "Weights: W<SUB>" in footer and "in 100 steps" in footer and "Not shown: steps 5 to 97" in footer
+    assert re.search(r'>LSTM</FONT><BR/><FONT POINT-SIZE="7.5">h<SUB><FONT POINT-SIZE="6">1</FONT></SUB> c', dot)
+    for text in (dot, tg.draw(network("LSTM", T=100)).dot(pinned=False)):
+        text = text.replace("\xa0", " ")
+        assert "Weights: W<SUB>" in text and "in 100 steps" in text and "ot shown: steps 5 to 97" in text
+
+
+def test_the_samples_of_the_legend_and_the_scale_are_nodes_of_their_own():
+    picture = tg.draw(windows(), grads=True)
+    free = picture.dot(pinned=False)
+    for kind in {node.kind for node in picture.nodes}:
+        assert re.search(rf"^\t+legend_{kind} \[", free, re.M)
+    assert free.count("FIXEDSIZE=") == 12 and "legend_scale" in free
+    drawn = [look for look, _ in recorded(picture).ways if re.fullmatch(r"grad \d+", look)]
+    assert len({f"grad {k}" for k in range(1, 13)} - set(drawn)) == 0
+    assert all(colour in picture.dot() for colour in ramp("light")[1:])
+    plain = tg.draw(windows(), legend=False, notes=False).dot(pinned=False)
+    assert "legend" not in plain.replace("cluster_legend", "")
     tips = re.findall(r'tooltip="([^"]*)"', tg.draw(network("LSTM", T=2)).dot())
     assert "tanh (2,8)" in tips and not any(re.match(r"(\w+) \1\b", tip) for tip in tips)
 

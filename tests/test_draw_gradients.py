@@ -166,7 +166,9 @@ def test_zero_not_reached_and_nan_have_marks_of_their_own():
     assert (plain, with_zero) == (set(), {"grad zero"}) and with_nan - {"grad zero"} == {"grad nan"}
     assert "exactly 0" in pictures[1].svg() and "nan or inf" in pictures[2].svg()
     assert "exactly 0" not in pictures[0].svg()
-    assert "arrowhead=odot" in pictures[1].dot() and "arrowhead=diamond" in pictures[2].dot()
+    assert "shape=diamond" in pictures[2].dot() and "shape=diamond" not in pictures[1].dot()
+    free = [picture.dot(pinned=False) for picture in pictures]
+    assert "arrowtail=odot" in free[1] and "arrowtail=diamond" in free[2]
 
 
 class Stop(tg.Op):
@@ -225,7 +227,8 @@ def test_a_folded_picture_shows_the_gradient_of_every_step():
 def test_the_step_with_the_largest_gradient_is_marked_in_every_format():
     picture = tg.draw(long_memory(5), level="op", steps="all", grads=True)
     assert picture.overlay.largest[1] == 5 and ">largest ∇ ▾<" in picture.svg()
-    assert 'label="t = 5: largest ∇"' in picture.dot() and 'label="t = 4"' in picture.dot()
+    assert 'label="t = 5: largest ∇"' in picture.dot(pinned=False) and "largest ∇ ▾" in picture.dot()
+    assert "largest ∇ ▾" in [line for line, *_ in recorded(picture).texts] and r"largest $\nabla$" in picture.tikz()
 
 
 def test_level_strip_is_the_ribbon_alone():
@@ -236,7 +239,7 @@ def test_level_strip_is_the_ribbon_alone():
     svg = picture.svg()
     xml.dom.minidom.parseString(svg)
     assert "at each of 120 steps" in svg and len(svg) < 50_000
-    assert picture.dot().count("ribbon1_") > 120
+    assert picture.dot().count("shape=box") > 240  # a column a step
     long = tg.draw(long_memory(3000, weight=0.99), level="strip")
     assert long.ribbon.per == 3 and long.ribbon.px == 1 and "the largest of 3 in a column" in long.svg()
     with pytest.raises(GraphError, match="one entry"):

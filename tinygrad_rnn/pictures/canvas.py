@@ -24,7 +24,12 @@ HEAD, HALF = 7.0, 3.2  # length of an arrowhead, and half its width
 
 
 class Canvas:
-    """Draws in one language. `looks` says what each name of a look means."""
+    """Draws in one language. `looks` says what each name of a look means.
+
+    alike  whether cells that look alike may be drawn as one thing, without names and numbers of their own: see `again`
+    """
+
+    alike = False
 
     def __init__(self, look: str, gradients: bool = False, colors: theme.Colors = "default") -> None:
         self.looks = theme.looks(look, gradients, colors)
@@ -69,8 +74,23 @@ class Canvas:
         elif kind == "past":
             self.way("hatch", hatch(left + 1, top + 1, w - 2, h - 2))
 
-    def arrow(self, kind: str, points: Sequence[Point], blunt: bool = False, level: bool = False) -> None:
-        """A line through these points, with a head unless it is blunt; `level`: see `curve`."""
+    def panel(self, look: str, name: str, x: float, y: float, w: float, h: float) -> None:
+        """The frame behind a time step."""
+        self.field(look, x, y, w, h, 6.0)
+
+    def arrow(
+        self,
+        kind: str,
+        points: Sequence[Point],
+        blunt: bool = False,
+        level: bool = False,
+        ends: tuple[str, str] | None = None,
+    ) -> None:
+        """A line through these points, with a head unless it is blunt.
+
+        level  see `curve`
+        ends   the names of the boxes that it joins, for a language that knows edges
+        """
         if not blunt:
             self.way(f"{kind} head", head(points[-2], points[-1], HEAD, HALF, level))
             points = shortened(points, HEAD - 1, level)

@@ -81,7 +81,7 @@ class Figure:
     def mark(self, canvas: Canvas, mark: Mark | Tile) -> None:
         match mark:
             case Tile():
-                if self.picture.full or mark.cell.step is None:
+                if self.picture.full or mark.cell.step is None or not canvas.alike:
                     self.cell(canvas, mark)
                 else:
                     self.alike(canvas, mark)
@@ -101,7 +101,8 @@ class Figure:
     def panel(self, canvas: Canvas, panel: Panel) -> None:
         w, h = panel.width + 2 * PANEL, panel.height + 2 * PANEL
         look = "highlight panel" if self.picture.highlight.column(panel.column) else "panel"
-        canvas.field(look, panel.x - PANEL, self.flip(panel.y) + PANEL - h, w, h, 6.0)
+        name = f"{self.sheet.prefix}t{panel.column.t}"
+        canvas.panel(look, name, panel.x - PANEL, self.flip(panel.y) + PANEL - h, w, h)
 
     def text(self, canvas: Canvas, text: Text) -> None:
         if text.kind == "state":
@@ -122,7 +123,7 @@ class Figure:
         with canvas.group(title=f"{cell.step.layer}, step {cell.step.t}" if cell.step else cell.column.kind):
             for mark in tile.marks():
                 if isinstance(mark, Path):
-                    canvas.arrow(self.look(mark), self.flipped(mark.points), level=mark.level)
+                    canvas.arrow(self.look(mark), self.flipped(mark.points), level=mark.level, ends=self.ends(mark))
                     self.gradient(canvas, [mark.edge], mark)
                 else:
                     self.block(canvas, mark)
@@ -148,12 +149,16 @@ class Figure:
 
     # ---------------------------------------------------------------- edges
 
+    def ends(self, path: Path) -> tuple[str, str]:
+        source, target = path.edge.ends
+        return self.sheet.prefix + source, self.sheet.prefix + target
+
     def path(self, canvas: Canvas, path: Path) -> None:
         """An edge, what goes back along it, and a dot where it joins a rail."""
         look = self.look(path)
         for piece in path.earlier:
             canvas.arrow(look, self.flipped(piece), blunt=True, level=path.level)
-        canvas.arrow(look, self.flipped(path.points), blunt=not path.whole, level=path.level)
+        canvas.arrow(look, self.flipped(path.points), not path.whole, path.level, self.ends(path))
         self.gradient(canvas, [path.edge], path)
         if not path.whole and self.picture.full:
             x, y = path.points[-1]

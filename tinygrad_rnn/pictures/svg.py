@@ -50,11 +50,13 @@ def write(sheets: Sequence[Sheet]) -> str:
 class SVG(Canvas):
     """Collects elements: neighbours of one look in a group that says it once."""
 
+    alike = True
+
     def __init__(self, look: str, gradients: bool = False, colors: theme.Colors = "default") -> None:
         super().__init__(look, gradients, colors)
         self.out: list[str] = []
         self.classes = look == "auto"
-        self.look, self.alike = "", list[str]()  # what waits to be written, and the look that all of it has
+        self.look, self.waiting = "", list[str]()  # what waits to be written, and the look that all of it has
         self.known: dict[Any, str] = {}  # what was written to be used again
         self.attributes = {name: self._attributes(name) for name in self.looks}
         self.letters = {name: self._letters(name) for name in theme.LETTERS}
@@ -104,17 +106,17 @@ class SVG(Canvas):
         if look != self.look:
             self.flush()
             self.look = look
-        self.alike.append(text)
+        self.waiting.append(text)
 
     def flush(self) -> None:
         """Write what waits."""
-        if len(self.alike) == 1:
-            self.out.append(self.alike[0].replace("{}", " " + self.attributes[self.look], 1))
-        elif self.alike:
+        if len(self.waiting) == 1:
+            self.out.append(self.waiting[0].replace("{}", " " + self.attributes[self.look], 1))
+        elif self.waiting:
             self.out.append(f"<g {self.attributes[self.look]}>")
-            self.out += [text.replace("{}", "", 1) for text in self.alike]
+            self.out += [text.replace("{}", "", 1) for text in self.waiting]
             self.out.append("</g>")
-        self.alike = []
+        self.waiting = []
 
     def field(self, look: str, x: float, y: float, w: float, h: float, round: float = 0.0, title: str = "") -> None:
         place = f'x="{number(x)}" y="{number(y)}" width="{number(w)}" height="{number(h)}"'

@@ -163,7 +163,14 @@ class TikZ(Canvas):
         self.nodes.add(clean)
         return f"({clean}) "
 
-    def arrow(self, kind: str, points: Sequence[Point], blunt: bool = False, level: bool = False) -> None:
+    def arrow(
+        self,
+        kind: str,
+        points: Sequence[Point],
+        blunt: bool = False,
+        level: bool = False,
+        ends: tuple[str, str] | None = None,
+    ) -> None:
         way = self.line(curve(points, level=level))
         self.out.append(rf"\path[{self.arrows(kind)}{', -' if blunt else ''}] {way};")
 

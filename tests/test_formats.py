@@ -148,6 +148,7 @@ def test_without_matplotlib_the_message_tells_the_cure(tmp_path, monkeypatch):
         ("W_xh b_h", "$W_{xh}$ $b_{h}$"),
         ("h_12 = σ(x)", r"$h_{12}$ = $\sigma$(x)"),
         ("W_hh_reverse", r"$W_{hh\,\mathrm{reverse}}$"),
+        ("h#2_3", r"$h\#2_{3}$"),
         ("φ_1", r"$\varphi{}_{1}$"),
         ("∇ ‖2.5‖", r"$\nabla$ $\Vert$2.5$\Vert$"),
         ("-0.5 to 1e-05", r"$-$0.5 to 1e{-}05"),

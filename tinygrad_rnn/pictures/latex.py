@@ -48,6 +48,7 @@ def latex(line: str) -> str:
 
 
 def _letter(name: str) -> str:
+    name = name.replace("#", r"\#")  # h#2 is the second part of a state
     return "\\" + GREEK[name[0]] + f"{{}}{name[1:]}" if name[0] in GREEK else name
 
 

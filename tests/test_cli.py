@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import math
 import os
@@ -312,7 +313,7 @@ NO_NUMBERS = [
 NOT_WHOLE = ["1e3", "1.0", "1."]
 NUMERIC = {
     "train": {
-        "whole": "--embedding --hidden --layers --batch --window --steps --seed --save-every",
+        "whole": "--embedding --hidden --layers --batch --window --steps --seed --patience --save-every",
         "real": "--dropout --lr --clip --held-out",
     },
     "sample nowhere": {"whole": "--length --seed", "real": "--temperature"},
@@ -337,6 +338,76 @@ def test_what_is_no_number_of_an_option_is_refused_in_one_line(here, capsys, com
             "number" in message and (repr(text) in message or len(text) > 40) and "_" not in message.replace(text, "")
         )
     assert not Path("runs").exists()
+
+
+# ------------------------------------------------------------------ the rate, patience, the best model, lines
+
+
+@pytest.mark.parametrize(
+    ("schedule", "rates"),
+    [
+        ("constant", [1, 1, 1, 1]),
+        ("linear", [0.875, 0.625, 0.375, 0.125]),
+        ("cosine", [(1 + math.cos(math.pi * part)) / 2 for part in (0.125, 0.375, 0.625, 0.875)]),
+        ("warmup", [(1 + math.cos(math.pi * (part - 0.05) / 0.95)) / 2 for part in (0.125, 0.375, 0.625, 0.875)]),
+    ],
+)
+def test_the_learning_rate_follows_its_schedule_also_after_a_stop(here, schedule, rates):
+    settings = Settings(text="text.txt", hidden=8, embedding=4, batch=4, window=16, lr=0.01, lr_schedule=schedule)
+    run = Run(dataclasses.replace(settings, steps=4))
+    found = []
+    for k in range(4):
+        run.step()
+        found.append(run.optimizer.lr)
+        if k == 1:
+            run.save(here)
+            run = Run.resume(here)
+    assert found == pytest.approx([0.01 * rate for rate in rates])
+    assert Settings(lr_schedule="warmup", lr=1, steps=1000).rate(24) == pytest.approx(0.0245 / 0.05)
+
+
+def test_patience_ends_a_run_and_the_best_model_is_kept(here, monkeypatch, capsys):
+    monkeypatch.setattr("tinygrad_rnn.app.charlm.TEST_EVERY", 5)
+    monkeypatch.setattr(training, "TEST_EVERY", 5)
+    bits = iter([3.0, 2.0, 2.5, 2.5, 2.5, 9.0])
+    monkeypatch.setattr(Run, "held_out_bits", lambda run: next(bits, 2.5))
+    assert train("--text", "text.txt", "--out", "run", "--steps", "100", "--patience", "3") == 0
+    out = capsys.readouterr().out
+    assert "stopped  3 tests were no better than that of step 10" in out
+    assert "best     2.000 at step 10, kept in best.safetensors: sample with --best" in out
+    _, about = load_arrays("run/checkpoint.safetensors")
+    assert about["done"] == 25 and about["best"] == [2.0, 10]
+    assert not arrays_equal(Path("run/best.safetensors"), Path("run/model.safetensors"))
+    for options in ([], ["--best"]):
+        assert main(["sample", "run", "--length", "5", "--seed", "0", *options]) == 0
+    last, best = capsys.readouterr().out.splitlines()[:2]
+    assert last.startswith("The ") and best.startswith("The ")
+    assert main(["train", "--resume", "run", "--quiet"]) == 0
+    assert "is finished" in capsys.readouterr().out
+
+
+def test_a_best_model_that_there_is_not_is_said(here, capsys):
+    assert train("--text", "text.txt", "--out", "run", "--steps", "3", "--held-out", "0") == 0
+    capsys.readouterr()
+    assert main(["sample", "run", "--best"]) == 1
+    assert "no test" in capsys.readouterr().err
+
+
+def test_without_a_terminal_there_is_a_line_at_each_test(here, monkeypatch, capsys):
+    monkeypatch.setattr("tinygrad_rnn.app.charlm.TEST_EVERY", 10)
+    monkeypatch.setattr(training, "TEST_EVERY", 10)
+    options = [option for option in SMALL if option != "--quiet"]
+    assert main(["train", *options, "--text", "text.txt", "--out", "run", "--steps", "25"]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["step 10/25", "step 20/25", "step 25/25"]
+    assert all("bits a character, held out" in line and len(line) <= 80 for line in lines)
+
+
+def test_each_command_shows_an_example_that_it_understands(capsys):
+    (commands,) = (a for a in parser()._actions if isinstance(a, argparse._SubParsersAction))
+    for name, command in commands.choices.items():
+        assert command.epilog.startswith(f"example: tinygrad-rnn {name} ")
+        parser().parse_args(shlex.split(command.epilog.removeprefix("example: tinygrad-rnn ")))
 
 
 def test_every_option_that_takes_a_number_is_among_them():

@@ -30,7 +30,7 @@ from ..io import save_arrays
 from ..nn import Dropout, Embedding, Linear, Module, cross_entropy, one_step
 from ..training import update
 from .arithmetic import History
-from .folder import CHECKPOINT, MODEL, read_log
+from .folder import BEST, CHECKPOINT, MODEL, read_log
 from .ranks import Ranks
 from .saved import loading, read_model, read_run
 from .settings import CELLS, OPTIMIZERS, Settings
@@ -50,6 +50,7 @@ __all__ = [
     "sample",
 ]
 
+TEST_EVERY = 250  # steps between tests on the held-out text
 BITS = 1 / math.log(2)  # a nat is this many bits
 
 
@@ -129,6 +130,7 @@ class Run:
         if self.ranks.size > 1:  # the weights are the same in all, and what dropout leaves out is not
             self._draw_from(np.random.default_rng([settings.seed, self.ranks.rank]))
         self.state: Any = None
+        self.best = (math.inf, 0)  # the fewest bits on the held-out text, and after which step
         self.done = 0
         self.recent: list[float] = []  # losses since the last line of the log
         self.arithmetic = History()
@@ -145,6 +147,7 @@ class Run:
         x, y = x[:, self.rows], y[:, self.rows]
         scores, state = self.model(x, None if at_start else self.state)
         loss = cross_entropy(scores, y)
+        self.optimizer.lr = self.settings.rate(self.done)
         average = self.ranks.average(y.size)
         value = update(loss, self.optimizer, self.settings.clip, f" at step {self.done + 1}", average)
         self.state = detach(state)  # what was remembered is kept; its past is not
@@ -175,6 +178,20 @@ class Run:
         self.model.train()
         return total / stream.windows_per_epoch * BITS
 
+    def test(self, folder: Path) -> float:
+        """Bits a character on the held-out text; where they are the fewest yet the model is kept, beside the last."""
+        bits = self.ranks.shared(self.held_out_bits)
+        if bits < self.best[0]:
+            self.best = bits, self.done
+            self.save_model(folder, BEST)
+        return bits
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all steps are done, or none has been better for as many tests as there is patience for."""
+        waited = (self.done - self.best[1]) // TEST_EVERY
+        return self.done >= self.settings.steps or 0 < self.settings.patience <= waited
+
     # ---------------------------------------------------------------- stopping and going on
 
     def save(self, folder: Path) -> None:
@@ -185,10 +202,10 @@ class Run:
         self.save_model(folder)
         self.save_checkpoint(folder)
 
-    def save_model(self, folder: Path) -> None:
+    def save_model(self, folder: Path, name: str = MODEL) -> None:
         if not self.ranks.first:
             return
-        save_arrays(folder / MODEL, self.model.state_dict(), self._about())
+        save_arrays(folder / name, self.model.state_dict(), self._about())
 
     def save_checkpoint(self, folder: Path) -> None:
         self.arithmetic.note(self.done)
@@ -203,6 +220,7 @@ class Run:
             "done": self.done,
             "position": self.stream.position,
             "recent": self.recent,
+            "best": list(self.best) if self.best[1] else None,
             "generator": generators[0],
             **({"generators": generators} if len(generators) > 1 else {}),
             "arithmetic": self.arithmetic.parts,
@@ -246,6 +264,7 @@ class Run:
         parts = [Tensor(part[:, run.rows].copy()) for part in saved.state]
         run.state = None if not parts else parts[0] if len(parts) == 1 else tuple(parts)
         run.done, run.recent, run.arithmetic = saved.done, saved.recent, History(saved.arithmetic)
+        run.best = saved.best
         run.changed = run.arithmetic.note(run.done)
         run.stream.position = saved.done
         return run
@@ -289,12 +308,12 @@ def build(settings: Settings, characters: int, rng: np.random.Generator | int | 
     return CharLM(characters, s.cell, s.embedding, s.hidden, s.layers, s.dropout, rng=rng)
 
 
-def load_model(folder: Path) -> tuple[CharLM, Vocabulary, Settings]:
-    """A trained model from a run folder, its characters and its settings.
+def load_model(folder: Path, name: str = MODEL) -> tuple[CharLM, Vocabulary, Settings]:
+    """A trained model from a run folder, its characters and its settings; `BEST` for the one of the best test.
 
     Raises CheckpointError where the folder holds none, or a damaged one.
     """
-    settings, vocabulary, _, weights = read_model(folder)
+    settings, vocabulary, _, weights = read_model(folder, name)
     with memory_for(f"for a model of {settings.weights(len(vocabulary)):,} weights"):
         model = build(settings, len(vocabulary))
         model.load_state_dict(weights)

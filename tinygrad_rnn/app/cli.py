@@ -91,14 +91,19 @@ def _open_standard_files() -> None:
             os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
 
 
+EXAMPLES = {
+    "train": "tinygrad-rnn train --text book.txt --hidden 256 --patience 4",
+    "sample": "tinygrad-rnn sample runs/1 --prompt 'Once ' --length 200",
+    "draw": "tinygrad-rnn draw runs/1 --steps 12 --out unrolled.pdf",
+    "export": "tinygrad-rnn export runs/1 --onnx",
+    "bptt": "tinygrad-rnn bptt flow --cell lstm --steps 50 --out flow.svg",
+}
+
+
 def parser() -> argparse.ArgumentParser:
     from .commands import add_commands as add_bptt_commands
-    from .options import COUNT, REAL, SEED, Help, Parser
-    from .settings import CELLS, NUMBERS, OPTIMIZERS, Settings
-    from .train import train_command
-    from .use import draw_command, export_command, sample_command
+    from .options import Help, Parser
 
-    d = Settings()
     top = Parser(
         prog="tinygrad-rnn",
         description="Train, sample and draw recurrent networks whose backpropagation through time "
@@ -107,8 +112,26 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     wide: dict[str, Any] = {"formatter_class": Help}
+    _add_train(commands, **wide)
+    _add_uses(commands, **wide)
+    add_bptt_commands(commands, **wide)
+    for name, example in EXAMPLES.items():
+        commands.choices[name].epilog = f"example: {example}"
+    return top
 
-    train = commands.add_parser("train", help="train a character language model by truncated BPTT", **wide)
+
+def _add_train(commands: Any, **wide: Any) -> None:
+    from .charlm import TEST_EVERY
+    from .options import COUNT
+    from .settings import CELLS, NUMBERS, OPTIMIZERS, SCHEDULES, Settings
+    from .train import train_command
+
+    d = Settings()
+    train = commands.add_parser(
+        "train",
+        help="train a character language model by truncated BPTT",
+        **wide,
+    )
     train.set_defaults(command=train_command)
     train.add_argument("--text", metavar="FILE", help="a UTF-8 text, - for standard input (Python's documentation)")
     train.add_argument("--out", metavar="FOLDER", help="where to put the run (default: runs/1, runs/2, ...)")
@@ -132,6 +155,13 @@ def parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--optimizer", choices=OPTIMIZERS, help=f"({d.optimizer})")
     train.add_argument("--lr", type=NUMBERS["lr"], metavar="X", help=f"learning rate ({d.lr:g})")
+    train.add_argument("--lr-schedule", choices=SCHEDULES, help=f"how the learning rate falls ({d.lr_schedule})")
+    train.add_argument(
+        "--patience",
+        type=NUMBERS["patience"],
+        metavar="N",
+        help=f"stop after N tests, one every {TEST_EVERY} steps, that were no better; 0 for never ({d.patience})",
+    )
     train.add_argument(
         "--clip", type=NUMBERS["clip"], metavar="X", help=f"largest gradient norm; 0 for no clipping ({d.clip:g})"
     )
@@ -143,9 +173,20 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--save-every", type=COUNT, default=500, metavar="N", help="steps between checkpoints (500)")
     train.add_argument("--quiet", action="store_true", help="no progress bar")
 
-    sample = commands.add_parser("sample", help="let a trained model write", **wide)
+
+def _add_uses(commands: Any, **wide: Any) -> None:
+    """What a trained run is for."""
+    from .options import COUNT, REAL, SEED
+    from .use import draw_command, export_command, sample_command
+
+    sample = commands.add_parser(
+        "sample",
+        help="let a trained model write",
+        **wide,
+    )
     sample.set_defaults(command=sample_command)
     sample.add_argument("run", type=Path, metavar="RUN", help="the folder of a run")
+    sample.add_argument("--best", action="store_true", help="the model of the best test, in place of the last")
     sample.add_argument("--prompt", metavar="TEXT", help="how the text begins ('The ')")
     sample.add_argument("--length", type=COUNT, default=500, metavar="N", help="characters to write (500)")
     sample.add_argument(
@@ -153,7 +194,11 @@ def parser() -> argparse.ArgumentParser:
     )
     sample.add_argument("--seed", type=SEED, metavar="N", help="decides every random choice (a new one each time)")
 
-    draw = commands.add_parser("draw", help="draw the unrolled graph of a trained model", **wide)
+    draw = commands.add_parser(
+        "draw",
+        help="draw the unrolled graph of a trained model",
+        **wide,
+    )
     draw.set_defaults(command=draw_command)
     draw.add_argument("run", type=Path, metavar="RUN", help="the folder of a run")
     draw.add_argument("--steps", type=COUNT, default=64, metavar="N", help="time steps to unroll (64)")
@@ -161,11 +206,13 @@ def parser() -> argparse.ArgumentParser:
     draw.add_argument("--page", action="store_true", help="a page to step through the tape, in place of a picture")
     draw.add_argument("--out", type=Path, metavar="FILE", help="svg, png, pdf or dot (default: graph.svg in the run)")
 
-    export = commands.add_parser("export", help="write a trained model for other programs", **wide)
+    export = commands.add_parser(
+        "export",
+        help="write a trained model for other programs",
+        **wide,
+    )
     export.set_defaults(command=export_command)
     export.add_argument("run", type=Path, metavar="RUN", help="the folder of a run")
+    export.add_argument("--best", action="store_true", help="the model of the best test, in place of the last")
     export.add_argument("--onnx", action="store_true", required=True, help="as an ONNX file, for onnxruntime")
     export.add_argument("--out", type=Path, metavar="FILE", help="(default: model.onnx in the run)")
-
-    add_bptt_commands(commands, **wide)
-    return top

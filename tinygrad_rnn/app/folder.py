@@ -23,15 +23,16 @@ from typing import IO, Any, Self
 from ..errors import CheckpointError
 from ..files import named, sweep
 
-CHECKPOINT, MODEL, SETTINGS, LOG, TEXT = (
+CHECKPOINT, MODEL, BEST, SETTINGS, LOG, TEXT = (
     "checkpoint.safetensors",
     "model.safetensors",
+    "best.safetensors",
     "settings.json",
     "log.jsonl",
     "text.txt",
 )
 RESULTS = ("sample.txt", "graph.svg", "loss.svg")
-FILES = (CHECKPOINT, MODEL, SETTINGS, LOG, TEXT, *RESULTS)
+FILES = (CHECKPOINT, MODEL, BEST, SETTINGS, LOG, TEXT, *RESULTS)
 
 
 def quoted(path: str | os.PathLike[str]) -> str:
@@ -48,6 +49,8 @@ def run_file(folder: Path, name: str) -> Path:
         raise CheckpointError(
             f"{folder}: it holds no {name}; make it with: tinygrad-rnn train --resume {quoted(folder)}"
         )
+    if name == BEST and (folder / CHECKPOINT).is_file():
+        raise CheckpointError(f"{folder}: no test on a held-out text has been made yet; leave --best out")
     reason = f"not the folder of a run: it holds no {name}" if folder.exists() else "no such folder"
     free = not folder.exists() or (folder.is_dir() and _is_new(folder))
     out = quoted(folder) if free else "FOLDER"

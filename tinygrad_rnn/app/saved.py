@@ -47,11 +47,12 @@ class SavedRun(NamedTuple):
     recent: list[float]
     generators: list[Any]
     arithmetic: list[dict[str, Any]]
+    best: tuple[float, int]
 
 
-def read_model(folder: Path) -> SavedModel:
+def read_model(folder: Path, name: str = MODEL) -> SavedModel:
     """The model of a run folder."""
-    path = run_file(folder, MODEL)
+    path = run_file(folder, name)
     weights, about = load_arrays(path)
     return _model(path, about, weights)
 
@@ -83,7 +84,17 @@ def read_run(folder: Path, steps: int | None = None) -> SavedRun:
     if steps is not None:
         model = model._replace(settings=replace(model.settings, steps=steps))
     generators: Any = about.get("generators", [about.get("generator")])
-    return SavedRun(model, groups["optimizer"], state, done, recent, generators, computed)
+    return SavedRun(model, groups["optimizer"], state, done, recent, generators, computed, _best(path, about, done))
+
+
+def _best(path: Path, about: dict[str, Any], done: int) -> tuple[float, int]:
+    """The fewest bits a character on the held-out text, and after which step."""
+    found: Any = about.get("best") or [math.inf, 0]
+    if not isinstance(found, list) or len(found) != 2 or not (SEED.has(found[1]) and found[1] <= done):
+        _refuse(path, "no best step")
+    if not isinstance(found[0], float) or math.isnan(found[0]):
+        _refuse(path, "no best figure")
+    return found[0], found[1]
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,16 @@ OPTIMIZERS: dict[str, Any] = {
     "adam": optim.Adam,
     "adamw": optim.AdamW,
 }
-CHOICES = {"cell": CELLS, "optimizer": OPTIMIZERS}
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "constant": lambda part: 1.0,
+    "linear": lambda part: 1 - part,
+    "cosine": lambda part: (1 + math.cos(math.pi * part)) / 2,
+    "warmup": lambda part: part / WARM if part < WARM else (1 + math.cos(math.pi * (part - WARM) / (1 - WARM))) / 2,
+}
+"""What the learning rate is multiplied by, when this part of the steps is done."""
+
+WARM = 0.05
+CHOICES = {"cell": CELLS, "optimizer": OPTIMIZERS, "lr_schedule": SCHEDULES}
 NUMBERS: dict[str, Number] = {
     "embedding": SIZE,
     "hidden": SIZE,
@@ -34,6 +43,7 @@ NUMBERS: dict[str, Number] = {
     "lr": RATE,
     "clip": REAL,
     "steps": COUNT,
+    "patience": SEED,
     "seed": SEED,
     "held_out": FRACTION,
 }
@@ -66,6 +76,13 @@ class Settings:
     steps: int = 2000
     seed: int = 0
     held_out: float = 0.05
+    lr_schedule: str = "constant"
+    patience: int = 0
+    """Stop after so many tests on the held-out text that were no better; 0 for never."""
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step, counted from 0."""
+        return self.lr * SCHEDULES[self.lr_schedule]((step + 0.5) / self.steps)
 
     def __post_init__(self) -> None:
         for name in (field.name for field in fields(self)):

@@ -22,8 +22,8 @@ from ..errors import DrawError
 from ..files import replace_file
 from ..interrupts import noted
 from ..notebook import progress
-from .charlm import Run, default_prompt, memory_for, sample
-from .folder import CHECKPOINT, RESULTS, SETTINGS, Log, check_new, make_new, quoted, read_log, run_file, sweep_all
+from .charlm import TEST_EVERY, Run, default_prompt, memory_for, sample
+from .folder import BEST, CHECKPOINT, RESULTS, SETTINGS, Log, check_new, make_new, quoted, read_log, run_file, sweep_all
 from .ranks import Ranks, communicator
 from .settings import Settings
 from .source import keep, lasting, read
@@ -43,7 +43,7 @@ def _train_together(arguments: argparse.Namespace, ranks: Ranks) -> int:
     with log or nullcontext():
         settings = run.settings
         levels = _entropies(run)
-        if run.done >= settings.steps:
+        if run.is_over:
             return _complete(run, folder, levels) if ranks.first else 0
         print(f"text     {settings.source}: {len(run.ids):,} characters, {len(run.vocabulary)} distinct")
         print(f"entropy  unigram {levels['unigram']:.3f}, bigram {levels['bigram']:.3f} bits a character")
@@ -59,10 +59,10 @@ def _train_together(arguments: argparse.Namespace, ranks: Ranks) -> int:
             if not run.done:
                 run.save_checkpoint(folder)  # from now on the run can be gone on with
             _write_settings(run, folder)
-            _train(run, folder, log, levels, arguments, signals)
+            _train(run, folder, log, arguments, signals)
             run.save(folder)
         go_on = f"{_program()} train --resume {quoted(folder)}"
-        if run.done < settings.steps:
+        if not run.is_over:
             print(f"stopped at step {run.done}, saved. To go on: {go_on}", file=sys.stderr)
             return 128 + signals[0] if signals else 1
         try:
@@ -122,33 +122,62 @@ def _write_settings(run: Run, folder: Path) -> None:
         )
 
 
-def _train(
-    run: Run, folder: Path, log: Log | None, levels: dict[str, float], arguments: argparse.Namespace, signals: list[int]
-) -> None:
+def _train(run: Run, folder: Path, log: Log | None, arguments: argparse.Namespace, signals: list[int]) -> None:
     """Train to the planned number of steps, or until a signal arrives."""
     s = run.settings
-    beaten = ", ".join(f"{name} {level:.2f}" for name, level in levels.items())
     since, at = time.perf_counter(), run.done
-    layout = "{percentage:3.0f}%|{bar:4}|{n_fmt}/{total_fmt} {elapsed}<{remaining}{postfix}"  # 80 columns
-    bar = progress(total=s.steps, initial=run.done, layout=layout, hidden=arguments.quiet or not run.ranks.first)
-    with bar, memory_for(f"for {s.batch} rows of {s.window} steps; try a smaller --batch, --window or --hidden"):
-        while run.done < s.steps and not run.ranks.any(bool(signals)):
+    with (
+        Shown(run, hidden=arguments.quiet or not run.ranks.first) as shown,
+        memory_for(f"for {s.batch} rows of {s.window} steps; try a smaller --batch, --window or --hidden"),
+    ):
+        while not run.is_over and not run.ranks.any(bool(signals)):
             run.step()
-            bar.update()
+            shown.step()
             last = run.done == s.steps
+            tested = run.done % TEST_EVERY == 0 or last
+            held_out = run.test(folder) if tested else math.nan
             if log is not None and (run.done % 10 == 0 or last):
                 now = time.perf_counter()
                 rate = (run.done - at) * s.batch * s.window / max(now - since, 1e-9)
                 bits = run.mean_bits()
                 line = {"step": run.done, "bits": round(bits, 6), "characters_per_second": round(rate)}
-                if run.done % 250 == 0 or last:
-                    held_out = run.held_out_bits()
-                    line |= {"held_out_bits": round(held_out, 6)} if math.isfinite(held_out) else {}
+                line |= {"held_out_bits": round(held_out, 6)} if math.isfinite(held_out) else {}
                 since, at = time.perf_counter(), run.done
                 log.append(line)
-                bar.set_postfix_str(f"{bits:.2f} bits ({beaten}) {rate / 1000:.0f}k c/s")
+                shown.figures(bits, rate, held_out, tested, now)
             if run.done % arguments.save_every == 0:
                 run.save(folder)
+
+
+class Shown:
+    """How far a training is: a bar in a terminal or notebook, elsewhere a line at each test and every half minute."""
+
+    EVERY = 30.0
+
+    def __init__(self, run: Run, hidden: bool) -> None:
+        self.run, self.hidden, self.told = run, hidden, math.inf
+
+    def __enter__(self) -> Shown:
+        layout = "{percentage:3.0f}%|{bar:20}| {n_fmt}/{total_fmt} {elapsed}<{remaining}{postfix}"  # 80 columns
+        self.bar = progress(total=self.run.settings.steps, initial=self.run.done, layout=layout, hidden=self.hidden)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.close()
+
+    def step(self) -> None:
+        self.bar.update()
+
+    def figures(self, bits: float, rate: float, held_out: float, tested: bool, now: float) -> None:
+        """What the last steps were like."""
+        self.bar.set_postfix_str(f"{bits:.2f} bits, {rate / 1000:.0f}k c/s")
+        self.told = min(self.told, now)
+        if self.hidden or not self.bar.disable or not (tested or now - self.told > self.EVERY):
+            return
+        self.told = now
+        test = f", held out {held_out:.3f}" if math.isfinite(held_out) else ""
+        steps = f"step {self.run.done}/{self.run.settings.steps}"
+        print(f"{steps}: {bits:.3f} bits a character{test}, {rate / 1000:.0f}k c/s", file=sys.stderr, flush=True)
 
 
 # ------------------------------------------------------------------ what a run ends with
@@ -158,7 +187,13 @@ def _report(run: Run, folder: Path, levels: dict[str, float]) -> None:
     """The held-out figure, a sample, and the pictures."""
     held_out = run.held_out_bits()
     figures = ", ".join(f"{name} {level:.3f}" for name, level in levels.items())
+    if run.done < run.settings.steps:
+        print(
+            f"stopped at step {run.done}: {run.settings.patience} tests were no better than that of step {run.best[1]}"
+        )
     print(f"held out {held_out:.3f} bits a character ({figures})" if math.isfinite(held_out) else "held out nothing")
+    if 0 < run.best[1] < run.done:
+        print(f"best     {run.best[0]:.3f} at step {run.best[1]}, kept in {BEST}: sample with --best")
     makers = _makers(run, folder, levels)
     for name in RESULTS:
         makers[name](folder / name)

@@ -16,11 +16,11 @@ from ..nn import cross_entropy
 from ..pictures import draw, page
 from ..pictures.output import FORMATS
 from .charlm import CharLM, beginning, default_prompt, load_model, memory_for, sample
-from .folder import MODEL, run_file
+from .folder import BEST, MODEL, run_file
 
 
 def sample_command(arguments: argparse.Namespace) -> None:
-    model, vocabulary, _ = load_model(arguments.run)
+    model, vocabulary, _ = load_model(arguments.run, BEST if arguments.best else MODEL)
     prompt = default_prompt(vocabulary) if arguments.prompt is None else arguments.prompt
     written = sample(model, vocabulary, prompt, arguments.length, arguments.temperature, arguments.seed)
     sys.stdout.write(prompt)
@@ -70,7 +70,7 @@ def unrolled(folder: Path, steps: int) -> tuple[Tensor, CharLM]:
 
 def export_command(arguments: argparse.Namespace) -> None:
     """Write the model of a run to an ONNX file, and its characters beside it, for use outside of Python."""
-    model, vocabulary, _ = load_model(arguments.run)
+    model, vocabulary, _ = load_model(arguments.run, BEST if arguments.best else MODEL)
     path = arguments.out or arguments.run / "model.onnx"
     if path.suffix.lower() != ".onnx":
         raise ValueError(f"--onnx writes an ONNX file: {path.name!r} should end in .onnx")

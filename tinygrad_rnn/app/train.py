@@ -188,9 +188,7 @@ def _report(run: Run, folder: Path, levels: dict[str, float]) -> None:
     held_out = run.held_out_bits()
     figures = ", ".join(f"{name} {level:.3f}" for name, level in levels.items())
     if run.done < run.settings.steps:
-        print(
-            f"stopped at step {run.done}: {run.settings.patience} tests were no better than that of step {run.best[1]}"
-        )
+        print(f"stopped  {run.settings.patience} tests were no better than that of step {run.best[1]}")
     print(f"held out {held_out:.3f} bits a character ({figures})" if math.isfinite(held_out) else "held out nothing")
     if 0 < run.best[1] < run.done:
         print(f"best     {run.best[0]:.3f} at step {run.best[1]}, kept in {BEST}: sample with --best")

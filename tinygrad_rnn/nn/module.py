@@ -153,12 +153,18 @@ class Module:
     def children(self) -> Iterator[tuple[str, Module]]:
         """The modules held as attributes, also within lists, tuples, dicts and dataclasses, with their names."""
         for name, value in vars(self).items():
-            yield from ((dotted(path), x) for path, x in _within((name,), value) if isinstance(x, Module))
+            if isinstance(value, Module):
+                yield name, value
+            elif type(value) not in _SIMPLE:
+                yield from ((dotted(path), x) for path, x in _within((name,), value) if isinstance(x, Module))
 
     def own_parameters(self) -> Iterator[tuple[Path, Parameter]]:
         """The parameters that are attributes of this module itself, also within containers, with where they are."""
         for name, value in vars(self).items():
-            yield from ((path, x) for path, x in _within((name,), value) if isinstance(x, Parameter))
+            if isinstance(value, Parameter):
+                yield (name,), value
+            elif type(value) not in _SIMPLE:
+                yield from ((path, x) for path, x in _within((name,), value) if isinstance(x, Parameter))
 
     def slots(self, prefix: str = "", above: tuple[Module, ...] = ()) -> Iterator[Slot]:
         """Every parameter, where it is, and its full name. A shared one comes under each of its names.
@@ -343,6 +349,10 @@ def _row(name: str, parameter: Parameter) -> list[str]:
 def dotted(path: Path) -> str:
     """The name of a place: an attribute, and the keys or numbers in containers below it."""
     return ".".join(map(str, path))
+
+
+_SIMPLE = {type(None), bool, int, float, str, Parameter, Tensor}
+"""What most attributes are besides modules: nothing is within, and the walk need not look."""
 
 
 def _within(path: Path, value: Any, above: tuple[int, ...] = ()) -> Iterator[tuple[Path, Any]]:

@@ -134,7 +134,7 @@ def _layer(rng: np.random.Generator, fused: bool) -> Network:
             if ended and windows == 1:
                 n = rng.integers(0, T + 1, B)
                 n[rng.integers(B)] = T
-            logs = [_watched(cell) for cell in layer.cells]
+            logs = [watched(cell) for cell in layer.cells]
             output, state = layer(x.swapaxes(0, 1) if options["batch_first"] else x, state, n)
             output = output.swapaxes(0, 1) if options["batch_first"] else output
             ends = state if isinstance(state, tuple) else (state,)
@@ -154,7 +154,7 @@ def _layer(rng: np.random.Generator, fused: bool) -> Network:
     return network
 
 
-def _watched(cell: Any) -> list[tuple[Any, ...]]:
+def watched(cell: Any) -> list[tuple[Any, ...]]:
     """What a cell of a layer is given and returns, filled in as it runs; nothing where its steps are fused."""
     log: list[tuple[Any, ...]] = []
     vars(cell)["step"] = _watching(type(cell).step.__get__(cell), log)
@@ -162,12 +162,12 @@ def _watched(cell: Any) -> list[tuple[Any, ...]]:
 
 
 def _watching(step: Callable[..., Any], log: list[tuple[Any, ...]]) -> Callable[..., Any]:
-    def watched(x: Any, state: Any) -> Any:
+    def called(x: Any, state: Any) -> Any:
         y, new = step(x, state)
         log.append((state, new, step, x))
         return y, new
 
-    return watched
+    return called
 
 
 def _note(network: Network, layer: str, log: list[Any], times: list[Any], final: list[Any]) -> None:
@@ -323,7 +323,7 @@ def _attending(rng: np.random.Generator, fused: bool) -> Network:
     given, scored, at = bool(rng.random() < 0.5), bool(rng.random() < 0.5), str(rng.choice(["sum", "end", "each"]))
     network = Network(f"attention {kind} T {T} S {S} start from the encoder {given} own scores {scored} loss {at}")
     encoder = KINDS[kind](IN, H, dtype=float, rng=int(rng.integers(1000)), fused="auto" if fused else False)
-    log = _watched(encoder.cells[0])
+    log = watched(encoder.cells[0])
     encoded, end = encoder(rng.standard_normal((T, B, IN)))
     ends = end if isinstance(end, tuple) else (end,)
     _note(network, kind.lower(), log, [(t, None) for t in range(1, T + 1)], [(part, 0) for part in ends])
@@ -337,11 +337,11 @@ def _attending(rng: np.random.Generator, fused: bool) -> Network:
         s = np.tanh(x @ U + context @ W)
         return s * 2, s
 
-    watched = list[Any]()
+    calls = list[Any]()
     start = ends[0][0] if given else np.zeros((B, H))
-    step = _watching(decoder, watched)
+    step = _watching(decoder, calls)
     output, last = nn.unroll(step, rng.standard_normal((S, B, IN)), start, name="decoder")
-    _note(network, "decoder", watched, [(t, None) for t in range(1, S + 1)], [(last, ...)])
+    _note(network, "decoder", calls, [(t, None) for t in range(1, S + 1)], [(last, ...)])
     if at == "sum":
         network.loss = (output**2).sum()
     elif at == "end":

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from random_networks import Network, draw_network
+from random_networks import Network, draw_network, watched
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import nn
@@ -516,3 +516,52 @@ def test_an_input_that_two_layers_read_has_the_gradient_of_both() -> None:
     projected = [tape.gradients[record][0] for record in tape if record.op.name == "affine"]
     parts = [np.linalg.norm(g[1] @ cell.W_xh.data.T) for g, cell in zip(projected, layer.cells, strict=True)]
     assert drawn == pytest.approx(parts)
+
+
+# ---------------------------------------------------------------- layers of the library, by name
+
+
+def agree(loss: tg.Tensor) -> dict[str, list[dict[int, float]]]:
+    """What the report says, after the picture has said the same."""
+    found, drawn = curves(loss), drawn_curves(loss)
+    assert set(found) <= set(drawn)
+    for layer, rows in found.items():
+        assert len(rows) == len(drawn[layer]) and all(map(same, rows, drawn[layer]))
+    return found
+
+
+@pytest.mark.parametrize("kind", [nn.RNN, nn.LSTM, nn.GRU])
+@pytest.mark.parametrize("options", [{}, {"num_layers": 2}, {"bidirectional": True}, {"fused": False}], ids=str)
+def test_report_and_picture_agree_on_every_layer(kind: Any, options: dict[str, Any]) -> None:
+    for lengths in (None, [6, 2, 4]):
+        output, state = kind(IN, H, dtype=float, rng=0, **options)(data(), lengths=lengths)
+        parts = state if isinstance(state, tuple) else (state,)
+        agree((output**2).sum())
+        agree(sum((part**2).sum() for part in parts))
+
+
+@pytest.mark.parametrize("kind", [nn.RNN, nn.LSTM, nn.GRU])
+@pytest.mark.parametrize("fused", ["auto", False])
+def test_windows_that_are_not_cut_are_one_run(kind: Any, fused: Any) -> None:
+    layer, state, total = kind(IN, H, dtype=float, rng=0, fused=fused), None, 0.0
+    for x in (data()[:3], data()[3:]):
+        output, state = layer(x, state)
+        total = total + (output**2).sum()
+    (whole,) = agree((layer(data())[0] ** 2).sum()).values()
+    (parts,) = agree(total).values()  # type: ignore[arg-type]
+    assert all(map(same, parts, whole))
+
+
+@pytest.mark.parametrize("options", [{"num_layers": 2}, {"bidirectional": True}], ids=str)
+def test_a_loss_on_the_final_states_of_several_layers(options: dict[str, Any]) -> None:
+    layer = nn.LSTM(IN, H, dtype=float, rng=0, fused=False, **options)
+    logs = [watched(cell) for cell in layer.cells]
+    _, (h, c) = layer(data())
+    loss = (h**2).sum() + (c**2).sum()
+    found = agree(loss)
+    for log, suffix in zip(logs, layer.suffixes, strict=True):
+        order = range(T, 0, -1) if suffix.endswith("_reverse") else range(1, T + 1)
+        for part in (0, 1):
+            gs = tg.grad(loss, [new[part] for _, new, *_ in log], retain_graph=True)
+            true = {t: float(np.linalg.norm(g.data)) for t, g in zip(order, gs, strict=True)}
+            assert same(found[f"lstm{suffix}"][part], true)

@@ -88,7 +88,7 @@ def test_every_preset_is_in_the_order_and_says_what_it_is():
 def test_a_preset_is_a_program_that_runs_anywhere_and_gives_these_numbers(name):
     space, answer = plainly(program(name)), run(program(name))
     assert "error" not in answer
-    assert answer["loss_value"] == pytest.approx(space["loss"].item(), rel=1e-12)
+    assert answer["losses"] == [pytest.approx(space["loss"].item(), rel=1e-12)]
     space["loss"].backward()
     for n in answer["numbers"]:
         base, *index = re.findall(r"\w+", n["name"])
@@ -169,21 +169,22 @@ def test_the_parts_of_the_shared_weight_are_those_of_its_uses():
 def test_training_lowers_the_loss_by_changing_the_numbers_or_the_weights(name):
     session, code, losses = playground.Session(), program(name), []
     for _ in range(4):
-        answer = session.answer({"code": code, "rate": 0.02})
-        losses.append(answer["loss_value"])
+        answer = session.answer({"code": code, "rate": 0.02, "steps": 1})
+        losses += answer["losses"][1:]
         code = answer["code"]
     assert losses == sorted(losses, reverse=True) and losses[-1] < losses[0]
+    at_once = run(program(name), rate=0.02, steps=4)
+    assert at_once["losses"][1:] == pytest.approx(losses) and at_once["code"] == code
     assert (code != program(name)) == bool(answer["gradients"])
 
 
 def test_trained_weights_of_a_module_stay_until_the_program_is_another():
     session, code = playground.Session(), program("lstm")
-    first = session.answer({"code": code})["loss_value"]
-    trained = session.answer({"code": code, "rate": 0.1})["loss_value"]
-    assert session.answer({"code": code})["loss_value"] == trained != first
+    before, after = session.answer({"code": code, "rate": 0.1, "steps": 1})["losses"]
+    assert session.answer({"code": code})["losses"] == [after] and after < before
     session.answer({"code": code, "values": {"forget_bias": 2.0}})
-    assert session.answer({"code": code})["loss_value"] == trained
-    assert session.answer({"code": code + "# another\n"})["loss_value"] == first
+    assert session.answer({"code": code})["losses"] == [after]
+    assert session.answer({"code": code + "# another\n"})["losses"] == [before]
 
 
 # ---------------------------------------------------------------- what goes wrong
@@ -222,7 +223,7 @@ def test_after_an_error_the_numbers_are_still_there():
 
 def test_nan_and_infinity_are_words_and_stop_nothing():
     answer = run("a = tg.tensor(-1.0, requires_grad=True)\nwith np.errstate(all='ignore'):\n    loss = np.log(a) * 1.0")
-    assert answer["loss"] == answer["loss_value"] == "nan" and "svg" in answer["picture"]
+    assert answer["loss"] == "nan" and answer["losses"] == ["nan"] and "svg" in answer["picture"]
 
 
 def test_what_cannot_be_drawn_says_why_and_the_rest_is_there():

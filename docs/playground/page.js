@@ -4,6 +4,7 @@
 const $ = (id) => document.getElementById(id);
 const data = JSON.parse($("data").textContent);
 const WAIT = 300; // ms after the last key, before the program is run
+const AT_ONCE = 5; // steps of gradient descent between two pictures
 const LONG = 3000; // ms of a run, after which one may want to stop it
 
 let preset = data.presets[0];
@@ -69,7 +70,7 @@ function next() {
   let asked = null;
   if (waiting.run) {
     asked = { code: $("code").value, values: moved, weight: $("weight").value || null, ...waiting.run };
-    running = { kind: "run", moved, edits, began: performance.now(), rate: asked.rate };
+    running = { kind: "run", moved, edits, began: performance.now(), steps: asked.steps };
     moved = {};
     waiting.run = null;
   } else if (waiting.nudge !== null) {
@@ -95,7 +96,7 @@ function stop() {
 
 function answered(answer) {
   clearTimeout(clock);
-  const { kind, edits: then, began, rate } = running;
+  const { kind, edits: then, began, steps } = running;
   running = null;
   if (kind === "nudge") {
     if (answer.text) $("nudge").textContent = answer.text;
@@ -106,7 +107,7 @@ function answered(answer) {
     }
     show(answer);
     if (!answer.error) say(`answered in ${(performance.now() - began).toFixed(0)} ms`);
-    if (rate !== undefined) trainedOnce(answer);
+    if (steps) trained(answer);
     else if (pointed !== null && !answer.error) waiting.nudge = pointed;
   }
   next();
@@ -146,6 +147,7 @@ function wrong(error) {
   showLines(error?.line);
   if (error) {
     setTraining(false);
+    if (document.activeElement === $("code")) $("error").scrollIntoView({ block: "nearest" });
     say("The program has an error; what is shown is of the one before");
   }
 }
@@ -170,7 +172,7 @@ function showNumbers({ numbers, gradients = {}, error }) {
     const { name, value, low, high, step } = numbers[k];
     for (const input of row.querySelectorAll("input")) {
       if (input.type === "range") setEnds(input, low, high, step === 1 ? 1 : (high - low) / 400);
-      if (!(name in moved) && input !== document.activeElement) input.value = value;
+      if (!(name in moved) && input !== document.activeElement) input.value = Number(value.toPrecision(4));
     }
     if (!error) row.querySelector("output").textContent = gradients[name] ?? "";
   });
@@ -345,6 +347,7 @@ $("code").addEventListener("scroll", () => ($("gutter").scrollTop = $("code").sc
 $("code").addEventListener("input", () => {
   edits++;
   moved = {};
+  losses.length = 0;
   showLines();
   setTraining(false);
   clearTimeout(timer);
@@ -366,17 +369,16 @@ function setTraining(on) {
   $("train").textContent = on ? "Stop" : "Train";
 }
 
-function train() {
-  if (!losses.length && shown.loss_value !== undefined) losses.push(shown.loss_value);
-  ask({ rate: Number($("rate").value) || 0 });
+function train(steps) {
+  ask({ rate: Number($("rate").value) || 0, steps });
 }
 
-function trainedOnce(answer) {
-  if (answer.error) return;
-  losses.push(answer.loss_value);
+function trained({ losses: found, error }) {
+  if (error) return;
+  losses.push(...found.slice(losses.length ? 1 : 0)); // the first is of before
   showCurve();
-  if (!Number.isFinite(answer.loss_value)) setTraining(false);
-  if (training) requestAnimationFrame(() => training && train());
+  if (!Number.isFinite(found.at(-1))) setTraining(false);
+  if (training) requestAnimationFrame(() => training && train(AT_ONCE));
 }
 
 function showCurve() {
@@ -392,11 +394,11 @@ function showCurve() {
 
 $("train").addEventListener("click", () => {
   setTraining(!training);
-  if (training) train();
+  if (training) train(AT_ONCE);
 });
 $("one").addEventListener("click", () => {
   setTraining(false);
-  train();
+  train(1);
 });
 
 // ---------------------------------------------------------------- the address

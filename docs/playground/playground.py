@@ -186,7 +186,6 @@ class Run:
         """All that the page shows, each part as data, or as the sentence that says why there is none."""
         return {
             "loss": figure(self.loss.item()),
-            "loss_value": _plain(self.loss.item()),
             "printed": self.printed,
             "gradients": {n.name: g for n in numbers(self.code) if (g := self.gradient_of(n.name)) is not None},
             "picture": _or_why(self.picture),
@@ -416,19 +415,26 @@ class Session:
             return {"error": {"text": error.text, "line": error.line}}
 
     def show(
-        self, code: str, values: dict[str, float] | None = None, weight: str | None = None, rate: float | None = None
+        self,
+        code: str,
+        values: dict[str, float] | None = None,
+        weight: str | None = None,
+        rate: float = 0.0,
+        steps: int = 0,
     ) -> dict[str, Any]:
-        """Run the program, with other values of its numbers; with a `rate`, after a step of gradient descent."""
+        """Run the program, with other values of its numbers; after so many steps of gradient descent."""
         code = rewritten(code, values or {})
         answer = {"code": code, "numbers": [_shown(n) for n in numbers(code)]}
         try:
             run = Run(code, self._trained(code))
-            if rate is not None:
-                code, weights = run.trained(rate)
-                self.weights = code, weights
+            losses = [_plain(run.loss.item())]
+            for _ in range(steps):
+                self.weights = code, _ = run.trained(rate)
                 run = Run(code, self._trained(code))
+                losses.append(_plain(run.loss.item()))
             self.run = run
-            return {"code": code, "numbers": [_shown(n) for n in numbers(code)], **run.report(weight)}
+            said = {"code": code, "numbers": [_shown(n) for n in numbers(code)], "losses": losses}
+            return {**said, **run.report(weight)}
         except Wrong as error:
             return answer | {"error": {"text": error.text, "line": error.line}}
 

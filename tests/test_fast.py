@@ -401,9 +401,8 @@ class Always:
 
     source = text = "none"
 
-    def __init__(self, step):
-        self.step = step
-        self.weights = []
+    def __init__(self, step, weights):
+        self.step, self.weights = step, weights
         self.kernels = self
 
     def compile(self):
@@ -438,14 +437,14 @@ def asked(monkeypatch):
     monkeypatch.setattr(fast_module, "NumbaRun", SimpleRun)
     monkeypatch.setattr(blas, "kernels", {})
     step = record(lambda a, h: (a + h, a + h), 4, [4], float)
-    return Fast(step, lambda *given: SimpleRun(None, *given))
+    return Fast(step, [], lambda *given: SimpleRun(None, *given))
 
 
 def test_a_program_that_is_right_is_used(asked, capsys):
-    program = asked.program()
-    assert isinstance(program, Always) and asked.program() is program and not asked.refused
+    program = asked.program([])
+    assert isinstance(program, Always) and asked.program([]) is program and not asked.refused
     assert "compiling" in capsys.readouterr().err
-    assert asked.program() is program and capsys.readouterr().err == ""
+    assert asked.program([]) is program and capsys.readouterr().err == ""
 
 
 def test_a_program_that_is_wrong_is_told_once_and_never_used(asked, monkeypatch):
@@ -454,8 +453,8 @@ def test_a_program_that_is_wrong_is_told_once_and_never_used(asked, monkeypatch)
 
     monkeypatch.setattr(fast_module, "NumbaRun", Wrong)
     with pytest.warns(RuntimeWarning, match="numba's program of a step is not used.*something else"):
-        assert asked.program() is None
-    assert asked.program() is None and "something else" in asked.refused  # no second warning: they are errors here
+        assert asked.program([]) is None
+    assert asked.program([]) is None and "something else" in asked.refused  # no second warning: they are errors here
 
 
 def test_a_program_that_fails_is_told_once_and_never_used(asked, monkeypatch):
@@ -464,8 +463,8 @@ def test_a_program_that_fails_is_told_once_and_never_used(asked, monkeypatch):
 
     monkeypatch.setattr(Always, "compile", fails)
     with pytest.warns(RuntimeWarning, match="no such instruction"):
-        assert asked.program() is None
-    assert asked.program() is None
+        assert asked.program([]) is None
+    assert asked.program([]) is None
 
 
 def test_what_is_compiled_behind_is_told_by_whoever_comes_next(asked, monkeypatch):
@@ -474,38 +473,38 @@ def test_what_is_compiled_behind_is_told_by_whoever_comes_next(asked, monkeypatc
     go_on = threading.Event()
     monkeypatch.setattr(Always, "compile", lambda self: go_on.wait(10))
     for _ in range(fast_module.PATIENCE + 3):  # meanwhile NumPy's program runs
-        assert asked.program() is None
+        assert asked.program([]) is None
     go_on.set()
     (compiler,) = [t for t in threading.enumerate() if t.name == "tinygrad_rnn-compiler"]
     compiler.join()
-    assert isinstance(asked.program(), Always)
+    assert isinstance(asked.program([]), Always)
 
 
 def test_what_is_in_the_cache_is_used_from_the_first_step_on(asked, monkeypatch, capsys):
     monkeypatch.setenv("TINYGRAD_RNN_FAST", "")
     monkeypatch.setattr(cache, "has_machine_code", lambda kind, text: True)
-    assert isinstance(asked.program(), Always) and capsys.readouterr().err == ""
+    assert isinstance(asked.program([]), Always) and capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("said", ["0", "off", "NO"])
 def test_it_can_be_switched_off(said, asked, monkeypatch):
     monkeypatch.setenv("TINYGRAD_RNN_FAST", said)
-    off = Fast(asked.step, asked.numpy)
-    assert off.program() is None and off.refused == "TINYGRAD_RNN_FAST=0"
+    off = Fast(asked.step, [], asked.numpy)
+    assert off.program([]) is None and off.refused == "TINYGRAD_RNN_FAST=0"
 
 
 def test_without_numba_it_says_what_to_install(asked, monkeypatch):
     monkeypatch.setattr(fast_module, "version", lambda: None)
-    without = Fast(asked.step, asked.numpy)
-    assert without.program() is None and "pip install tinygrad_rnn[fast]" in without.refused
+    without = Fast(asked.step, [], asked.numpy)
+    assert without.program([]) is None and "pip install tinygrad_rnn[fast]" in without.refused
 
 
 def test_differences_sees_each_kind_of_result(asked):
-    program = Always(asked.step)
-    assert differences(asked.numpy, program) == ""
+    program = Always(asked.step, [])
+    assert differences(asked.numpy, program, []) == ""
 
     class Other(SimpleRun):
         def gradients(self, *given):
             return (np.ones_like(self.a) * 1.01,)
 
-    assert "something else" in differences(lambda *given: Other(None, *given), program)
+    assert "something else" in differences(lambda *given: Other(None, *given), program, [])

@@ -16,7 +16,7 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -27,6 +27,7 @@ from ..ops import blas
 from . import cache
 from .numba_program import NumbaProgram, NumbaRun
 from .recording import Recorded
+from .values import Value
 
 PATIENCE = 10
 """So many runs of a step before it is compiled behind: what is tried once or twice is not worth it."""
@@ -50,12 +51,13 @@ def version() -> str | None:
 class Fast:
     """The machine code of one recorded step, once it is there.
 
-    step   as it was recorded
-    numpy  makes a run of NumPy's program, of (a, start, weights, dead, backwards) as `Run` takes them
+    step     as it was recorded
+    weights  its weights, in the order in which their arrays are given
+    numpy    makes a run of NumPy's program, of (a, start, weights, dead, backwards) as `Run` takes them
     """
 
-    def __init__(self, step: Recorded, numpy: Callable[..., Any]) -> None:
-        self.step, self.numpy = step, numpy
+    def __init__(self, step: Recorded, weights: Sequence[Value], numpy: Callable[..., Any]) -> None:
+        self.step, self.weights, self.numpy = step, weights, numpy
         self.runs = 0
         self.printing, self.compiling = threading.Lock(), threading.Lock()
         self.ready: NumbaProgram | None = None
@@ -67,8 +69,8 @@ class Fast:
         elif mode() == "0":
             self.refused = "TINYGRAD_RNN_FAST=0"
 
-    def program(self) -> NumbaProgram | None:
-        """The program to run, or None: NumPy's."""
+    def program(self, weights: Sequence[np.ndarray]) -> NumbaProgram | None:
+        """The program to run, or None: NumPy's. The weights are those of now, with which it is tried."""
         if self.ready is not None or self.refused:
             return self.ready
         if self.trouble is not None:
@@ -84,19 +86,19 @@ class Fast:
         if there or mode() == "wait":
             if not there:
                 print(f"tinygrad_rnn: compiling a step for {self.step.dtype}, once ...", file=sys.stderr)
-            self.compile()
+            self.compile(weights)
             self._tell()
         elif self.runs == PATIENCE:
-            threading.Thread(target=self.compile, name="tinygrad_rnn-compiler").start()
+            threading.Thread(target=self.compile, args=(weights,), name="tinygrad_rnn-compiler").start()
         return self.ready
 
     def _print(self) -> None:
         try:
-            self.candidate = NumbaProgram(self.step)
+            self.candidate = NumbaProgram(self.step, self.weights)
         except CompileError as error:
             self.refused = str(error)
 
-    def compile(self) -> None:
+    def compile(self, weights: Sequence[np.ndarray]) -> None:
         """Make or fetch the machine code, and try it."""
         with self.compiling:
             candidate = self.candidate
@@ -104,7 +106,7 @@ class Fast:
                 return
             try:
                 candidate.compile()
-                wrong = differences(self.numpy, candidate)
+                wrong = differences(self.numpy, candidate, weights)
             except Exception as error:
                 wrong = f"{type(error).__name__}: {error}"
             if wrong:
@@ -120,11 +122,11 @@ class Fast:
             warnings.warn(what, RuntimeWarning, stacklevel=2)
 
 
-def differences(numpy: Callable[..., Any], candidate: NumbaProgram) -> str:
+@np.errstate(all="ignore")
+def differences(numpy: Callable[..., Any], candidate: NumbaProgram, weights: Sequence[np.ndarray]) -> str:
     """Where the candidate differs from NumPy's program on a small problem; nothing if it does not."""
     step, rng = candidate.step, np.random.default_rng(0)
     T, B, dtype = 4, 7, step.dtype
-    weights = [np.asarray(w.array()) for w in candidate.weights]
 
     def some(*shape: int) -> np.ndarray:
         return rng.normal(0, 0.5, shape).astype(dtype)

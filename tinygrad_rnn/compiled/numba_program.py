@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -98,11 +98,11 @@ class NumbaProgram:
     For one step: ``e0``, ``e1``: dL/d(state); ``u0``, ...
     """
 
-    def __init__(self, step: Recorded) -> None:
+    def __init__(self, step: Recorded, weights: Sequence[Value] | None = None) -> None:
         self.step, self.dtype = step, step.dtype
         self.H = H = common_width(step)
         everything = ordered([step.y, *step.after, *step.gradients])
-        self.weights = [v for v in everything if v.kind == "weight"]
+        self.weights = step.weights if weights is None else list(weights)
         self.totals = [v for v in everything if v.kind == "total"]
         self.widths: dict[str, int] = {"a": step.a.columns // H}
         self.given = {step.a: Place("a", NOW, step.a.columns // H)}
@@ -275,11 +275,11 @@ class NumbaRun:
         dead: np.ndarray | None,
         backwards: bool,
     ) -> None:
-        self.program, self.backwards, self.some_end = program, backwards, dead is not None
+        self.program, self.dead, self.backwards = program, dead, backwards
         self.known: Arrays = dict(zip(program.weights, weights, strict=True))
         self.T, self.B, _ = a.shape
-        dead = _NOBODY if dead is None else dead[::-1] if backwards else dead
-        self.dead = np.ascontiguousarray(dead).reshape(-1).view(np.uint8)
+        ended = _NOBODY if dead is None else dead[::-1] if backwards else dead
+        self.ended = np.ascontiguousarray(ended).reshape(-1).view(np.uint8)
         self.arrays: dict[str, np.ndarray] = {"a": np.ascontiguousarray(a).reshape(-1)}
         rows, H = self.T * self.B, program.H
         for name, blocks in program.kept_arrays.items():
@@ -302,8 +302,11 @@ class NumbaRun:
         for v, name in loop.packed.items():
             arrays[name] = program.kernels.packed(np.asarray(v.array(self.known), dtype))
         arrays["zero"] = program.zero
-        given = (*rows, *loop.numbers, self.dead, *[arrays[name] for name in program.names[loop is program.back]])
-        head, tail = (program.kernels.product, self.T, B, H), (k0, k1, t0, -1 if self.backwards else 1, self.some_end)
+        given = (*rows, *loop.numbers, self.ended, *[arrays[name] for name in program.names[loop is program.back]])
+        head, tail = (
+            (program.kernels.product, self.T, B, H),
+            (k0, k1, t0, -1 if self.backwards else 1, self.dead is not None),
+        )
 
         def part(b0: int, b1: int) -> None:
             function(*head, b0, b1, *tail, *given)
@@ -314,14 +317,14 @@ class NumbaRun:
 
     def _part(self, k: int) -> np.ndarray:
         """(T + 1, B, n) a part of the state, in the order of time."""
-        return self.arrays[f"s{k}"].reshape(self.T + 1, self.B, -1)
+        return self.arrays[f"s{k}"].reshape(self.T + 1, self.B, self.program.step.states[k].columns)
 
     @property
     def output(self) -> np.ndarray:
         """(T, B, n) the y of each step, in the order of time."""
         step = self.program.step
         if step.y not in step.after:
-            return self.arrays["y"].reshape(self.T, self.B, -1)
+            return self.arrays["y"].reshape(self.T, self.B, step.y.columns)
         part = self._part(step.after.index(step.y))
         return part[:-1] if self.backwards else part[1:]
 
@@ -330,9 +333,10 @@ class NumbaRun:
         parts = [self._part(k) for k in range(len(self.program.step.states))]
         return [part[::-1] if self.backwards else part for part in parts]
 
-    def after(self) -> Iterator[tuple[np.ndarray, ...]]:
-        """For each step the parts of the state after it."""
-        return zip(*(part[1:] for part in self.states()), strict=True)
+    def after(self, k: int, y: bool = False) -> tuple[np.ndarray, ...]:
+        """The parts of the state after step k, and its y where that is asked for."""
+        after = tuple([part[k + 1] for part in self.states()])
+        return (*after, self.output[-1 - k if self.backwards else k]) if y else after
 
     # ---------------------------------------------------------------- gradients
 
@@ -362,17 +366,23 @@ class NumbaRun:
         before = [arrays[f"e{k}"].reshape(2, *end.shape)[1] for k, end in enumerate(ends)]
         known = self.known | {v: self._total(v, arrays, t0, n) for v in program.totals}
         grads = {w: g.array(known) for w, g in step.dweights}
-        da = np.zeros_like(a[:n]) if step.da is None else self._over(step.da, arrays, t0, n).reshape(n, B, -1)
+        da = (
+            np.zeros_like(a[:n])
+            if step.da is None
+            else self._over(step.da, arrays, t0, n).reshape(n, B, step.da.columns)
+        )
         lazy = da if n == self.T else Indexed(slice(t0, t0 + n), da, a)
         return lazy, *before, *[grads.get(w) for w in program.weights]
 
     def _over(self, v: Value, arrays: dict[str, np.ndarray], t0: int, n: int) -> np.ndarray:
         """A value of the time steps t0 .. t0 + n - 1 as a matrix, a row for each of them and each sequence."""
         place, H = self.program.place(v), self.program.H
-        x = arrays[place.array].reshape(-1, self.B, place.blocks * H or 1)
+        width = place.blocks * H or 1
+        x = arrays[place.array]
+        x = x.reshape(x.size // max(1, self.B * width), self.B, width)
         shift = place.row == (BEFORE if self.backwards else AFTER)
         begin = 0 if place.row == GRADIENT else t0 + shift
-        rows = x[begin : begin + n].reshape(n * self.B, -1)
+        rows = x[begin : begin + n].reshape(n * self.B, width) if self.B else np.empty((0, width), x.dtype)
         return rows if rows.shape[1] == v.columns else rows[:, place.slot * H : place.slot * H + v.columns]
 
     def _total(self, v: Value, arrays: dict[str, np.ndarray], t0: int, n: int) -> np.ndarray:

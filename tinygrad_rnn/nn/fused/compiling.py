@@ -7,10 +7,15 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from ...autograd.tensor import Tensor
 from ...compiled import Recorded, factored, record, trace
+from ...compiled.fast import Fast
+from ...compiled.numba_program import NumbaRun
 from ...compiled.pieces import pieces
 from ...compiled.program import Program
+from ...compiled.run import Run
 from ...errors import CompileError
 from ..cell import Cell
 from ..substitution import Double
@@ -36,13 +41,39 @@ class Compiled:
         self.recorded = pieces(factored(recorded))
         self.own_y = recorded.y not in recorded.after
         self._programs = {False: Program(self.recorded)}
-        self.sources = [v.source for v in self._programs[False].weights]
+        weights = self._programs[False].weights
+        self.sources = [v.source for v in weights]
+        self.fast = Fast(recorded, weights, self.numpy_run)
 
     def program(self, lengths: bool = False) -> Program:
         """The program, for sequences that all have one length, or not."""
         if lengths not in self._programs:
             self._programs[lengths] = Program(self.recorded, lengths)
         return self._programs[lengths]
+
+    def numpy_run(
+        self,
+        a: np.ndarray,
+        start: Sequence[np.ndarray],
+        weights: Sequence[np.ndarray],
+        dead: np.ndarray | None,
+        backwards: bool,
+    ) -> Run:
+        return Run(self.program(dead is not None), a, start, weights, dead, backwards)
+
+    def run(
+        self,
+        a: np.ndarray,
+        start: Sequence[np.ndarray],
+        weights: Sequence[np.ndarray],
+        dead: np.ndarray | None,
+        backwards: bool,
+    ) -> Run | NumbaRun:
+        """All steps of a sequence, by machine code where it is there: see `Run`."""
+        fast = self.fast.program(weights)
+        if fast is None:
+            return self.numpy_run(a, start, weights, dead, backwards)
+        return NumbaRun(fast, a, start, weights, dead, backwards)
 
     def weights(self, cell: Any) -> list[Any]:
         """The weights as they are now, in the order of those of the program."""

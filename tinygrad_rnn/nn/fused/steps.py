@@ -95,8 +95,7 @@ class FusedRun(Op):
 
     def forward(self, a: np.ndarray, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
         n = len(self.kind.states)
-        program = self.kind.program(self.dead is not None)
-        self.run = run = Run(program, a, inputs[:n], inputs[n:], self.dead, self.backwards)
+        self.run = run = self.kind.run(a, inputs[:n], inputs[n:], self.dead, self.backwards)
         if mode().anomaly:
             self._check(a, inputs)
         return run.output, *(part[-1] for part in run.states())

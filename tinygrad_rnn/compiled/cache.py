@@ -7,16 +7,13 @@ processes may use one folder: what has the same name has the same text.
 
 from __future__ import annotations
 
-import atexit
 import functools
 import hashlib
 import importlib.util
 import os
 import shutil
 import sys
-import tempfile
 import threading
-from importlib import resources
 from pathlib import Path
 from types import ModuleType
 
@@ -39,6 +36,9 @@ def users_folder() -> Path:
 @functools.cache
 def own_folder() -> Path:
     """A folder of this process."""
+    import atexit
+    import tempfile
+
     folder = tempfile.mkdtemp(prefix="tinygrad_rnn-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return Path(folder)
@@ -68,12 +68,16 @@ def has_machine_code(kind: str, text: str) -> bool:
 
 def kernels() -> ModuleType:
     """The module of `kernels.py`."""
+    from importlib import resources
+
     text = resources.files(__package__).joinpath("kernels.py").read_text("utf-8")
     return load("kernels", text)
 
 
 def _written(folder: Path, name: str, text: str) -> Path:
     """The path of a file of that text, written whole or not at all."""
+    import tempfile
+
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder / name
     if path.is_file() and path.read_text("utf-8") == text:

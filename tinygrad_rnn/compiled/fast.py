@@ -11,7 +11,6 @@ The variable TINYGRAD_RNN_FAST: 0 for NumPy's programs alone, `wait` to compile 
 from __future__ import annotations
 
 import functools
-import importlib.metadata
 import os
 import sys
 import threading
@@ -42,9 +41,11 @@ def mode() -> str:
 @functools.cache
 def version() -> str | None:
     """The version of numba that is installed, without importing it."""
+    from importlib import metadata
+
     try:
-        return importlib.metadata.version("numba")
-    except importlib.metadata.PackageNotFoundError:
+        return metadata.version("numba")
+    except metadata.PackageNotFoundError:
         return None
 
 

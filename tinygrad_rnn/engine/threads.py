@@ -8,7 +8,6 @@ depend on the number of threads, or parts in which nothing is summed, so that on
 from __future__ import annotations
 
 import ctypes
-import glob
 import operator
 import os
 import queue
@@ -143,6 +142,8 @@ def get_num_threads() -> int:
 
 def one_blas_thread() -> bool:
     """Let NumPy's BLAS library use one thread; whether it was found."""
+    import glob
+
     folder = os.path.dirname(np.__file__)
     files = [np._core._multiarray_umath.__file__]  # type: ignore[attr-defined]
     files += glob.glob(os.path.join(folder, "..", "numpy.libs", "*openblas*"))  # where Windows has it

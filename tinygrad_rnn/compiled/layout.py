@@ -8,6 +8,7 @@ is put together of columns for a product lies as columns (B, k n), which is seen
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,18 +64,28 @@ class Ref:
     first: int = 0
     n: int = 0
 
-    def of(self, x: np.ndarray) -> np.ndarray:
-        """The view: (..., k, B, n) or (..., B, n) of the buffer's array."""
-        b = self.buffer
+    def text(self, back: bool = False) -> str:
+        """The expression of what it is of the buffer's array x: (..., k, B, n) or (..., B, n), also of all steps.
+
+        With `back` the steps are in the opposite order.
+        """
+        b, index = self.buffer, []
         if b.name[0] == "S":
-            x = x[1:] if self.shift else x[:-1]
+            index = [(":0:-1" if back else "1:") if self.shift else "-2::-1" if back else ":-1"]
+        elif b.extent != "step":
+            index = ["::-1" if back else ":"]
         if self.slabs:
-            return x if b.alone else x[..., self.at : self.at + self.k, :, :] if self.k else x[..., self.at, :, :]
-        if not (b.columns or b.alone):
-            x = x[..., self.at, :, :]
+            index += [] if b.alone else [f"{self.at}:{self.at + self.k}" if self.k else f"{self.at}"]
+            return f"x[{', '.join(index)}]" if index else "x"
+        index += [] if b.columns or b.alone else [f"{self.at}"]
         first = self.first + self.at * b.columns
-        x = x[..., first : first + max(self.k, 1) * self.n]
-        return np.moveaxis(x.reshape(*x.shape[:-1], self.k, self.n), -2, -3) if self.k else x
+        index += [":", f"{first}:{first + max(self.k, 1) * self.n}"]
+        return f"split(x[{', '.join(index)}], {self.k})" if self.k else f"x[{', '.join(index)}]"
+
+    def of(self) -> Callable[[np.ndarray], np.ndarray]:
+        """What it is of the buffer's array, as a function."""
+        view: Callable[[np.ndarray], np.ndarray] = eval(f"lambda x: {self.text()}", {"split": split})
+        return view
 
     @property
     def slabs(self) -> bool:
@@ -90,6 +101,11 @@ class Ref:
         if self.buffer.columns:
             return other.at + other.first == self.at + self.first + self.n
         return other.at == self.at and other.first == self.first + self.n
+
+
+def split(x: np.ndarray, k: int) -> np.ndarray:
+    """(..., B, k n) as (..., k, B, n), a view."""
+    return x.reshape(*x.shape[:-1], k, x.shape[-1] // k).swapaxes(-2, -3)
 
 
 @dataclass

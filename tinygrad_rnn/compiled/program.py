@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
 from ..ops.reduction import Max, Mean, Min, Sum
-from .layout import IN_LOOP, Call, Layout, Ref
+from .layout import IN_LOOP, Call, Layout, Ref, split
 from .recording import Recorded
 from .schedule import Schedule
 from .values import Arrays, Value, ordered
@@ -45,12 +45,20 @@ class Program:
         self.step, self.lengths = step, lengths
         self.layout = Layout(Schedule(step))
         self.weights = step.weights
+        self._where: dict[Value, Any] = {}
         space: dict[str, Any] = dict(CALLS)
         self.parts = {phase: Part(self, phase, space) for phase in self.layout.calls}
         self.source = "\n\n".join(part.text for part in self.parts.values() if part.lines)
         exec(compile(self.source, "<compiled step>", "exec"), space)
         for phase, part in self.parts.items():
             part.function = space.get(phase)
+
+    def where(self, v: Value) -> tuple[str, Callable[[np.ndarray], np.ndarray]]:
+        """The buffer of a value, and what of its array the value is, for all steps."""
+        if v not in self._where:
+            ref = self.layout.place(v)
+            self._where[v] = ref.buffer.name, ref.of()
+        return self._where[v]
 
     def __str__(self) -> str:
         return self.source
@@ -78,6 +86,26 @@ class Part:
         if phase == "backward":
             self.handed_on()
         self.text = self.printed()
+        self.constants = [x for x in self.parameters.values() if isinstance(x, tuple) and x[0] == "weights"]
+        self.views = self.bound()
+
+    def bound(self) -> Any:
+        """What the function is given, of the arrays by name and of constants made of the weights."""
+        fixed: dict[str, Any] = {"split": split}
+        words = []
+        for name, x in self.parameters.items():
+            if x == "dead":
+                words.append("A['dead'][::-1]" if self.phase == "backward" else "A['dead']")
+            elif x in self.constants:
+                words.append(f"C[{self.constants.index(x)}]")
+            elif isinstance(x, Ref) or x[0] == "one":
+                ref = x if isinstance(x, Ref) else x[1]
+                text = re.sub(r"\bx\b", f"A['{ref.buffer.name}']", ref.text(self.phase == "backward"))
+                words.append(text if ref is x else f"{text}[:, None]")
+            else:
+                fixed[f"fixed_{name}"] = made(x, {}, self.step.dtype)
+                words.append(f"fixed_{name}")
+        return eval(f"lambda A, C: [{', '.join(words)}]", fixed)
 
     def printed(self) -> str:
         body, indent = self.lines, "    "

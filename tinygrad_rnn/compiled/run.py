@@ -9,7 +9,7 @@ import numpy as np
 
 from ..engine.cotangent import Indexed
 from ..ops.blas import quiet
-from .layout import Buffer, Ref
+from .layout import Buffer
 from .program import Part, Program, made
 from .values import Arrays, Value
 
@@ -63,23 +63,10 @@ class Run:
         shape = (self.B, b.size) if b.columns else (self.B, b.n) if b.alone else (b.size, self.B, b.n)
         return np.empty(shape, b.dtype) if b.extent == "step" else self.over_steps(steps, *shape, dtype=b.dtype)
 
-    def compute(self, part: Part, arrays: dict[Any, Any], back: bool = False) -> None:
-        """Run one function of the program on these arrays, from the last step to the first where `back`."""
+    def compute(self, part: Part, arrays: dict[Any, Any]) -> None:
+        """Run one function of the program on these arrays."""
         if part.lines:
-            given = [self.given(x, arrays) for x in part.parameters.values()]
-            if back:
-                moves = [part.moves(x) for x in part.parameters.values()]
-                given = [x[::-1] if m else x for x, m in zip(given, moves, strict=True)]
-            part.function(*given)
-
-    def given(self, x: Any, arrays: dict[Any, Any]) -> np.ndarray:
-        if isinstance(x, Ref):
-            return x.of(arrays[x.buffer.name])
-        if x == "dead":
-            return arrays["dead"]
-        if x[0] == "one":
-            return np.expand_dims(x[1].of(arrays[x[1].buffer.name]), -3)
-        return made(x, self.known, self.dtype)
+            part.function(*part.views(arrays, [made(x, self.known, self.dtype) for x in part.constants]))
 
     # ---------------------------------------------------------------- what came out
 
@@ -108,8 +95,8 @@ class Run:
         """A value for all steps."""
         if v.kind == "number":
             return np.zeros((steps, self.B, v.columns), self.dtype)
-        x = self.program.layout.place(v)
-        y = x.of(arrays[x.buffer.name])
+        name, view = self.program.where(v)
+        y = view(arrays[name])
         return np.broadcast_to(y, (*y.shape[:-1], v.columns)) if y.shape[-1] != v.columns else y
 
     # ---------------------------------------------------------------- gradients
@@ -140,7 +127,7 @@ class Run:
             begin = max(0, end - chunk)
             some = arrays if (begin, end) == (0, n) else self.steps(arrays, begin, end)
             self.compute(program.parts["factors"], some)
-            self.compute(program.parts["backward"], some, back=True)
+            self.compute(program.parts["backward"], some)
         self.compute(program.parts["late"], arrays)
         step = program.step
         known = self.known | {v: self.total(v, arrays, n) for v in layout.s.totals}
@@ -166,17 +153,29 @@ class Run:
         if v.name == "sum_rows":
             return v.op.forward(x)  # type: ignore[union-attr]
         total = x.T @ _rows(self.at(v.args[1], arrays, n))
-        orders = self.program.layout.orders
-        for axis, order in enumerate(orders.get(self.program.layout.base(x)) for x in v.args):
-            if order is not None:
-                total = np.take(total, np.argsort(np.concatenate([np.arange(*ends) for ends in order])), axis)
-        return total
+        left, right = (self.program.layout.orders.get(x) for x in v.args)
+        if left is not None:  # its columns lie in another order
+            total = np.concatenate([total[first:end] for first, end in back(left)])
+        return total if right is None else np.concatenate([total[:, first:end] for first, end in back(right)], axis=1)
 
     def of_sequence(self, d: np.ndarray, first: int, last: int, a: np.ndarray) -> Any:
         """dL/da, in the order of time; lazy where the steps are not all."""
         if self.backwards:
             d, first, last = d[::-1], self.T - 1 - last, self.T - 1 - first
         return d if len(d) == self.T else Indexed(slice(first, last + 1), d, a)
+
+
+def back(order: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """From which columns to take those that were put into another order, to have the first one again.
+
+    >>> back([(4, 6), (0, 4)])
+    [(2, 6), (0, 2)]
+    """
+    lying, at = [], 0
+    for first, end in order:
+        lying.append((first, at, at + end - first))
+        at += end - first
+    return [(first, end) for _, first, end in sorted(lying)]
 
 
 def _rows(sequence: np.ndarray) -> np.ndarray:

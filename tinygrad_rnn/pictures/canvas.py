@@ -34,6 +34,9 @@ class Canvas:
     def __init__(self, look: str, gradients: bool = False, colors: theme.Colors = "default") -> None:
         self.looks = theme.looks(look, gradients, colors)
 
+    def about(self, title: str, description: str) -> None:
+        """What a picture shows, for a language that says it to those who cannot see."""
+
     def field(self, look: str, x: float, y: float, w: float, h: float, round: float = 0.0, title: str = "") -> None:
         """A rectangle by its upper left corner, its corners rounded; with round = w / 2 = h / 2 a circle."""
         raise NotImplementedError

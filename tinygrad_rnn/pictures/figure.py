@@ -56,6 +56,7 @@ class Figure:
         self.height = self.foot + (self.legend.height + 16 if self.legend.height else 0.0) + self.margin
 
     def draw(self, canvas: Canvas) -> None:
+        canvas.about(self.title, self.legend.description)
         for k, words in enumerate(self.titles):
             canvas.words("title", words, self.margin, self.margin + 13 + TITLE * k)
         shift = (self.inner - self.content) / 2 if self.alone else 0.0

@@ -10,6 +10,7 @@ from .text import INDEX, pieces, printable
 from .text import escape as xml
 from .theme import LETTERS, Look
 
+SMALL = 0.8 * INDEX  # px of an index: Graphviz puts them far below the line
 LONGEST = 16_000  # letters that Graphviz reads between < and >
 
 
@@ -27,8 +28,7 @@ def label(
     for k, line in enumerate(lines):
         parts = [(xml(part), index) for part, index in pieces(line) if part]
         indexed = [
-            f'<SUB><FONT POINT-SIZE="{0.8 * INDEX * pt:g}">{part}</FONT></SUB>' if index else part
-            for part, index in parts
+            f'<SUB><FONT POINT-SIZE="{SMALL * pt:g}">{part}</FONT></SUB>' if index else part for part, index in parts
         ]
         text = "".join(indexed) + room or " "
         size = first if k == 0 else LETTERS["line"].size

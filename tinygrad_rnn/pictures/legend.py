@@ -72,7 +72,8 @@ class Legend:
                 where = f"for all {n} steps" if windows == 1 else f"for the steps of each of {windows} windows"
                 at_once.setdefault(where, []).append(text.replace(MARK, "t").replace(" ", "\u00a0"))
         facts += [f"computed at once {where}: {'   '.join(texts)}" for where, texts in at_once.items()]
-        lines = [line for cell in picture.cells.values() for box in cell.template.boxes for line in box.lines]
+        templates = {cell.template for cell in picture.cells.values()}
+        lines = [line for template in templates for box in template.boxes for line in box.lines]
         if any(line.endswith(" go on") for line in lines):
             facts.append("go on: how many sequences of the batch have not ended; the others keep their state")
         if any("#" in name for name in picture.reading.told_apart.values()):

@@ -12,7 +12,7 @@ from typing import Any
 
 from . import theme
 from .canvas import Canvas, Way, curve, direction, shortened
-from .labels import label, looks, strokes, tooltip
+from .labels import SMALL, label, looks, strokes, tooltip
 from .layout import Point
 from .text import advance
 from .theme import Look
@@ -180,7 +180,7 @@ class Pinned(Canvas):
 
     def words(self, letters: str, line: str, x: float, y: float, turned: bool = False) -> None:
         kind = theme.LETTERS[letters]
-        w = advance(line, kind.size) * (1.1 if kind.bold else 1.0)
+        w = advance(line, kind.size, SMALL) * (1.1 if kind.bold else 1.0)
         left = x - {"start": 0.0, "middle": w / 2, "end": w}[kind.anchor]
         if turned:  # Graphviz turns no words
             left = x - w + kind.size / 2

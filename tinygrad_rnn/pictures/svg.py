@@ -17,7 +17,6 @@ from typing import Any
 
 from . import figure, theme
 from .canvas import Canvas, Way
-from .legend import Legend
 from .sheet import Sheet
 from .text import INDEX, advance, escape, pieces
 
@@ -32,8 +31,7 @@ def write(sheets: Sequence[Sheet]) -> str:
     w, h = map(number, size)
     wide, tall = (number(side * first.picture.unit) for side in size)
     canvas.flush()
-    notes = [Legend(sheet.picture, sheet.overlay) for sheet in sheets]
-    title, description = ("; ".join(texts) for texts in zip(*((n.title, n.description) for n in notes), strict=True))
+    title, description = ("; ".join(filter(None, texts)) for texts in zip(*canvas.said, strict=True))
     font = escape(first.options.font or theme.FONT)
     letters = f'font-family="{font}" font-size="10" text-anchor="middle"'
     body = (
@@ -57,6 +55,7 @@ class SVG(Canvas):
         self.out: list[str] = []
         self.classes = look == "auto"
         self.look, self.waiting = "", list[str]()  # what waits to be written, and the look that all of it has
+        self.said: list[tuple[str, str]] = []  # title and description of each figure
         self.known: dict[Any, str] = {}  # what was written to be used again
         self.attributes = {name: self._attributes(name) for name in self.looks}
         self.letters = {name: self._letters(name) for name in theme.LETTERS}
@@ -98,6 +97,9 @@ class SVG(Canvas):
             said += [f"stroke:{dark.stroke}"] if dark.stroke != light.stroke else []
             rules += [f".{PREFIX}{name.replace(' ', '-')}{{{';'.join(said)}}}"] if said else []
         return f"<style>@media (prefers-color-scheme:dark){{{''.join(rules)}}}</style>"
+
+    def about(self, title: str, description: str) -> None:
+        self.said.append((title, description))
 
     # ---------------------------------------------------------------- elements
 

@@ -23,9 +23,9 @@ WIDTHS = {
 _ADVANCE = {c: width for width, letters in WIDTHS.items() for c in letters}
 
 
-def advance(line: str, size: float) -> float:
+def advance(line: str, size: float, small: float = INDEX) -> float:
     """About how wide a line is set, in px, with its indices; `line_width` is what it needs in any font."""
-    ems = [_ADVANCE.get(c, 0.635) * (INDEX if index else size) for part, index in pieces(line) for c in part]
+    ems = [_ADVANCE.get(c, 0.635) * (small if index else size) for part, index in pieces(line) for c in part]
     return fsum(ems)
 
 

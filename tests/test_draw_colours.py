@@ -91,6 +91,23 @@ def test_gradients_stand_out_and_the_more_the_larger(name):
         assert lightness == sorted(lightness, reverse=name == "light")
 
 
+@pytest.mark.parametrize("name", ["light", "dark"])
+@pytest.mark.parametrize("colors", [*theme.PALETTES, {"gradient": "#AA3377"}], ids=str)
+def test_every_palette_stands_out_and_is_told_apart_by_the_colour_blind(colors, name):
+    if isinstance(colors, dict) and name == "dark":
+        pytest.skip("a colour for a light page")
+    colours, ramp = theme.palette(name, colors), theme.ramp(name, colors)
+    for stroke in (*STROKES, "highlight", "edge"):
+        for surface in ("page", "panel", f"{stroke}-fill"):
+            assert surface not in colours or contrast(colours[stroke], colours[surface]) >= 3, (stroke, surface)
+    for surface in [surface for surface in colours if surface.endswith("-fill") or surface in ("page", "panel")]:
+        assert contrast(colours["text"], colours[surface]) >= 7, surface
+    for kind in MACHADO if colors != "grey" else ():  # in grey lines and shapes tell them apart
+        assert min(distance(colours[a], colours[b], kind) for a, b in combinations(STROKES, 2)) >= 10, kind
+    contrasts = [contrast(colour, colours["page"]) for colour in ramp]
+    assert contrasts == sorted(contrasts) and contrasts[0] >= 2.9 and contrasts[-1] > 2 * contrasts[0]
+
+
 # ---------------------------------------------------------------- what programs other than browsers make of it
 
 

@@ -108,6 +108,7 @@ def letters(picture: tg.Drawing) -> float:
     return min(map(float, sizes)) * scale * 72 / 96
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("grads", [False, True])
 @pytest.mark.parametrize("graph", GRAPHS)
 def test_letters_can_be_read_at_the_width_that_is_stated(graph: str, grads: bool) -> None:
@@ -151,6 +152,7 @@ def test_the_size_of_letters() -> None:
     assert letters(tg.draw(loss_of(), width="40cm")) == pytest.approx(7.5, abs=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("graph", GRAPHS)
 def test_legend_and_notes_take_a_quarter_of_the_picture_at_most(graph: str) -> None:
     for options in ({}, {"width": "8.5cm"}, {"level": "layer"} if graph not in ("mlp", "chain") else {}):

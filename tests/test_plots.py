@@ -46,6 +46,36 @@ def test_all_singular_values_are_drawn():
     assert set(one.get_ydata()) == {1}
 
 
+def test_the_legend_of_singular_values_says_which_line_is_which():
+    loss = tg.nn.RNN(2, 4, rng=0)(np.random.default_rng(0).normal(size=(6, 1, 2)))[0].sum()
+    ax = plots.singular_values(tg.bptt.jacobians(loss))
+    looks = {line.get_label(): (line.get_color(), line.get_linestyle()) for line in ax.lines[:-1]}
+    named = {text.get_text() for text in ax.get_legend().get_texts()}
+    assert named == {"largest", "between", "least"} and len({looks[name] for name in named}) == 3
+    one = tg.nn.RNN(2, 1, rng=0)(np.ones((6, 1, 2)))[0].sum()
+    (text,) = plots.singular_values(tg.bptt.jacobians(one)).get_legend().get_texts()
+    assert text.get_text() == "largest"
+
+
+def test_tables_that_are_compared_share_a_scale():
+    left, right = plots.new_axes(1, 2)
+    norms = [np.array([[1.0, np.nan], [1e-2, 0.5]]), np.array([[10.0, np.nan], [1e-4, 0.0]])]
+    for ax, table in zip((left, right), norms, strict=True):
+        plots.heat_map(table, [1, 2], [1, 2], "k", "t", "norm", ax)
+    scales = [next(image.norm for image in ax.images if image.get_label() == "norm") for ax in (left, right)]
+    assert scales[0] is scales[1] and (scales[0].vmin, scales[0].vmax) == (1e-4, 10.0)
+    alone = plots.heat_map(norms[0], [1, 2], [1, 2], "k", "t", "norm").images[-1].norm
+    assert (alone.vmin, alone.vmax) == (1e-2, 1.0)
+
+
+def test_no_line_goes_through_the_words_of_a_legend():
+    log = [{"step": k, "bits": 4.0 - k / 10} for k in range(10)]
+    ax = plots.loss_curve(log, {"unigram": 3.5, "bigram": 3.2})
+    frame = ax.get_legend().get_frame()
+    assert frame.get_alpha() == 1 and frame.get_visible()
+    assert ax.get_legend().get_zorder() > max(line.get_zorder() for line in ax.lines)
+
+
 def test_a_text_map_puts_each_character_on_the_colour_of_its_value():
     text, values = "abc\nde fg", np.linspace(-1, 1, 9)
     ax = plots.text_map(text, values, columns=4)

@@ -79,7 +79,7 @@ def loss_curve(
         ax.axhline(level, color="#555555", ls=style, lw=1, label=f"{name} {level:.2f}")
     ax.set(xlabel="step", ylabel="bits a character")
     ax.grid(alpha=0.25)
-    ax.legend(frameon=False)
+    _legend(ax)
     return ax
 
 
@@ -93,7 +93,7 @@ def epochs(losses: Mapping[str, Any], best: int = 0, ax: Axes | None = None) -> 
     ax.set(xlabel="epoch", ylabel="loss")
     _whole_numbers(ax.xaxis)
     ax.grid(alpha=0.25)
-    ax.legend(frameon=False)
+    _legend(ax)
     return ax
 
 
@@ -113,14 +113,17 @@ def log_curves(curves: Mapping[str, tuple[Any, Any]], xlabel: str, ylabel: str, 
     _whole_numbers(ax.xaxis)
     ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.grid(alpha=0.25)
-    ax.legend(frameon=False)
+    _legend(ax)
     return ax
 
 
 def heat_map(
     norms: np.ndarray, columns: list[int], rows: list[int], xlabel: str, ylabel: str, label: str, ax: Axes | None = None
 ) -> Axes:
-    """A table of norms on a logarithmic colour scale; what is missing (nan) stays grey, what is exactly 0 white."""
+    """A table of norms on a logarithmic colour scale; what is missing (nan) stays grey, what is exactly 0 white.
+
+    Tables of one kind (`label`) in one figure are compared: they share a scale, which holds them all.
+    """
     ax = ax or new_axes(figsize=(6, 5))
     from matplotlib.colors import LogNorm
 
@@ -133,13 +136,25 @@ def heat_map(
     where |= {"aspect": "auto", "interpolation": "nearest"}
     ax.set_facecolor("#DDDDDD")
     ax.imshow(np.where(cells == 0, 0.0, np.nan), cmap="gray", vmin=-1, vmax=0, **where)
-    scale = LogNorm(bottom, max(top, bottom * 10), clip=True)
-    image = ax.imshow(np.where(cells > 0, cells, np.nan), cmap="viridis", norm=scale, **where)
+    top = max(top, bottom * 10)
+    beside = [image for other in ax.figure.axes if other is not ax for image in other.images]
+    scale: Any = next((image.norm for image in beside if image.get_label() == label), None)
+    if scale is None:
+        scale = LogNorm(bottom, top, clip=True)
+    else:
+        scale.vmax = max(scale.vmax, top)
+        scale.vmin = max(min(scale.vmin, bottom), scale.vmax * 1e-12)
+    image = ax.imshow(np.where(cells > 0, cells, np.nan), cmap="viridis", norm=scale, label=label, **where)
     ax.figure.colorbar(image, ax=ax, label=label)
     _whole_numbers(ax.xaxis)
     _whole_numbers(ax.yaxis)
     ax.set(xlabel=xlabel, ylabel=ylabel)
     return ax
+
+
+def _legend(ax: Axes) -> None:
+    """A legend whose words no line goes through: it covers what lies behind it."""
+    ax.legend(frameon=True, framealpha=1, facecolor=ax.get_facecolor(), edgecolor="none")
 
 
 def _whole_numbers(axis: Any) -> None:
@@ -162,15 +177,19 @@ def singular_values(report: Spectra, ax: Axes | None = None) -> Axes:
     ax = ax or new_axes(figsize=(7, 4))
     values = report.singular_values[:, 0]
     shown = np.where(values > 0, values, np.nan)
-    for k in range(values.shape[1] - 1, -1, -1):
-        label = {0: "largest", values.shape[1] - 1: "least"}.get(k)
-        style: dict[str, Any] = {"color": COLOURS[0], "lw": 1.6} if k == 0 else {"color": COLOURS[5], "lw": 0.8}
-        ax.plot(report.steps[:-1], shown[:, k], label=label, **style)
+    last = values.shape[1] - 1
+    for k in range(last, -1, -1):
+        style: dict[str, Any] = {"color": COLOURS[5], "lw": 0.8, "label": "between" if k == 1 else None}
+        if k == last:
+            style = {"color": COLOURS[1], "lw": 1.2, "ls": "--", "label": "least"}
+        if k == 0:
+            style = {"color": COLOURS[0], "lw": 1.6, "label": "largest"}
+        ax.plot(report.steps[:-1], shown[:, k], **style)
     ax.axhline(1, color="#555555", ls="--", lw=1)
     ax.set_yscale("log")
     ax.set(xlabel="time step t", ylabel="singular values of ds_{t+1}/ds_t")
     ax.grid(alpha=0.25)
-    ax.legend(frameon=False)
+    _legend(ax)
     return ax
 
 

@@ -42,7 +42,7 @@ PALETTES: dict[str, dict[str, dict[str, str]]] = {
     "default": {"light": {}, "dark": {}},
     "muted": {
         "light": {"state": "#332288", "weight": "#117733", "cut": "#882255", "highlight": "#AA4499"},
-        "dark": {"state": "#A99BFF", "weight": "#66CCAA", "cut": "#EE8899", "highlight": "#DDAAEE"},
+        "dark": {"state": "#A99BFF", "weight": "#66CCAA", "cut": "#E0607A", "highlight": "#DDAAEE"},
     },
     "grey": {
         "light": {
@@ -77,7 +77,10 @@ def ramp(theme: str, colors: Colors = "default") -> list[str]:
     """
     c = palette(theme, colors)
     if "gradient" in c:
-        return [mixed(c["gradient"], c["page"], 0.45 + 0.55 * k / LEVELS) for k in range(LEVELS + 1)]
+        parts = (part / 100 for part in range(40, 100))
+        pale = next((p for p in parts if contrast(mixed(c["gradient"], c["page"], p), c["page"]) >= 3), 1.0)
+        weak, strong = mixed(c["gradient"], c["page"], pale), mixed(c["gradient"], c["text"], 0.6)
+        return [mixed(strong, weak, k / LEVELS) for k in range(LEVELS + 1)]
     weakest, strongest = (3.4, 8.0) if theme == "dark" else (4.4, 0.0)
     return [_between(weakest + (strongest - weakest) * k / LEVELS) for k in range(LEVELS + 1)]
 
@@ -92,6 +95,17 @@ def mixed(colour: str, other: str, part: float) -> str:
     """So much of one colour, and the rest of another."""
     a, b = (bytes.fromhex(one[1:]) for one in (colour, other))
     return "#" + bytes(round(y + (x - y) * part) for x, y in zip(a, b, strict=True)).hex().upper()
+
+
+def contrast(colour: str, other: str) -> float:
+    """How much two colours stand out from each other, from 1 to 21, as the Web Content Accessibility Guidelines say."""
+    weights = (0.2126, 0.7152, 0.0722)
+    lights = []
+    for one in (colour, other):
+        parts = [part / 255 for part in bytes.fromhex(one[1:])]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        lights.append(sum(w * part for w, part in zip(weights, linear, strict=True)) + 0.05)
+    return max(lights) / min(lights)
 
 
 def width(level: int) -> float:

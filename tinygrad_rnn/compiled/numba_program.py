@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -337,6 +337,11 @@ class NumbaRun:
         """The parts of the state after step k, and its y where that is asked for."""
         after = tuple([part[k + 1] for part in self.states()])
         return (*after, self.output[-1 - k if self.backwards else k]) if y else after
+
+    def afters(self, y: bool = False) -> Iterator[tuple[np.ndarray, ...]]:
+        """`after` of each step in turn."""
+        outputs = self.output[::-1] if self.backwards else self.output
+        return zip(*(part[1:] for part in self.states()), *([outputs] * y), strict=True)
 
     # ---------------------------------------------------------------- gradients
 

@@ -15,12 +15,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tinygrad_rnn import nn
 from tinygrad_rnn.app import arithmetic, charlm, folder, source
 from tinygrad_rnn.app.charlm import Run, Settings, build, load_model
 from tinygrad_rnn.app.cli import main
 from tinygrad_rnn.data import python_docs
 from tinygrad_rnn.errors import CheckpointError, DataError
 from tinygrad_rnn.io import load_arrays, save_arrays
+from tinygrad_rnn.nn.layer import Layer
 
 SMALL = ["--embedding", "3", "--hidden", "4", "--batch", "2", "--window", "8", "--quiet"]
 posix_only = pytest.mark.skipif(os.name != "posix", reason="pipes, signals and locks of POSIX systems")
@@ -331,9 +333,11 @@ def test_a_text_of_another_size_is_not_read_to_its_end(here, monkeypatch):
 
 def test_a_run_notes_what_did_its_arithmetic(here):
     _, about = load_arrays(Path("run/checkpoint.safetensors"))
-    assert about["arithmetic"] == [{"from_step": 0, **arithmetic.arithmetic()}]
-    assert about["arithmetic"][0]["NumPy"] == np.__version__
-    assert json.loads(Path("run/settings.json").read_text())["arithmetic"] == about["arithmetic"]
+    (part,) = about["arithmetic"]
+    steps = part.pop(arithmetic.STEPS)
+    assert part == {"from_step": 0, **arithmetic.arithmetic()}
+    assert part["NumPy"] == np.__version__ and steps.split()[0] in ("NumPy", "numba")
+    assert json.loads(Path("run/settings.json").read_text())["arithmetic"] == [{**part, arithmetic.STEPS: steps}]
 
 
 def test_going_on_with_the_same_arithmetic_says_nothing_of_it(here, capsys):
@@ -343,33 +347,53 @@ def test_going_on_with_the_same_arithmetic_says_nothing_of_it(here, capsys):
 
 
 def test_going_on_with_another_arithmetic_says_so_and_notes_the_step(here, capsys, monkeypatch):
-    before = arithmetic.arithmetic()
-    other = {**before, "NumPy": "9.9", "numba": "1.2"}
-    monkeypatch.setattr(arithmetic, "arithmetic", lambda: other)
+    (before,) = charlm.Run.resume(Path("run")).arithmetic.parts
+    usual = arithmetic.arithmetic
+    monkeypatch.setattr(charlm, "arithmetic", lambda model=None: {**usual(model), "NumPy": "9.9", "a library": "1.2"})
     assert main(["train", "--resume", "run", "--steps", "13", "--quiet"]) == 0
-    said = f"NumPy 9.9 in place of {np.__version__}, numba 1.2 in place of none"
-    assert f"from here on with {said}: its last bits may differ" in capsys.readouterr().err
-    parts = [{"from_step": 0, **before}, {"from_step": 12, **other}]
+    said = f"NumPy 9.9 in place of {np.__version__}, a library 1.2 in place of none"
+    assert capsys.readouterr().err.count(f"from here on with {said}: its last bits may differ") == 1
+    parts = [before, {**before, "from_step": 12, "NumPy": "9.9", "a library": "1.2"}]
     assert charlm.Run.resume(Path("run")).arithmetic.parts == parts
     assert json.loads(Path("run/settings.json").read_text())["arithmetic"] == parts
-    monkeypatch.setattr(arithmetic, "arithmetic", lambda: before)
-    assert (
-        charlm.Run.resume(Path("run")).changed == f"NumPy {np.__version__} in place of 9.9, numba none in place of 1.2"
+    monkeypatch.setattr(charlm, "arithmetic", usual)
+    assert charlm.Run.resume(Path("run")).changed == (
+        f"NumPy {np.__version__} in place of 9.9, a library none in place of 1.2"
     )
+
+
+def test_other_programs_for_the_steps_of_layers_are_told_after_the_first(here, capsys, monkeypatch):
+    monkeypatch.setattr(Layer, "computed_by", lambda self, cell: "an abacus")
+    (part,) = charlm.Run.resume(Path("run")).arithmetic.parts
+    assert main(["train", "--resume", "run", "--steps", "13", "--quiet"]) == 0
+    said = f"from here on with steps of layers an abacus in place of {part[arithmetic.STEPS]}: its last bits may differ"
+    assert capsys.readouterr().err.count(said) == 1
+    assert [p["from_step"] for p in charlm.Run.resume(Path("run")).arithmetic.parts] == [0, 12]
 
 
 def test_what_changes_during_a_run_is_noted_when_it_is_saved(here, monkeypatch):
     run = charlm.Run.resume(Path("run"), steps=20)
     run.step()
-    monkeypatch.setattr(arithmetic, "arithmetic", lambda: {"NumPy": "9.9"})
+    monkeypatch.setattr(Layer, "computed_by", lambda self, cell: "an abacus")
+    run.step()
     run.save_checkpoint(Path("run"))
-    assert [part["from_step"] for part in charlm.Run.resume(Path("run")).arithmetic.parts] == [0, 13]
+    assert [part["from_step"] for part in charlm.Run.resume(Path("run")).arithmetic.parts] == [0, 14]
 
 
 def test_a_run_of_a_version_that_noted_nothing_goes_on(here):
     change(Path("run/checkpoint.safetensors"), lambda arrays, about: about.pop("arithmetic"))
-    run = charlm.Run.resume(Path("run"))
+    run = charlm.Run.resume(Path("run"), steps=13)
     assert run.changed == "" and run.arithmetic.parts == [{"from_step": 12, **arithmetic.arithmetic()}]
+    run.step()
+    assert run.changed == "" and arithmetic.STEPS in run.arithmetic.parts[0]
+
+
+def test_what_computes_the_steps_of_a_layer():
+    lstm, composed = nn.LSTM(2, 3, rng=0), nn.LSTM(2, 3, rng=0, fused=False)
+    lstm(np.ones((4, 1, 2)))
+    assert lstm.computed_by(lstm.cells[0]).split()[0] in ("NumPy", "numba")
+    assert composed.computed_by(composed.cells[0]) == "composed"
+    assert arithmetic.STEPS not in arithmetic.arithmetic(nn.Linear(2, 3))
 
 
 # ------------------------------------------------------------------ stopped at the very end

@@ -13,12 +13,17 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
+from ..nn import Module
+from ..nn.layer import Layer
 
 NOTHING = "none"
 
 
-def arithmetic() -> dict[str, str]:
-    """What computes, here and now: each part by its name.
+STEPS = "steps of layers"
+
+
+def arithmetic(model: Module | None = None) -> dict[str, str]:
+    """What computes, here and now: each part by its name; of a model also its steps, once it has been run.
 
     How many threads there are is not among it: ours give the same bits, however many (`tg.set_num_threads`).
 
@@ -28,12 +33,15 @@ def arithmetic() -> dict[str, str]:
     facts: Any = np.show_config(mode="dicts")
     blas = facts.get("Build Dependencies", {}).get("blas", {})
     vectors = facts.get("SIMD Extensions", {})
-    return {
+    found = {
         "tinygrad_rnn": __version__,
         "NumPy": np.__version__,
         "BLAS": f"{blas.get('name', NOTHING)} {blas.get('version', '')}".strip(),
         "processor": " ".join([*vectors.get("baseline", ()), *vectors.get("found", ())]) or NOTHING,
     }
+    layers = [] if model is None else [m for m in model.modules() if isinstance(m, Layer)]
+    programs = sorted({layer.computed_by(cell) for layer in layers for cell in layer.cells})
+    return found | ({STEPS: ", ".join(programs)} if programs and "" not in programs else {})
 
 
 class History:
@@ -42,15 +50,21 @@ class History:
     def __init__(self, saved: Iterable[Mapping[str, Any]] = ()) -> None:
         self.parts: list[dict[str, Any]] = [dict(part) for part in saved]
 
-    def note(self, done: int) -> str:
+    def note(self, done: int, now: Mapping[str, str]) -> str:
         """What has changed when so many steps are done, in words, which is written down; empty where nothing has."""
-        now, before = arithmetic(), {**self.parts[-1]} if self.parts else None
-        if before is not None:
-            before.pop("from_step")
+        if not self.parts:
+            self.parts.append({"from_step": done, **now})
+            return ""
+        last = self.parts[-1]
+        if STEPS in now:  # known once a step has been taken
+            last.setdefault(STEPS, now[STEPS])
+        elif STEPS in last:
+            now = {**now, STEPS: last[STEPS]}
+        before = {name: value for name, value in last.items() if name != "from_step"}
         if before == now:
             return ""
         self.parts.append({"from_step": done, **now})
-        return changes(before, now) if before is not None else ""
+        return changes(before, now)
 
 
 def changes(before: Mapping[str, str], now: Mapping[str, str]) -> str:

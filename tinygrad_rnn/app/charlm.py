@@ -29,7 +29,7 @@ from ..errors import CheckpointError, DataError
 from ..io import save_arrays
 from ..nn import Dropout, Embedding, Linear, Module, cross_entropy, one_step
 from ..training import update
-from .arithmetic import History
+from .arithmetic import History, arithmetic
 from .folder import BEST, CHECKPOINT, MODEL, read_log
 from .ranks import Ranks
 from .saved import loading, read_model, read_run
@@ -134,8 +134,9 @@ class Run:
         self.done = 0
         self.recent: list[float] = []  # losses since the last line of the log
         self.arithmetic = History()
-        self.arithmetic.note(0)
-        self.changed = ""  # what computes otherwise since it was resumed, in words
+        self.arithmetic.note(0, arithmetic())
+        self.known = False  # whether all of it is
+        self.changed = ""  # what has come to compute otherwise, in words
 
     def _draw_from(self, rng: np.random.Generator) -> None:
         """Let dropout draw from this generator."""
@@ -153,6 +154,8 @@ class Run:
         self.state = detach(state)  # what was remembered is kept; its past is not
         self.done += 1
         self.recent.append(self.ranks.mean(value, y.size))
+        if not self.known:  # what computes the layers' steps is known once they have been taken
+            self.known, self.changed = True, self.arithmetic.note(self.done - 1, arithmetic(self.model))
         return self.recent[-1]
 
     def mean_bits(self) -> float:
@@ -208,7 +211,7 @@ class Run:
         save_arrays(folder / name, self.model.state_dict(), self._about())
 
     def save_checkpoint(self, folder: Path) -> None:
-        self.arithmetic.note(self.done)
+        self.arithmetic.note(self.done, arithmetic(self.model))
         arrays = {f"model.{name}": array for name, array in self.model.state_dict().items()}
         arrays |= {f"optimizer.{name}": array for name, array in self.optimizer.state_dict().items()}
         states = [self.ranks.gathered(part.array) for part in _parts(self.state)]
@@ -235,7 +238,8 @@ class Run:
     def resume(cls, folder: Path, steps: int | None = None, text: str | None = None, ranks: Ranks | None = None) -> Run:
         """The run as it was saved in a folder, to go on to its planned number of steps, or to another.
 
-        `changed` then says whether other programs compute from here on, and the last bits may differ.
+        `changed` then says whether other programs compute from here on, so that the last bits may differ; so it does
+        after the first step, of what computes the steps of the layers.
 
         The text is known by its SHA-256. It is looked for where it was, then by its name in the folder of the run and
         in the two above it; `text` says where it is now.
@@ -265,7 +269,7 @@ class Run:
         run.state = None if not parts else parts[0] if len(parts) == 1 else tuple(parts)
         run.done, run.recent, run.arithmetic = saved.done, saved.recent, History(saved.arithmetic)
         run.best = saved.best
-        run.changed = run.arithmetic.note(run.done)
+        run.changed = run.arithmetic.note(run.done, arithmetic())
         run.stream.position = saved.done
         return run
 

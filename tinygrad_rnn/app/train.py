@@ -54,13 +54,13 @@ def _train_together(arguments: argparse.Namespace, ranks: Ranks) -> int:
         )
         with noted() as signals:
             print(f"run      {folder}" + (f", going on from step {run.done}" if run.done else ""), flush=True)
-            if run.changed:
-                print(f"note     from here on with {run.changed}: its last bits may differ", file=sys.stderr)
+            _tell(run)
             if not run.done:
                 run.save_checkpoint(folder)  # from now on the run can be gone on with
             _write_settings(run, folder)
             _train(run, folder, log, arguments, signals)
             run.save(folder)
+            _write_settings(run, folder)
         go_on = f"{_program()} train --resume {quoted(folder)}"
         if not run.is_over:
             print(f"stopped at step {run.done}, saved. To go on: {go_on}", file=sys.stderr)
@@ -115,6 +115,12 @@ def _entropies(run: Run) -> dict[str, float]:
     return {"unigram": unigram_entropy(run.ids), "bigram": bigram_entropy(run.ids)}
 
 
+def _tell(run: Run) -> None:
+    """Say what has come to compute otherwise than in the run so far."""
+    if run.changed and run.ranks.first:
+        print(f"note     from here on with {run.changed}: its last bits may differ", file=sys.stderr)
+
+
 def _write_settings(run: Run, folder: Path) -> None:
     if run.ranks.first:
         replace_file(
@@ -131,7 +137,10 @@ def _train(run: Run, folder: Path, log: Log | None, arguments: argparse.Namespac
         memory_for(f"for {s.batch} rows of {s.window} steps; try a smaller --batch, --window or --hidden"),
     ):
         while not run.is_over and not run.ranks.any(bool(signals)):
+            known = run.known
             run.step()
+            if not known:
+                _tell(run)
             shown.step()
             last = run.done == s.steps
             tested = run.done % TEST_EVERY == 0 or last

@@ -181,6 +181,11 @@ class Layer(Module):
                 f"{type(self).__name__}: fused=True, but the step of {cell} cannot be compiled: {error}"
             ) from None
 
+    def computed_by(self, cell: Cell) -> str:
+        """What computes the steps of a cell: "composed", "NumPy", or numba with its version; "" before it has run."""
+        kind = self.fuses(cell)
+        return "composed" if kind is None else kind.computed_by()
+
     def program(self, x: Any = None) -> Program:
         """The program that computes all time steps of this layer, generated from one step of its (first) cell.
 

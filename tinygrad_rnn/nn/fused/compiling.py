@@ -11,7 +11,7 @@ import numpy as np
 
 from ...autograd.tensor import Tensor
 from ...compiled import Recorded, factored, record, trace
-from ...compiled.fast import Fast
+from ...compiled.fast import Fast, version
 from ...compiled.numba_program import NumbaRun
 from ...compiled.pieces import pieces
 from ...compiled.program import Program
@@ -74,6 +74,12 @@ class Compiled:
         if fast is None:
             return self.numpy_run(a, start, weights, dead, backwards)
         return NumbaRun(fast, a, start, weights, dead, backwards)
+
+    def computed_by(self) -> str:
+        """What computes the steps at the moment: "NumPy", or numba with its version; "" where none has been taken."""
+        if self.fast.ready is not None:
+            return f"numba {version()}"
+        return "NumPy" if self.fast.runs or self.fast.refused else ""
 
     def weights(self, cell: Any) -> list[Any]:
         """The weights as they are now, in the order of those of the program."""

@@ -1,6 +1,6 @@
 """Layers, losses and initial values."""
 
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from . import init
 from .basic import Dropout, Embedding, LayerNorm, Linear, Sequential, TiedLinear
@@ -14,11 +14,16 @@ from .losses import (
     nll_loss,
 )
 from .module import Module, Parameter
-from .recurrent import GRU, LSTM, RNN, unroll
+from .recurrent import unroll
 from .rows import Rows
 from .stepping import one_step
 from .substitution import functional_call
 from .watching import watch
+
+if TYPE_CHECKING:
+    from .typed import GRU, LSTM, RNN
+else:
+    from .recurrent import GRU, LSTM, RNN
 
 __all__ = [
     "GRU",

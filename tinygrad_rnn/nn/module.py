@@ -10,7 +10,7 @@ from __future__ import annotations
 import reprlib
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from ..engine.trees import is_plain, parts
 from ..errors import DtypeError
 from ..notebook import table
 from .summary import summarise
-from .watching import watched
+from .watching import Calls, watched
 from .weights import as_arrays, fill, new_array, problems_of, refuse
 
 
@@ -108,10 +108,14 @@ class Module:
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} has no forward(self, ...): write one")
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        result = self.forward(*args, **kwargs)
-        watched(self, args, kwargs, result)
-        return result
+    if TYPE_CHECKING:
+        __call__ = Calls()  # with what forward takes and gives
+    else:
+
+        def __call__(self, *args, **kwargs):
+            result = self.forward(*args, **kwargs)
+            watched(self, args, kwargs, result)
+            return result
 
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(vars(self).get(name), Parameter) and not (value is None or isinstance(value, Parameter)):

@@ -1,11 +1,28 @@
-"""Looking on while modules are called."""
+"""The call of a module: what a type checker knows of it, and looking on while it happens."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R", covariant=True)
+
+
+class HasForward(Protocol[P, R]):
+    """A module, by what its forward takes and gives."""
+
+    def forward(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
+
+
+class Calls:
+    """For type checkers alone: to call a module is to call its `forward`."""
+
+    def __get__(self, module: HasForward[P, R], owner: Any = None) -> Callable[P, R]:
+        raise NotImplementedError
+
 
 Seen = Callable[[Any, tuple[Any, ...], dict[str, Any], Any], None]
 _watching: ContextVar[tuple[Seen, ...]] = ContextVar("watching", default=())

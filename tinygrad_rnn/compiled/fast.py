@@ -136,9 +136,11 @@ def differences(numpy: Callable[..., Any], candidate: NumbaProgram, weights: Seq
     ends, dy = [some(B, v.columns) for v in step.states], some(T, B, step.y.columns)
     for dead, backwards in ((None, False), (np.arange(T)[:, None, None] >= np.arange(B)[:, None], True)):
         runs = [make(a, start, weights, dead, backwards) for make in (numpy, partial(NumbaRun, candidate))]
+        alive = 1 if dead is None else ~dead  # where a sequence has ended, its y is nobody's
+        dy, in_time = (dy * alive).astype(dtype), alive if dead is None else alive[::-1]
         for first, last in ((0, T - 1), (1, 2)):
             given = (first, last, ends, a, dy[first : last + 1])
-            results = [[run.output, *run.states(), *run.gradients(*given)] for run in runs]
+            results = [[run.output * in_time, *run.states(), *run.gradients(*given)] for run in runs]
             for k, (expected, found) in enumerate(zip(*results, strict=True)):
                 if expected is not None and not close(expected, found):
                     return f"it computes something else (result {k} of a run {'back' if backwards else 'forward'})"

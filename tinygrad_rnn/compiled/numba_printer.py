@@ -63,6 +63,10 @@ class Place(NamedTuple):
         """Blocks k .. k + n - 1 of row b."""
         return f"{self.array}[{self.start(b, k)} : {self.start(b, k + n)}]"
 
+    def number(self) -> str:
+        """The one number that there is of row b."""
+        return f"{self.array}[{self.row} + b]" if self.row else f"{self.array}[b]"
+
     def rows(self) -> str:
         """The rows of the batch as arguments of `multiply`: the address of the first, and how far apart they are."""
         return f"at({self.array}, {self.start('b0')}), {columns(self.blocks)}"
@@ -188,7 +192,7 @@ class Loop:
 
     def _new(self, v: Value, name: str = "") -> Place:
         name = name or f"u{len(self.scratch)}"
-        self.scratch[name] = v.columns // self.H
+        self.scratch[name] = v.columns // self.H  # 0 for one number a row
         return Place(name, ROW, v.columns // self.H)
 
     def place_of(self, v: Value) -> Place | None:
@@ -224,13 +228,10 @@ class Loop:
             for x in self.needs(v):
                 last[x] = max(last.get(x, (0, 0)), last.get(v, (0, 0)))
         for v in self.nodes:
-            if (
-                v.kind == "op"
-                and v.name not in CHEAP
-                and not is_row(v)
-                and v not in self.places
-                and last.get(v, (0, 0)) > self.level(v)
-            ):
+            now, later = self.level(v), last.get(v, (0, 0))
+            if v in self.places or v.kind != "op" or v.name in CHEAP:
+                continue
+            if later[0] > now[0] if is_row(v) else later > now:  # a number a row is there until its phase ends
                 self.places[v] = self._new(v)
                 self.targets.append((v, self.places[v]))
 
@@ -299,7 +300,7 @@ class Stage:
         late: list[str] = []
         for v, place in stores:
             if is_row(v):
-                self.after.append(f"{place.array}[{place.row} + b] = {self.row(v, self.after)}")
+                self.after.append(f"{place.number()} = {self.row(v, self.after)}")
                 continue
             for k in range(place.blocks if v.kind == "number" else v.columns // loop.H):
                 late.append(f"{self.view(place, k)}[j] = {self.entry(v, k)}")
@@ -333,11 +334,11 @@ class Stage:
         v = loop.value(v)
         if not v.varies:
             return self.constant(v, 0)
-        if v in loop.rows:
+        phase = loop.level(v)[0]
+        if v in loop.rows and phase == self.level[0]:
             return loop.rows[v]
-        if v in loop.given:
-            place = loop.given[v]
-            return f"{place.array}[{place.row} + b]"
+        if v in loop.given or (v in loop.places and phase < self.level[0]):
+            return loop.places[v].number()
         if (v, 0) not in self.known:
             text = scalar(v, [self.row(x, lines) for x in v.args])
             self.known[v, 0] = f"r{len(self.known)}_{'_'.join(map(str, self.level))}"

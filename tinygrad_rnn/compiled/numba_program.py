@@ -246,7 +246,7 @@ class NumbaProgram:
                     f"    e{k}[{e.start('b')} + j] += dy[{dy.start('b')} + j]",
                 ]
         for d in [d for d in self.over.values() if d.blocks == self.widths[d.array] and not d.slot]:
-            lines.append(f"{_all(d)} = F(0)" if d.blocks else f"{d.array}[{d.row} + b] = F(0)")
+            lines.append(f"{_all(d)} = F(0)" if d.blocks else f"{d.number()} = F(0)")
         return lines
 
     @property
@@ -296,7 +296,7 @@ class NumbaRun:
         """Run one of the two loops, over parts of the batch."""
         program, B, H, dtype = self.program, self.B, self.program.H, self.program.dtype
         for name, blocks in loop.scratch.items():
-            arrays[name] = np.empty(B * blocks * H, dtype)
+            arrays[name] = np.empty(B * (blocks * H or 1), dtype)
         for v, name in loop.weights.items():
             arrays[name] = np.array(v.array(self.known), dtype).reshape(-1)
         for v, name in loop.packed.items():

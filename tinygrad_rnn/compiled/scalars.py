@@ -40,6 +40,7 @@ EXPRESSIONS = {
     "logical_not": "(not {})",
     "logical_and": "({} and {})",
     "logical_or": "({} or {})",
+    "hypot": "np.hypot({}, {})",
     "isnan": "({0} != {0})",
     "cast": "F({})",
     "zeros_like": "F(0)",

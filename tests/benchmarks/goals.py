@@ -198,6 +198,9 @@ def training_bars(results: Results) -> list[Bar]:
         if "hidden" in record:
             ratio = {"": min(ours) / min(theirs)} if ours and theirs else {}
             found.append(Bar(f"whole training step / torch, H={record['hidden']}", ratio, 1 / 1.1, 1 / 1.3))
+        elif "alone" in record:
+            ratio = {"": record["alone"]["characters_per_second"] / record["characters_per_second"]}
+            found.append(Bar("tinygrad-rnn train, with numba / NumPy alone", ratio, 0.6, 0.45))
     return found
 
 

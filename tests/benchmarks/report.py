@@ -63,15 +63,28 @@ def ops_section(results: Results) -> str:
 def layers_section(results: Results) -> str:
     names = {"lstm": "LSTM", "gru": "GRU", "rnn": "RNN"}
     others = [name for name in PEERS if name != "limit"]
+    alone = any("alone" in r for r in results["layers"])
     parts = ["Time of a training step, in multiples of the limit's (1.00 is the limit; less is faster):"]
     for cell, dtype in dict.fromkeys((r["cell"], r["dtype"]) for r in results["layers"]):
-        header = ("B,T,I,H", "limit", *(name.replace("*", names[cell]) for name in others))
+        header = (
+            "B,T,I,H",
+            "limit",
+            *(["NumPy"] if alone else []),
+            *(name.replace("*", names[cell]) for name in others),
+        )
         body = []
         for r in results["layers"]:
             if (r["cell"], r["dtype"]) == (cell, dtype):
                 ms = r["ms"]
                 ratios = (number(ms[name] / ms["limit"] if name in ms else None) for name in others)
-                body.append((",".join(map(str, r["shape"])), number(ms["limit"]) + " ms", *ratios))
+                body.append(
+                    (
+                        ",".join(map(str, r["shape"])),
+                        number(ms["limit"]) + " ms",
+                        *([number(r.get("alone"))] if alone else []),
+                        *ratios,
+                    )
+                )
         parts.append(f"{names[cell]}, {dtype}:\n\n" + table(header, body))
     return "\n\n".join(parts)
 
@@ -141,11 +154,16 @@ def train_section(results: Results) -> str:
     names = list(dict.fromkeys(name for r in steps for name in r["ms"]))
     rows = ((f"H={r['hidden']}", *(number(r["ms"].get(name)) for name in names)) for r in steps)
     rate, seconds = f"{command['characters_per_second']:,.0f}", f"{command['seconds']:.1f}"
+    without = ""
+    if "alone" in command:
+        rate_alone, seconds_alone = command["alone"]["characters_per_second"], command["alone"]["seconds"]
+        without = f"\nWith NumPy alone: {rate_alone:,.0f} characters a second, and {seconds_alone:.1f} s."
     return (
         "A whole training step of the character model, milliseconds on the clock, the shortest of\n"
         f"many; after the comma the threads:\n\n{table(('', *names), rows)}\n\n"
         f"`tinygrad-rnn train --steps {command['steps']}`: {rate} characters a second while it trains;\n"
         f"{seconds} s from start to end, with reading, testing, writing and drawing."
+        f"{without}"
     )
 
 

@@ -7,6 +7,7 @@ the clock on the wall counts, since both may use several threads.
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,7 @@ from typing import Any
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.app.charlm import Run, Settings, read_log
+from tinygrad_rnn.compiled.fast import version
 
 from .timing import hold, in_new_process, shortest, with_threads
 
@@ -79,15 +81,22 @@ def one_size(settings: Settings, cores: set[int], seconds: float) -> dict[str, f
     return {name: t * 1e3 for name, t in times.items()}
 
 
-def whole_command(steps: int, options: tuple[str, ...] = ()) -> dict[str, float]:
+def whole_command(steps: int, options: tuple[str, ...] = (), fast: str | None = None) -> dict[str, Any]:
     """What `tinygrad-rnn train` takes from start to end, and its characters a second while it trains."""
+    environment = os.environ | ({"TINYGRAD_RNN_FAST": fast} if fast is not None else {})
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "tinygrad_rnn", "train", "--steps", str(steps), "--quiet", "--out", folder]
         start = time.perf_counter()
-        subprocess.run([*command, *options], cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
+        subprocess.run([*command, *options], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, check=True)
         seconds = time.perf_counter() - start
         rate = median(line["characters_per_second"] for line in read_log(Path(folder)))
     return {"steps": steps, "seconds": seconds, "characters_per_second": rate}
+
+
+def both_commands(steps: int, options: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The command as it is, and with NumPy's programs where numba is installed."""
+    found = whole_command(steps, options)
+    return found | ({"alone": whole_command(steps, options, "0")} if version() else {})
 
 
 def measure(
@@ -102,4 +111,4 @@ def measure(
     for units in hidden:
         settings = Settings(hidden=units, dropout=0.0)
         records.append({"hidden": units, "ms": in_new_process(one_size, settings, set(cores), seconds)})
-    return [*records, whole_command(steps, options)]
+    return [*records, both_commands(steps, options)]

@@ -39,7 +39,8 @@ class Legend:
 
     def __init__(self, picture: Picture, overlay: Overlay | None = None) -> None:
         self.picture, self.overlay = picture, overlay
-        kinds = {box.kind for cell in picture.cells.values() for box in cell.template.boxes}
+        self.boxes = [box for template in {cell.template for cell in picture.cells.values()} for box in template.boxes]
+        kinds = {box.kind for box in self.boxes}
         self.kinds = [kind for kind in WORDS if kind in kinds]
         if "ref" in kinds and not picture.rows:
             self.words = {**WORDS, "ref": "parameter"}
@@ -72,9 +73,7 @@ class Legend:
                 where = f"for all {n} steps" if windows == 1 else f"for the steps of each of {windows} windows"
                 at_once.setdefault(where, []).append(text.replace(MARK, "t").replace(" ", "\u00a0"))
         facts += [f"computed at once {where}: {'   '.join(texts)}" for where, texts in at_once.items()]
-        templates = {cell.template for cell in picture.cells.values()}
-        lines = [line for template in templates for box in template.boxes for line in box.lines]
-        if any(line.endswith(" go on") for line in lines):
+        if any(line.endswith(" go on") for box in self.boxes for line in box.lines):
             facts.append("go on: how many sequences of the batch have not ended; the others keep their state")
         if any("#" in name for name in picture.reading.told_apart.values()):
             facts.append("#1, #2: different weights of one name; draw(root, names=model) gives their full names")

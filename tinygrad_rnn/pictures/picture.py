@@ -26,6 +26,7 @@ from .reading import Reading, whole
 from .results import Results
 from .sources import Found, Origin, Sources
 from .template import (
+    ROUND,
     Box,
     Enters,
     Entry,
@@ -191,10 +192,11 @@ class Picture:
         return cell
 
     def _note_entries(self, cell: Cell) -> None:
-        """Note the boxes of a cell that stand for entries of sequences."""
-        for link in cell.template.links:
-            x = self.sources.tensors.get(cell.template.boxes[link.source].number)
-            for record, _ in cell.uses(link):
+        """Note the boxes of a cell that stand for entries of sequences, which another layer may take too."""
+        for link in cell.template.links if len(self.reading.layers) > 1 else ():
+            box = cell.template.boxes[link.source]
+            x = self.sources.tensors.get(box.number) if box.kind in ROUND else None
+            for record, _ in cell.uses(link) if x is not None else ():
                 if x is not None and self.reading.entry(record) is not None:
                     key = self.sources.entry_key(x, record)
                     self._entries.setdefault(key, (cell, link.source, Port(Leaves.RESULT)))

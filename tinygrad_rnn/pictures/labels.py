@@ -11,6 +11,7 @@ from .text import escape as xml
 from .theme import LETTERS, Look
 
 SMALL = 0.8 * INDEX  # px of an index: Graphviz puts them far below the line
+BACKSLASH = "\\\\"  # of two Graphviz makes one, and of one with an N the name of the node
 LONGEST = 16_000  # letters that Graphviz reads between < and >
 
 
@@ -26,7 +27,7 @@ def label(
     out, room = [], ""
     end = f'<BR ALIGN="{align}"/>' if align else "<BR/>"
     for k, line in enumerate(lines):
-        parts = [(xml(part), index) for part, index in pieces(line) if part]
+        parts = [(xml(part).replace("\\", BACKSLASH), index) for part, index in pieces(line) if part]
         indexed = [
             f'<SUB><FONT POINT-SIZE="{SMALL * pt:g}">{part}</FONT></SUB>' if index else part for part, index in parts
         ]

@@ -167,7 +167,7 @@ def written(g: Cotangent | None) -> Any:
 
 def completed(record: Record, gs: tuple[Any, ...]) -> tuple[Any, ...]:
     """The gradients of the outputs of a record, with zeros for those at which none has arrived."""
-    return tuple([np.zeros_like(y) if g is None else g for y, g in zip(record.values, gs, strict=True)])
+    return tuple([np.zeros(y.shape, y.dtype) if g is None else g for y, g in zip(record.values, gs, strict=True)])
 
 
 class Waiting:

@@ -355,7 +355,7 @@ def dotted(path: Path) -> str:
     return ".".join(map(str, path))
 
 
-_SIMPLE = {type(None), bool, int, float, str, Parameter, Tensor}
+_SIMPLE = {type(None), bool, int, float, str, np.random.Generator, Parameter, Tensor}
 """What most attributes are besides modules: nothing is within, and the walk need not look."""
 
 

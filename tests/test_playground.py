@@ -261,7 +261,7 @@ def test_the_library_is_in_the_file_as_it_is(text):
     folder = Path(tg.__file__).parent
     there = {path.relative_to(folder.parent).as_posix() for path in folder.rglob("*") if path.is_file()}
     there = {name for name in there if "__pycache__" not in name}
-    assert set(archive.namelist()) == there | {"playground.py"}
+    assert set(archive.namelist()) == there | {"playground.py", "playground_text.py"}
     assert archive.read("tinygrad_rnn/engine/tape.py") == (folder / "engine" / "tape.py").read_bytes()
 
 

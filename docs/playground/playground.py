@@ -1,11 +1,10 @@
 """What the playground computes: a program in, everything that the page shows of it out.
 
-    Numbers   the numbers written in a program, each with a slider; moving one rewrites the program
     Run       the program, run: its loss, its tape, and what the library says of them
     answer    the door: a request as JSON in, an answer as JSON out
 
-It runs in the browser, on the library as it is, and as well without one. All that it says comes from the library's
-public functions; the page only shows it.
+The numbers of a program, each with a slider, are found in `playground_text`. It runs in the browser, on the library as
+it is, and as well without one. All that it says comes from the library's public functions; the page only shows it.
 """
 
 from __future__ import annotations
@@ -18,120 +17,19 @@ import json
 import math
 import re
 import traceback
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+from playground_text import FILE, Number, Wrong, numbers, parsed, rewritten
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.unrolled.expand import Expanded
 
-FILE = "<program>"
-SLIDERS = 40  # more numbers than these have no slider
 ROWS = 400  # of the tape
 TERMS = 24  # steps; a longer triangle is not shown
 NUDGE = 1e-3
-RANGE = re.compile(r"#\s*(-?[\d.]+)\s*\.\.\s*(-?[\d.]+)\s*$")
-
-
-class Wrong(Exception):
-    """What is wrong in a program, in words, and the line."""
-
-    def __init__(self, text: str, line: int | None = None) -> None:
-        super().__init__(text)
-        self.text, self.line = text, line
-
-
-# ---------------------------------------------------------------- the numbers of a program
-
-
-@dataclass(frozen=True)
-class Number:
-    """A number in the text of a program: ``w = 0.9  # -2 .. 2``, an entry of a list, the first argument of a call."""
-
-    name: str  # w, or x[2]
-    value: float
-    low: float
-    high: float
-    whole: bool
-    start: int  # its place in the text
-    end: int
-
-    @property
-    def step(self) -> float:
-        return 1 if self.whole else 0.01
-
-    def written(self, value: float) -> str:
-        return str(round(value)) if self.whole else repr(round(float(value), 6))
-
-
-def numbers(code: str) -> list[Number]:
-    """The numbers that the program assigns to names at its top level, in their order.
-
-    >>> [(n.name, n.value, n.low, n.high) for n in numbers("w = 0.5  # -1 .. 1\\nT = 3\\nx = [1.0, -2.0]")]
-    [('w', 0.5, -1.0, 1.0), ('T', 3, 0.0, 12), ('x[0]', 1.0, -2.0, 2.0), ('x[1]', -2.0, -2.0, 2.0)]
-    """
-    lines = code.splitlines(keepends=True)
-    starts = [0, *np.cumsum([len(line) for line in lines]).tolist()]
-
-    def place(line: int, column: int) -> int:  # Python counts columns in bytes
-        return starts[line - 1] + len(lines[line - 1].encode()[:column].decode())
-
-    found = []
-    for statement in _parsed(code).body:
-        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
-            limits = RANGE.search(lines[(statement.end_lineno or 1) - 1].rstrip())
-            for name, node in _literals(statement.targets[0].id, statement.value):
-                value = ast.literal_eval(node)
-                low, high = map(float, limits.groups()) if limits else _range(value)
-                low, high = min(low, value), max(high, value)
-                start, end = place(node.lineno, node.col_offset), place(node.end_lineno or 1, node.end_col_offset or 0)
-                found.append(Number(name, value, low, high, isinstance(value, int), start, end))
-    return found[:SLIDERS]
-
-
-def _literals(name: str, node: ast.expr) -> Iterator[tuple[str, ast.expr]]:
-    """(name, node) of each number in ``0.9``, ``[1, 2]`` or ``tg.tensor([1.0, 2.0], ...)``."""
-    if isinstance(node, ast.Call) and node.args and ast.unparse(node.func).endswith("tensor"):
-        yield from _literals(name, node.args[0])
-    elif isinstance(node, ast.List):
-        for k, entry in enumerate(node.elts):
-            yield from _literals(f"{name}[{k}]", entry)
-    else:
-        bare = node.operand if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) else node
-        if isinstance(bare, ast.Constant) and type(bare.value) in (int, float):
-            yield name, node
-
-
-def _range(value: float) -> tuple[float, float]:
-    """The ends of a slider whose line does not say them: the same for all values between them."""
-    ends = (12, 40, 100, 1000, 10_000) if isinstance(value, int) else (2.0, 5.0, 10.0, 100.0, 1000.0, 1e6)
-    far = next((end for end in ends if abs(value) <= end), 2 * abs(value))
-    return (0.0 if isinstance(value, int) else -far), far
-
-
-def rewritten(code: str, values: dict[str, float]) -> str:
-    """The program with other numbers.
-
-    >>> rewritten("w = 0.5\\nx = [1.0, 2.0]", {"w": -1, "x[1]": 0.25})
-    'w = -1.0\\nx = [1.0, 0.25]'
-    """
-    for n in reversed(numbers(code)):
-        value = values.get(n.name, math.nan)
-        if math.isfinite(value):
-            code = code[: n.start] + n.written(value) + code[n.end :]
-    return code
-
-
-def _parsed(code: str) -> ast.Module:
-    try:
-        return ast.parse(code, FILE)
-    except SyntaxError as error:
-        hint = "; is a bracket or a quotation mark open in the line above?" if "invalid syntax" in error.msg else ""
-        raise Wrong(f"Python cannot read this line: {error.msg}{hint}", error.lineno) from error
-    except ValueError as error:
-        raise Wrong(f"Python cannot read this program: {error}") from error
 
 
 # ---------------------------------------------------------------- a program, run
@@ -145,7 +43,7 @@ class Run:
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed), np.errstate(all="ignore"):
             try:
-                for statement in _parsed(code).body:
+                for statement in parsed(code).body:
                     exec(compile(ast.Module([statement], []), FILE, "exec"), self.space)
                     self._load(trained)
             except Exception as error:

@@ -28,7 +28,6 @@ PYODIDE = "https://cdn.jsdelivr.net/pyodide/v314.0.7/full/"
 SIZE = 17e6  # bytes to load, for the progress bar
 HERE = Path(__file__).parent
 ORDER = ("scalar", "vanishing", "lstm", "truncation", "shared", "mlp", "free")
-LIBRARY = {".py", ".html", ".css", ".js", ".typed"}
 
 
 def write(path: str | Path, pyodide: str = PYODIDE) -> Path:
@@ -71,8 +70,9 @@ def preset(name: str) -> tuple[str, str, str]:
 def packed() -> bytes:
     """The library and the module of the page as a zip: the same bytes each time."""
     folder = Path(tinygrad_rnn.__file__).parent
-    files = {f"tinygrad_rnn/{p.relative_to(folder).as_posix()}": p for p in folder.rglob("*") if p.suffix in LIBRARY}
-    files["playground.py"] = HERE / "playground.py"
+    own = [p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts]
+    files = {f"tinygrad_rnn/{p.relative_to(folder).as_posix()}": p for p in own}
+    files |= {name: HERE / name for name in ("playground.py", "playground_text.py")}
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in sorted(files):

@@ -565,3 +565,13 @@ def test_a_loss_on_the_final_states_of_several_layers(options: dict[str, Any]) -
             gs = tg.grad(loss, [new[part] for _, new, *_ in log], retain_graph=True)
             true = {t: float(np.linalg.norm(g.data)) for t, g in zip(order, gs, strict=True)}
             assert same(found[f"lstm{suffix}"][part], true)
+
+
+def test_folded_steps_look_at_the_encoder_all_together() -> None:
+    picture = tg.draw(attention("memory"), level="cell", steps=[1], grads=True)
+    (join,) = [
+        join
+        for join in picture.picture.joins.values()
+        if join.ends[0] == "memory1_memory" and join.target.column.kind == "fold"
+    ]
+    assert join.target.column.hidden == (2, 4) and len(join.uses) == 4  # two steps of the decoder, at two ops each

@@ -8,6 +8,7 @@ strip   no graph: the ribbon of gradients is all
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from ..autograd.tensor import Tensor
@@ -18,6 +19,8 @@ from ..unrolled.expand import fused
 from .fold import choose
 from .parts import Cell, Column
 from .picture import GUARD, Outside, Picture, Start
+from .reading import key_of
+from .sources import Origin
 from .template import Enters, Entry, Leaves, Port, Rows, Show, Template, labels, op_template, shape_text
 
 
@@ -55,6 +58,8 @@ class Steps(Picture):
                 waiting += self._add_step(step, records)
             elif ("fold", step.layer, self._folds[step.t][0]) not in self.cells:
                 waiting += self._add_fold(step, records)  # the first of its steps in the order of recording
+            elif self.reading.memories:
+                waiting += self._looks(step, records)
         waiting += self._add_loose(waiting)
         if not self.cells:
             self._add_leaf(self.reading.root)
@@ -91,6 +96,14 @@ class Steps(Picture):
         if fused(records[0]):  # in the order of the ops: first what the entry of the sequence is made of
             outside.sort(key=lambda item: item[2][1] < len(self.reading.inputs(records[0])))
         return [(cell, *rest) for rest in outside if rest[1].kind in ("state", "forward")]
+
+    def _looks(self, step: Step, records: list[Record]) -> Iterator[Any]:
+        """What a folded step looks at as others do, so that what goes back from there is that of all of them."""
+        cell = self.cells["fold", step.layer, self._folds[step.t or 0][0]]
+        for record in records:
+            for i, x in enumerate(self.reading.inputs(record)):
+                if x is not None and key_of(x) in self.reading.memories:
+                    yield cell, Entry(Enters.INPUT), Origin("forward", x), (record, i)
 
     def _fold_at(self, t: int) -> Cell:
         first = self._folds[t][0]

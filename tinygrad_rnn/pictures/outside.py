@@ -43,7 +43,8 @@ def columns_outside(
 
 def _memory(reading: Reading, requests: list[tuple[int, Record | None]]) -> set[Record]:
     """What steps look at again and again that was made of other steps: the states of an encoder, for attention."""
-    stack = [record for _, record in requests if record in reading.after and _looked_at(reading, record)]
+    memories = {record for record, _ in reading.memories}
+    stack = [record for _, record in requests if record is not None and record in memories]
     found = set(stack)
     while stack:
         record = stack.pop()
@@ -61,11 +62,6 @@ def _meet(reading: Reading, record: Record) -> bool:
         return False
     sources = [reading.series(x).sources for x in reading.inputs(record) if x is not None]
     return len(set(sources)) > 1 and all(len(found) == 1 and isinstance(found[0], Record) for found in sources)
-
-
-def _looked_at(reading: Reading, record: Record) -> bool:
-    several = any(reading.uses.get((record, k), 0) > 1 for k in range(len(record.values)))
-    return several and reading.after[record] is not None
 
 
 def _column(reading: Reading, record: Record, first: int) -> Column:

@@ -223,6 +223,12 @@ class Reading:
             found[record] = max((t for t in times if t is not None), default=None)
         return found
 
+    @cached_property
+    def memories(self) -> set[Any]:
+        """What was made of steps, outside of them, and is used by several others: the states of an encoder."""
+        several = (key for key, count in self.uses.items() if count > 1 and isinstance(key, tuple))
+        return {key for key in several if self.after.get(key[0]) is not None}
+
     def stacked(self, record: Record | None) -> bool:
         """Whether the record is the output sequence of a layer: results of time steps, stacked along the first axis."""
         if record is None or record.op.name != "stack" or record in self.where:

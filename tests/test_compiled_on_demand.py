@@ -179,3 +179,30 @@ def test_nothing_is_recorded_under_no_grad():
     with tg.no_grad():
         y, h = tg.nn.unroll(minimal_gated(weights()), *given(minimal_gated)[:1], np.zeros((3, 4)), compiled=True)
     assert not y.requires_grad and not h.requires_grad and y.shape == (6, 3, 4)
+
+
+def test_a_cell_made_anew_with_other_weights_is_not_compiled_anew(monkeypatch):
+    from tinygrad_rnn.nn.fused import compiling
+
+    recorded = []
+    record = compiling.record
+    monkeypatch.setattr(compiling, "record", lambda *args: recorded.append(args) or record(*args))
+    x, state = given(minimal_gated, T=7)
+    for seed in range(4):
+        w = weights(seed=seed)
+        composed, compiled = (run(minimal_gated(w), x, state, w, compiled=c, name="anew") for c in (False, True))
+        for a, b in zip(composed, compiled, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
+    assert len(recorded) == 1
+
+
+def test_nothing_of_a_cell_is_kept_when_it_is_gone():
+    import gc
+    import weakref
+
+    w = weights()
+    y, _ = tg.nn.unroll(minimal_gated(w), *given(minimal_gated)[:1], np.zeros((3, 4)), compiled=True)
+    kept = weakref.ref(w["U_h"])
+    del y, _, w
+    gc.collect()
+    assert kept() is None

@@ -20,7 +20,6 @@ from .values import Arrays, Value, ordered
 
 CALLS: dict[str, Any] = {
     "matmul": np.matmul,
-    "product": lambda x, w, out: np.matmul(x, w, out=out),
     "copyto": np.copyto,
     "where": np.where,
     "maximum": np.maximum,
@@ -46,7 +45,7 @@ class Program:
         self.layout = Layout(Schedule(step))
         self.weights = step.weights
         self._where: dict[Value, Any] = {}
-        space: dict[str, Any] = dict(CALLS)
+        space: dict[str, Any] = CALLS | {"product": product}
         self.parts = {phase: Part(self, phase, space) for phase in self.layout.calls}
         self.source = "\n\n".join(part.text for part in self.parts.values() if part.lines)
         exec(compile(self.source, "<compiled step>", "exec"), space)
@@ -303,6 +302,14 @@ def called(v: Value) -> str:
     """What the equations call a value: c; or tanh_c."""
     unary = v.kind == "op" and len(v.args) == 1 and v.args[0].label and v.name != "apply"
     return v.label or (f"{v.name}_{v.args[0].label}" if unary else "")
+
+
+def product(x: np.ndarray, w: np.ndarray, out: np.ndarray) -> None:
+    """out = x w for all steps, as one product of matrices where they lie one behind the other."""
+    if x.flags.c_contiguous and out.flags.c_contiguous:
+        np.matmul(x.reshape(-1, x.shape[-1]), w, out=out.reshape(-1, out.shape[-1]))
+    else:
+        np.matmul(x, w, out=out)
 
 
 class ByRows:

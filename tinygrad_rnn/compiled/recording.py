@@ -164,34 +164,36 @@ def _record(
     return recorded
 
 
-def trace(step: StepFunction, width: int, widths: Sequence[int], dtype: DType) -> list[Any]:
-    """What a step does now, forward, to be compared: each op, of what, and whether a gradient comes back through it."""
+def trace(step: StepFunction, width: int, widths: Sequence[int], dtype: DType) -> tuple[list[Any], list[Any]]:
+    """What a step does now, forward, to be compared, and the weights that it uses, in the order of their first use.
+
+    For each op it says what it is applied to, and whether a gradient comes back through that; of a weight its form.
+    """
     recorder, B = Recorder(), batches(width, widths)[0]
-    with (
-        Drawn(step).again(),
-        np.errstate(all="ignore"),
-        enable_grad(),
-        Setting("anomaly", False),
-        Setting("recorder", recorder),
-    ):
+    with Drawn(step).again(), np.errstate(all="ignore"), enable_grad(), Setting("anomaly", False):
         given = _given(width, widths, np.dtype(dtype), B)
-        y, after = _results(step(given[0], tuple(given[1:]) if len(widths) > 1 else given[1]), widths, B)
-    places = {id(x): k for k, x in enumerate(given)}
+        with Setting("recorder", recorder):
+            y, after = _results(step(given[0], tuple(given[1:]) if len(widths) > 1 else given[1]), widths, B)
+    places: dict[int, Any] = {id(x): k for k, x in enumerate(given)}
     first = recorder.records[0].seq if recorder.records else 0
+    weights: list[Any] = []
 
     def place(x: Any) -> Any:
-        if not isinstance(x, Tensor):
-            return x if np.ndim(x) == 0 else ("array", id(x))
+        if not isinstance(x, Tensor | np.ndarray) or (np.ndim(x) == 0 and not isinstance(x, Tensor)):
+            return x
         if isinstance(x, Symbol) and x.record is not None:
             return x.record.seq - first, x.output, x.requires_grad
-        return places.get(id(x), (id(x), x.requires_grad))
+        if id(x) not in places:
+            weights.append(x)
+            places[id(x)] = "weight", len(weights), x.shape, x.dtype, getattr(x, "requires_grad", False)
+        return places[id(x)]
 
     done = []
     for record in recorder.records:
         inputs = [place(a if x is None else x) for x, a in zip(record.inputs, record.arrays, strict=True)]
         op = record.op
         done.append((type(op), op.name, _parameters(op), getattr(op.forward, "__code__", None), inputs))
-    return [done, *[place(x) for x in (y, *after)]]
+    return [done, *[place(x) for x in (y, *after)]], weights
 
 
 def _given(width: int, widths: Sequence[int], dtype: np.dtype[Any], B: int) -> list[Symbol]:

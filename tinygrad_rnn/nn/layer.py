@@ -21,7 +21,7 @@ from ..ops.elementwise import where
 from ..ops.shape import stack
 from .basic import Dropout, as_input, positive
 from .cell import Cell
-from .fused.compiling import Compiled, by_itself, compiled
+from .fused.compiling import Bound, by_itself, compiled
 from .init import Rng
 from .module import Module, Slot
 from .rows import Rows
@@ -168,7 +168,7 @@ class Layer(Module):
         """How x is read."""
         return "(B, T, I)" if self.batch_first else "(T, B, I)"
 
-    def fuses(self, cell: Cell) -> Compiled | None:
+    def fuses(self, cell: Cell) -> Bound | None:
         """How the steps of this cell are computed together (`fused/`); None where it takes them one by one."""
         if self.fused is False or (self.fused == "auto" and (mode().anomaly or not by_itself(cell))):
             return None
@@ -183,8 +183,8 @@ class Layer(Module):
 
     def computed_by(self, cell: Cell) -> str:
         """What computes the steps of a cell: "composed", "NumPy", or numba with its version; "" before it has run."""
-        kind = self.fuses(cell)
-        return "composed" if kind is None else kind.computed_by()
+        bound = self.fuses(cell)
+        return "composed" if bound is None else bound.kind.computed_by()
 
     def program(self, x: Any = None) -> Program:
         """The program that computes all time steps of this layer, generated from one step of its (first) cell.
@@ -202,7 +202,7 @@ class Layer(Module):
         """
         if x is not None:
             self.enter(x, None)
-        return compiled(self.cells[0]).program()
+        return compiled(self.cells[0]).kind.program()
 
     # ---------------------------------------------------------------- parameters under the layer's own names
 

@@ -147,7 +147,7 @@ class Recurrent(Layer):
         def steps(x: Any, state: Any, lengths: np.ndarray | None, first: int) -> tuple[Tensor, Any]:
             a = self.project(cell, x)
             if (fused := self.fuses(cell)) is not None:
-                return unroll_fused(fused, cell, a, state, lengths, name, first, reverse)
+                return unroll_fused(fused, a, state, lengths, name, first, reverse)
             return loop(cell.step, a, state, lengths, name, first, reverse)
 
         if not (self.checkpoint and mode().recording):

@@ -24,7 +24,7 @@ Step = Callable[[Any, Any], tuple[Any, Any]]
 
 OURS = __name__.partition(".")[0] + "."
 KEPT = 512  # kinds of steps, and of each
-VERSIONS = 32  # with other weights or settings
+VERSIONS = 32  # with other settings, or weights of other forms
 
 
 class Compiled:
@@ -33,7 +33,7 @@ class Compiled:
     name     what a step is called on the tape: "lstm"
     states   what the parts of the state are called
     own_y    whether y is something else than a part of the state after the step
-    sources  of each weight where it is found: its name in the cell, or itself
+    sources  of each weight where it is found: its name in the cell, or its number in the `trace` of a step
     """
 
     def __init__(self, name: str, states: Sequence[str], recorded: Recorded) -> None:
@@ -81,27 +81,30 @@ class Compiled:
             return f"numba {version()}"
         return "NumPy" if self.fast.runs or self.fast.refused else ""
 
-    def weights(self, cell: Any) -> list[Any]:
-        """The weights as they are now, in the order of those of the program."""
-        names: Any = vars(cell) if isinstance(cell, Cell) else {}
-        if not all(s in names for s in self.sources if isinstance(s, str)):
-            names = cell.names()
-        return [names[s] if isinstance(s, str) else s for s in self.sources]
 
-    def step(self, cell: Any, weights: Sequence[Any]) -> Step:
+class Bound:
+    """A compiled step with the weights that a cell, or what else the step is, has now.
+
+    names  of the weights in the cell, None for those that are not its own
+    """
+
+    def __init__(self, kind: Compiled, cell: Any, weights: Sequence[Any], names: Sequence[str | None]) -> None:
+        self.kind, self.cell, self.weights, self.names = kind, cell, list(weights), list(names)
+
+    def step(self, weights: Sequence[Any]) -> Step:
         """The step itself with these weights, whatever stands in the cell by now."""
-        if not isinstance(cell, Cell):
-            return cell
-        named = {s: w for s, w in zip(self.sources, weights, strict=True) if isinstance(s, str)}
-        if named.keys() <= vars(cell).keys():
-            cell = copy.copy(cell)
+        if not isinstance(self.cell, Cell):
+            return self.cell
+        named = {name: w for name, w in zip(self.names, weights, strict=True) if name is not None}
+        if named.keys() <= vars(self.cell).keys():
+            cell = copy.copy(self.cell)
             vars(cell).update(named)
             return cell.step
-        double = Double(list(cell.modules()))
-        for slot in cell.slots():
+        double = Double(list(self.cell.modules()))
+        for slot in self.cell.slots():
             if slot.name in named:
                 double.replace(slot, named[slot.name])
-        return double.of(cell).step
+        return double.of(self.cell).step
 
 
 _known: OrderedDict[Any, Any] = OrderedDict()
@@ -112,44 +115,57 @@ def by_itself(cell: Cell) -> bool:
     return type(cell).step.__module__.startswith(OURS)
 
 
-def compiled(cell: Cell) -> Compiled:
+def compiled(cell: Cell) -> Bound:
     """The compiled step of a cell. Raises CompileError where it cannot be compiled, which says why."""
     H, width, dtype = cell.hidden_size, len(cell.gates) * cell.hidden_size, cell.W_hh.dtype
     name, widths = type(cell).__name__.lower().removesuffix("cell"), [H] * len(cell.states)
     if not by_itself(cell):
         return on_demand(cell.step, name, cell.states, width, widths, dtype, cell)
-    if len({x.dtype for x in vars(cell).values() if isinstance(x, Tensor)}) > 1:
+    tensors = {key: x for key, x in vars(cell).items() if isinstance(x, Tensor)}
+    if len({x.dtype for x in tensors.values()}) > 1:
         raise CompileError("its weights are of several dtypes")
-    tensors = [id(x) for x in vars(cell).values() if isinstance(x, Tensor)]
-    shared = tuple(map(tensors.index, tensors)) if len(set(tensors)) < len(tensors) else ()
+    ids = [id(x) for x in tensors.values()]
+    shared = tuple(map(ids.index, ids)) if len(set(ids)) < len(ids) else ()
     key = type(cell), shared, *[(name, _form(x)) for name, x in vars(cell).items()]
     found = _known.get(key)
     if found is None:
         try:
-            found = Compiled(name, cell.states, _recorded(cell.step, width, widths, dtype, cell))
+            recorded = _tried(record, cell.step, width, widths, dtype)
+            _locate(recorded, {id(x): name for name, x in tensors.items()})
+            found = Compiled(name, cell.states, recorded)
         except CompileError as error:
             found = str(error)
         _keep(key, found)
     if isinstance(found, str):
         raise CompileError(found)
-    return found
+    return Bound(found, cell, [tensors[name] for name in found.sources], found.sources)
 
 
 def on_demand(
     step: Step, name: str, states: Sequence[str], width: int, widths: Sequence[int], dtype: Any, cell: Any = None
-) -> Compiled:
-    """The compiled step of a user's: it is called once to see whether it still does what was compiled."""
-    key = getattr(getattr(step, "__func__", step), "__code__", type(step)), width, tuple(widths), dtype
-    now = _tried(trace, step, width, widths, dtype)
+) -> Bound:
+    """The compiled step of a user's: it is called once to see what it does now, and with which weights."""
+    key = getattr(getattr(step, "__func__", step), "__code__", type(step)), name, width, tuple(widths), dtype
+    now, met = _tried(trace, step, width, widths, dtype)
     versions = _known.get(key, [])
-    for then, found in versions:
-        if then == now:
-            return found
-    recorded = _recorded(step, width, widths, dtype, cell)
-    names = states or [v.label or (f"h#{k}" if len(widths) > 1 else "h") for k, v in enumerate(recorded.after, 1)]
-    found = Compiled(name, names, recorded)
-    _keep(key, [*versions[1 - VERSIONS :], (now, found)])
-    return found
+    found = next((kind for then, kind in versions if then == now), None)
+    if found is None:
+        recorded = _tried(record, step, width, widths, dtype)
+        _locate(recorded, {id(x): k for k, x in enumerate(met)})
+        names = states or [v.label or (f"h#{k}" if len(widths) > 1 else "h") for k, v in enumerate(recorded.after, 1)]
+        found = Compiled(name, names, recorded)
+        _keep(key, [*versions[1 - VERSIONS :], (now, found)])
+    own = {id(x): name for name, x in cell.names().items()} if cell is not None else {}
+    weights = [met[k] for k in found.sources]
+    return Bound(found, step if cell is None else cell, weights, [own.get(id(w)) for w in weights])
+
+
+def _locate(recorded: Recorded, places: dict[int, Any]) -> None:
+    """Say of each weight where it is found, in the place of the weight itself: others may be there the next time."""
+    for v in recorded.weights:
+        v.label = v.label or getattr(v.source, "name", None) or "weight"
+        place = places[id(v.source)]
+        v.label, v.source = place if isinstance(place, str) else v.label, place
 
 
 def _keep(key: Any, found: Any) -> None:
@@ -166,19 +182,6 @@ def _tried(function: Callable[..., Any], *args: Any) -> Any:
         raise
     except Exception as error:
         raise CompileError(f"it fails on what it is given to be recorded, {type(error).__name__}: {error}") from error
-
-
-def _recorded(step: Step, width: int, widths: Sequence[int], dtype: Any, cell: Any) -> Recorded:
-    """The recorded step; a weight of a cell is known by its name, so that others can stand in its place."""
-    recorded: Recorded = _tried(record, step, width, widths, dtype)
-    names: dict[int, str] = {}
-    if cell is not None:
-        names = {id(x): name for name, x in cell.names().items()}
-        names |= {id(x): name for name, x in vars(cell).items() if isinstance(x, Tensor)}
-    for v in recorded.weights:
-        if id(v.source) in names:
-            v.label = v.source = names[id(v.source)]
-    return recorded
 
 
 def _form(x: Any) -> Any:

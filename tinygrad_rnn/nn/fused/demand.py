@@ -13,7 +13,7 @@ from ...autograd.tensor import Tensor
 from ...engine.modes import enable_grad
 from ...errors import CompileError
 from ...ops.shape import stack
-from .compiling import Compiled, on_demand
+from .compiling import Bound, on_demand
 from .steps import unroll_fused
 
 Loop = Callable[..., tuple[Tensor, Any]]
@@ -34,12 +34,12 @@ def unroll_compiled(
                 f"{what} is {t.dtype}{list(t.shape)}"
             )
     widths = [part.shape[1] for part in parts]
-    kind = on_demand(cell, name, (), x.shape[2], widths, x.dtype)
+    bound = on_demand(cell, name, (), x.shape[2], widths, x.dtype)
     given = tuple(parts) if isinstance(state, tuple) else parts[0]
     options = lengths, name, first, reverse
     if check is not None:
-        _compare(kind, cell, x, given, options, check)
-    output, end = unroll_fused(kind, cell, x, given, *options)
+        _compare(bound, x, given, options, check)
+    output, end = unroll_fused(bound, x, given, *options)
     return output, (end,) if isinstance(state, tuple) and len(state) == 1 else end
 
 
@@ -59,13 +59,13 @@ def _parts(state: Any) -> list[Tensor]:
     return [part if isinstance(part, Tensor) else Tensor(part) for part in parts]
 
 
-def _compare(kind: Compiled, cell: Any, x: Tensor, state: Any, options: Sequence[Any], loop: Loop) -> None:
+def _compare(bound: Bound, x: Tensor, state: Any, options: Sequence[Any], loop: Loop) -> None:
     """Raise CompileError where values or gradients differ from those of the loop."""
-    weights = [w for w in kind.weights(cell) if isinstance(w, Tensor) and w.requires_grad]
+    weights = [w for w in bound.weights if isinstance(w, Tensor) and w.requires_grad]
     parts = state if isinstance(state, tuple) else (state,)
     found = []
     run: Loop
-    for run in (partial(unroll_fused, kind, cell), partial(loop, cell)):
+    for run in (partial(unroll_fused, bound), partial(loop, bound.cell)):
         leaves = [Tensor(t.array, requires_grad=True) for t in (x, *parts)]
         given = tuple(leaves[1:]) if isinstance(state, tuple) else leaves[1]
         with enable_grad():
@@ -75,13 +75,8 @@ def _compare(kind: Compiled, cell: Any, x: Tensor, state: Any, options: Sequence
             gs = [np.cos(np.arange(t.size)).reshape(t.shape).astype(t.dtype) for t in outputs]
             gradients = grad(outputs, [*leaves, *weights], gs, allow_unused=True) if outputs else ()
         found.append([*(t.array for t in (y, *ends)), *(None if g is None else g.array for g in gradients)])
-    names = [
-        "y",
-        *kind.states,
-        "dL/dx",
-        *[f"dL/d{s}" for s in kind.states],
-        *[f"dL/d{w.name or 'weight'}" for w in weights],
-    ]
+    states = bound.kind.states
+    names = ["y", *states, *[f"dL/d{name}" for name in ("x", *states, *[w.name or "weight" for w in weights])]]
     for name, ours, theirs in zip(names, *found, strict=False):
         ours, theirs = (0.0 if a is None else a for a in (ours, theirs))
         size = max(1e-30, float(np.max(np.abs(theirs), initial=0)))

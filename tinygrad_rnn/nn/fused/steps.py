@@ -26,7 +26,7 @@ from ...engine.tape import Op, Record, clock
 from ...ops.elementwise import where
 from ...ops.shape import Stack
 from ..state import declare, label, select
-from .compiling import Compiled
+from .compiling import Bound
 
 
 class FusedStep(Op):
@@ -35,8 +35,9 @@ class FusedStep(Op):
     Given are the projected sequence, the state before and the weights.
     """
 
-    def __init__(self, kind: Compiled, cell: Any, run: Run, k: int) -> None:
-        self.kind, self.cell, self.k = kind, cell, k
+    def __init__(self, bound: Bound, run: Run, k: int) -> None:
+        self.bound, self.kind, self.k = bound, bound.kind, k
+        kind = bound.kind
         self.run: Any = run
         self.name, self.states = f"{kind.name}_step", kind.states  # type: ignore[misc]
         self.outputs = len(kind.states) + kind.own_y
@@ -58,7 +59,7 @@ class FusedStep(Op):
         """The same step as the cell computes it, op by op."""
         run, n = self.run, len(self.states)
         before = inputs[:n] if n > 1 else inputs[0]
-        step = self.kind.step(self.cell, inputs[n:])
+        step = self.bound.step(inputs[n:])
         y, after = step(a[run.T - 1 - self.k if run.backwards else self.k], before)
         declare(after)
         if run.dead is not None and run.dead[self.k].any():
@@ -84,10 +85,10 @@ class FusedRun(Op):
     layer, first  the tag of the steps, and the number of the first in the order of time
     """
 
-    def __init__(self, kind: Compiled, cell: Any, dead: Any, backwards: bool, T: int, layer: str, first: int) -> None:
-        self.kind, self.cell, self.dead, self.backwards = kind, cell, dead, backwards
+    def __init__(self, bound: Bound, dead: Any, backwards: bool, T: int, layer: str, first: int) -> None:
+        self.bound, self.kind, self.dead, self.backwards = bound, bound.kind, dead, backwards
         self.layer, self.first = layer, first
-        self.name, self.outputs = kind.name, 1 + len(kind.states)
+        self.name, self.outputs = bound.kind.name, 1 + len(bound.kind.states)
         self.outside = mode().step  # the tag of what is recorded around the layer
         self.numbers = list(islice(clock, T))  # of the records that the steps may become
         self.run: Any = None
@@ -109,7 +110,7 @@ class FusedRun(Op):
         return Step(self.layer, self.first + (self.run.T - 1 - k if self.backwards else k))
 
     def step(self, k: int) -> FusedStep:
-        return FusedStep(self.kind, self.cell, self.run, k)
+        return FusedStep(self.bound, self.run, k)
 
     def open_steps(self, record: Record) -> None:
         """Write the records of the steps, with the numbers kept for them; this one becomes the stack of their y."""
@@ -154,17 +155,17 @@ stack_of_steps = Stack(axis=0)
 
 
 def unroll_fused(
-    kind: Compiled, cell: Any, a: Tensor, state: Any, lengths: np.ndarray | None, name: str, first: int, reverse: bool
+    bound: Bound, a: Tensor, state: Any, lengths: np.ndarray | None, name: str, first: int, reverse: bool
 ) -> tuple[Tensor, Any]:
     """As `unroll` with the step of a cell, or another function, the steps computed together and recorded as one."""
     T, states = len(a), state if isinstance(state, tuple) else (state,)
     alive = None if lengths is None or (lengths == T).all() else np.arange(T)[:, None, None] < lengths[:, None]
     dead = None if alive is None else ~alive[::-1] if reverse else ~alive
-    op = FusedRun(kind, cell, dead, reverse, T, name, first)
+    op = FusedRun(bound, dead, reverse, T, name, first)
     with scope(name, first + (0 if reverse else T - 1)):  # until it is opened, a run stands at its last step
-        output, *ends = apply(op, a, *states, *kind.weights(cell))
+        output, *ends = apply(op, a, *states, *bound.weights)
     op.ends = [weakref.ref(end) for end in ends]
-    label(**dict(zip(kind.states, ends, strict=True)))
+    label(**dict(zip(bound.kind.states, ends, strict=True)))
     if alive is not None:
         output = where(alive, output, 0)
     return output, tuple(ends) if len(ends) > 1 else ends[0]

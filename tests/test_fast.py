@@ -437,13 +437,13 @@ def asked(monkeypatch):
     monkeypatch.setattr(fast_module, "NumbaRun", SimpleRun)
     monkeypatch.setattr(blas, "kernels", {})
     step = record(lambda a, h: (a + h, a + h), 4, [4], float)
-    return Fast(step, [], lambda *given: SimpleRun(None, *given))
+    return Fast("mine", step, [], lambda *given: SimpleRun(None, *given))
 
 
 def test_a_program_that_is_right_is_used(asked, capsys):
     program = asked.program([])
     assert isinstance(program, Always) and asked.program([]) is program and not asked.refused
-    assert "compiling" in capsys.readouterr().err
+    assert "compiling mine for float64" in capsys.readouterr().err
     assert asked.program([]) is program and capsys.readouterr().err == ""
 
 
@@ -489,13 +489,13 @@ def test_what_is_in_the_cache_is_used_from_the_first_step_on(asked, monkeypatch,
 @pytest.mark.parametrize("said", ["0", "off", "NO"])
 def test_it_can_be_switched_off(said, asked, monkeypatch):
     monkeypatch.setenv("TINYGRAD_RNN_FAST", said)
-    off = Fast(asked.step, [], asked.numpy)
+    off = Fast("mine", asked.step, [], asked.numpy)
     assert off.program([]) is None and off.refused == "TINYGRAD_RNN_FAST=0"
 
 
 def test_without_numba_it_says_what_to_install(asked, monkeypatch):
     monkeypatch.setattr(fast_module, "version", lambda: None)
-    without = Fast(asked.step, [], asked.numpy)
+    without = Fast("mine", asked.step, [], asked.numpy)
     assert without.program([]) is None and "pip install tinygrad_rnn[fast]" in without.refused
 
 
@@ -508,3 +508,36 @@ def test_differences_sees_each_kind_of_result(asked):
             return (np.ones_like(self.a) * 1.01,)
 
     assert "something else" in differences(lambda *given: Other(None, *given), program, [])
+
+
+# ------------------------------------------------------------------ the command
+
+
+@numba_is_there
+@pytest.mark.slow
+def test_the_command_compiles_and_the_next_run_finds_it(tmp_path):
+    environment = {**os.environ, "TINYGRAD_RNN_CACHE": str(tmp_path), "TINYGRAD_RNN_FAST": "1"}
+    start = [sys.executable, "-m", "tinygrad_rnn", "warm", "rnn"]
+    first, again = (subprocess.run(start, env=environment, text=True, capture_output=True) for _ in range(2))
+    assert first.returncode == 0, first
+    assert "RNNCell float32:" in first.stdout and str(tmp_path) in first.stdout
+    assert first.stderr.count("compiling rnn for float32, once") == 2  # tanh and relu
+    assert again.returncode == 0 and again.stderr == ""
+
+
+def test_the_command_says_what_is_missing(monkeypatch, capsys):
+    from tinygrad_rnn.app import warm
+    from tinygrad_rnn.cli import main
+
+    monkeypatch.setattr(warm, "version", lambda: None)
+    assert main(["warm"]) == 1
+    assert "pip install tinygrad_rnn[fast]" in capsys.readouterr().err
+
+
+def test_the_command_knows_its_cells(monkeypatch, capsys):
+    from tinygrad_rnn.app import warm
+    from tinygrad_rnn.cli import main
+
+    monkeypatch.setattr(warm, "version", lambda: "1")
+    assert main(["warm", "lstn"]) == 2
+    assert "warm: there are rnn, lstm, gru, options, not 'lstn'" in capsys.readouterr().err

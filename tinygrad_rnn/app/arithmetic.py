@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
+from ..compiled import fast
 from ..nn import Module
 from ..nn.layer import Layer
 
@@ -28,7 +29,7 @@ def arithmetic(model: Module | None = None) -> dict[str, str]:
     How many threads there are is not among it: ours give the same bits, however many (`tg.set_num_threads`).
 
     >>> sorted(arithmetic())
-    ['BLAS', 'NumPy', 'processor', 'tinygrad_rnn']
+    ['BLAS', 'NumPy', 'numba', 'processor', 'tinygrad_rnn']
     """
     facts: Any = np.show_config(mode="dicts")
     blas = facts.get("Build Dependencies", {}).get("blas", {})
@@ -36,6 +37,7 @@ def arithmetic(model: Module | None = None) -> dict[str, str]:
     found = {
         "tinygrad_rnn": __version__,
         "NumPy": np.__version__,
+        "numba": (fast.version() if fast.mode() != "0" else None) or NOTHING,
         "BLAS": f"{blas.get('name', NOTHING)} {blas.get('version', '')}".strip(),
         "processor": " ".join([*vectors.get("baseline", ()), *vectors.get("found", ())]) or NOTHING,
     }

@@ -96,11 +96,13 @@ EXAMPLES = {
     "sample": "tinygrad-rnn sample runs/1 --prompt 'Once ' --length 200",
     "draw": "tinygrad-rnn draw runs/1 --steps 12 --out unrolled.pdf",
     "export": "tinygrad-rnn export runs/1 --onnx",
+    "warm": "tinygrad-rnn warm lstm --dtype float32",
     "bptt": "tinygrad-rnn bptt flow --cell lstm --steps 50 --out flow.svg",
 }
 
 
 def parser() -> argparse.ArgumentParser:
+    from . import warm
     from .commands import add_commands as add_bptt_commands
     from .options import Help, Parser
 
@@ -115,6 +117,7 @@ def parser() -> argparse.ArgumentParser:
     _add_train(commands, **wide)
     _add_uses(commands, **wide)
     add_bptt_commands(commands, **wide)
+    warm.add_commands(commands, **wide)
     for name, example in EXAMPLES.items():
         commands.choices[name].epilog = f"example: {example}"
     return top

@@ -4,6 +4,9 @@ One BLAS thread. The products of a small recurrent network are too small to shar
 idle machine, and makes everything several times slower on a busy one, where each product waits for a core. NumPy reads
 the number when it is loaded. Whoever has set it is left alone.
 
+Machine code from the first step on (extra `fast`), so that a run gives the same bits whenever it is run: what was not
+compiled before is waited for.
+
 Quiet on Ctrl-C. Until the command runs there is nothing to save and nobody who would want a traceback of imports.
 """
 
@@ -34,6 +37,7 @@ def leave_quietly(number: int, frame: Any) -> None:
 
 def prepare() -> None:
     """Set the number of threads, and what Ctrl-C does until `ready`."""
+    os.environ.setdefault("TINYGRAD_RNN_FAST", "wait")
     if not any(name in os.environ for name in LIMITS):
         os.environ.update(dict.fromkeys(LIMITS, "1"))
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:

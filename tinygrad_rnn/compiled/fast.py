@@ -52,13 +52,14 @@ def version() -> str | None:
 class Fast:
     """The machine code of one recorded step, once it is there.
 
+    name     what it is called to users
     step     as it was recorded
     weights  its weights, in the order in which their arrays are given
     numpy    makes a run of NumPy's program, of (a, start, weights, dead, backwards) as `Run` takes them
     """
 
-    def __init__(self, step: Recorded, weights: Sequence[Value], numpy: Callable[..., Any]) -> None:
-        self.step, self.weights, self.numpy = step, weights, numpy
+    def __init__(self, name: str, step: Recorded, weights: Sequence[Value], numpy: Callable[..., Any]) -> None:
+        self.name, self.step, self.weights, self.numpy = name, step, weights, numpy
         self.runs = 0
         self.printing, self.compiling = threading.Lock(), threading.Lock()
         self.ready: NumbaProgram | None = None
@@ -77,27 +78,35 @@ class Fast:
         if self.trouble is not None:
             self._tell()
             return None
-        with self.printing:
-            if self.candidate is None:
-                self._print()
-        if self.candidate is None or self.refused:
+        if (candidate := self._printed()) is None:
             return None
         self.runs += 1
-        there = self.runs == 1 and cache.has_machine_code("step", self.candidate.text)
-        if there or mode() == "wait":
-            if not there:
-                print(f"tinygrad_rnn: compiling a step for {self.step.dtype}, once ...", file=sys.stderr)
+        if mode() == "wait":
+            return self.now(weights)
+        if self.runs == 1 and cache.has_machine_code("step", candidate.text):
             self.compile(weights)
             self._tell()
         elif self.runs == PATIENCE:
             threading.Thread(target=self.compile, args=(weights,), name="tinygrad_rnn-compiler").start()
         return self.ready
 
-    def _print(self) -> None:
-        try:
-            self.candidate = NumbaProgram(self.step, self.weights)
-        except CompileError as error:
-            self.refused = str(error)
+    def now(self, weights: Sequence[np.ndarray]) -> NumbaProgram | None:
+        """The program, compiled at once where it has to be, with a word to whoever waits."""
+        if self.ready is None and (candidate := self._printed()) is not None:
+            if not cache.has_machine_code("step", candidate.text):
+                print(f"tinygrad_rnn: compiling {self.name} for {self.step.dtype}, once ...", file=sys.stderr)
+            self.compile(weights)
+            self._tell()
+        return self.ready
+
+    def _printed(self) -> NumbaProgram | None:
+        with self.printing:
+            if self.candidate is None and not self.refused:
+                try:
+                    self.candidate = NumbaProgram(self.step, self.weights)
+                except CompileError as error:
+                    self.refused = str(error)
+        return None if self.refused else self.candidate
 
     def compile(self, weights: Sequence[np.ndarray]) -> None:
         """Make or fetch the machine code, and try it."""
@@ -136,8 +145,8 @@ def differences(numpy: Callable[..., Any], candidate: NumbaProgram, weights: Seq
     ends, dy = [some(B, v.columns) for v in step.states], some(T, B, step.y.columns)
     for dead, backwards in ((None, False), (np.arange(T)[:, None, None] >= np.arange(B)[:, None], True)):
         runs = [make(a, start, weights, dead, backwards) for make in (numpy, partial(NumbaRun, candidate))]
-        alive = 1 if dead is None else ~dead  # where a sequence has ended, its y is nobody's
-        dy, in_time = (dy * alive).astype(dtype), alive if dead is None else alive[::-1]
+        alive = np.ones(1, bool) if dead is None else ~dead  # where a sequence has ended, its y is nobody's
+        dy, in_time = (dy * alive).astype(dtype), alive[::-1]
         for first, last in ((0, T - 1), (1, 2)):
             given = (first, last, ends, a, dy[first : last + 1])
             results = [[run.output * in_time, *run.states(), *run.gradients(*given)] for run in runs]

@@ -43,7 +43,7 @@ class Compiled:
         self._programs = {False: Program(self.recorded)}
         weights = self._programs[False].weights
         self.sources = [v.source for v in weights]
-        self.fast = Fast(recorded, weights, self.numpy_run)
+        self.fast = Fast(name, recorded, weights, self.numpy_run)
 
     def program(self, lengths: bool = False) -> Program:
         """The program, for sequences that all have one length, or not."""

@@ -47,7 +47,7 @@ def figure_attention() -> tg.Drawing:
         return s, s
 
     output, _ = tg.nn.unroll(decoder, np.zeros((2, 1, 3)), last[0], name="decoder", first=4)
-    return draw((output * output).sum(), "cell", width="12cm", show=plain)
+    return draw((output * output).sum(), "cell", width="15cm", show=plain)
 
 
 def figure_windows() -> tg.Drawing:

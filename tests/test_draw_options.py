@@ -169,6 +169,16 @@ def test_the_legend_explains_what_is_in_the_picture_and_nothing_else() -> None:
     assert "shared weight" not in said(show={"weights": False}) and "exactly 0" not in said(grads=True)
 
 
+@pytest.mark.parametrize("T", range(4, 9))
+def test_the_scale_of_gradients_stands_beside_its_words(T: int) -> None:
+    texts = recorded(tg.draw(loss_of(T), "cell", grads=True)).texts
+    (_, x, y), *_ = (text for text in texts if "its norm:" in text[0])
+    numbers = [
+        (there_x, there_y) for line, there_x, there_y in texts if re.fullmatch(r"[\d.e-]+", line) and there_y > y
+    ]
+    assert numbers and all(there_x > x and there_y == pytest.approx(y + 10) for there_x, there_y in numbers)
+
+
 # ---------------------------------------------------------------- what boxes say
 
 

@@ -189,8 +189,9 @@ def flow(samples: Sequence[Sample], width: float) -> tuple[list[tuple[Sample, fl
     """Samples side by side on lines of this width, each with its place; and their height."""
     placed: list[tuple[Sample, float, float]] = []
     x = y = tall = 0.0
-    for sample in samples:
-        if x and x + sample.need > width:
+    for k, sample in enumerate(samples):
+        both = sample.need + (samples[k + 1].need if sample.stays and k + 1 < len(samples) else 0.0)
+        if x and x + (both if both <= width else sample.need) > width:
             x, y, tall = 0.0, y + tall, 0.0
         placed.append((sample, x, y))
         x, tall = x + sample.need, max(tall, sample.tall)

@@ -135,19 +135,24 @@ class Sample(NamedTuple):
     rank: int
     draw: Callable[[Canvas, float, float], None]
     tall: float = 20.0
+    stays: bool = False  # on the line of what follows, if both have room on one
 
 
 def scale_samples(scale: Scale, kinds: set[str]) -> list[Sample]:
     """A sample of each stroke with the numbers of its decades, and the marks that occur."""
     words = "gradient that goes back, its norm:"
     found = [
-        Sample(line_width(words, 10) + 8, 0, lambda canvas, x, y: canvas.words("note", words, x, y + 4)),
+        Sample(line_width(words, 10) + 8, 0, partial(_words, words=words), stays=True),
         Sample(LEVELS * STROKE + 34, 0, partial(_scale, scale=scale), 26.0),
     ]
     below = [("0", f"below {scale.ends[0]}")] if "below" in kinds else []
     for kind, text in below + [(kind, WORDS[kind]) for kind in WORDS if kind in kinds]:
         found.append(Sample(30 + line_width(text, 10) + 12, 0, partial(_off_scale, kind=kind, words=text)))
     return found
+
+
+def _words(canvas: Canvas, x: float, y: float, words: str) -> None:
+    canvas.words("note", words, x, y + 4)
 
 
 def _scale(canvas: Canvas, x: float, y: float, scale: Scale) -> None:

@@ -100,7 +100,7 @@ def test_legend_and_notes_are_left_out_when_asked() -> None:
 # ---------------------------------------------------------------- the width
 
 
-def letters(picture: tg.Drawing) -> float:
+def letters(picture: Any) -> float:
     """The size of the smallest letters, in pt."""
     root = ET.fromstring(picture.svg())
     scale = float(root.attrib["width"]) / float(root.attrib["viewBox"].split()[2])
@@ -124,6 +124,14 @@ def test_letters_can_be_read_at_the_width_that_is_stated(graph: str, grads: bool
             assert x < float(root.attrib["viewBox"].split()[2]), line
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("graph", [graph for graph in GRAPHS if graph not in ("mlp", "chain")])
+def test_every_network_can_be_read_in_a_column_at_each_level_but_the_ops(graph: str) -> None:
+    for level in ("cell", "layer", "strip"):
+        picture = tg.draw(GRAPHS[graph](), level, grads=True, width="8.5cm")
+        assert letters(picture) > 6.45
+
+
 def test_a_picture_that_cannot_be_read_at_its_width_is_refused_with_what_it_needs() -> None:
     with pytest.raises(DrawError, match=r"width='3cm' is too narrow .* needs \d+\.\d cm for letters of 6.5 pt"):
         tg.draw(network("LSTM", T=4), level="op", width="3cm")
@@ -144,6 +152,14 @@ def test_lines_hold_all_steps_and_what_runs_from_line_to_line_is_drawn_on_both()
     for path in broken:
         for before, after in pairwise((*path.earlier, path.points)):
             assert before[-1][0] > drawn.width / 3 and after[0][0] < 1 and before[-1][1] - after[0][1] > 50
+
+
+def test_several_graphs_have_letters_of_one_size_at_the_width_that_is_stated() -> None:
+    both = tg.draw({"short": loss_of(1), "long": network("LSTM", T=9, layers=2)}, width="12cm", grads=True)
+    (short, long) = (drawing.picture for drawing in both.drawings)
+    assert short.unit == long.unit and short.page == pytest.approx(long.page)
+    assert float(ET.fromstring(both.svg()).attrib["width"]) == pytest.approx(12 / 2.54 * 96, abs=0.06)
+    assert letters(both) > 6.45
 
 
 def test_the_size_of_letters() -> None:

@@ -24,6 +24,11 @@ class Comparison(Output):
         overlays = [drawing.overlay for drawing in drawings if drawing.overlay is not None]
         for overlay in overlays:
             overlay.share_scale(overlays)
+        pictures = [drawing.picture for drawing in drawings]
+        unit = min(picture.unit for picture in pictures)
+        for picture in pictures:  # letters of one size
+            if picture.page is not None:
+                picture.unit, picture.page = unit, picture.page * picture.unit / unit
 
     @property
     def level(self) -> str:

@@ -101,12 +101,20 @@ def _folded(reading: Reading, level: str, steps: Any, flow: Flow | None, options
         lines = 2 if steps is None and shown > FEWEST and picture.rows and not picture.all_steps else math.inf
         if _spread(picture, lines):
             return picture
+    picture.breaks_anywhere = True
+    if _spread(picture, math.inf):
+        return picture
     drawn = tile.draw(picture, room(picture))
     needs = f"{_width(drawn) * picture.unit / UNITS['cm']:.1f} cm for letters of {picture.unit * LETTER:.2g} pt"
     raise DrawError(
-        f"width={options.width!r} is too narrow for this picture, which needs {needs}; "
-        'level="cell" or "layer" and direction="down" need less'
+        f"width={options.width!r} is too narrow for this picture, which needs {needs}" + _cure(level, options)
     )
+
+
+def _cure(level: str, options: Options) -> str:
+    if options.direction in ("up", "down"):
+        return '; direction="right" needs less where there are several layers or ops'
+    return '; level="cell" needs less' if level == "op" else ""
 
 
 def _spread(picture: Picture, lines: float) -> bool:

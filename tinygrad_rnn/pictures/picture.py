@@ -77,10 +77,9 @@ class Picture:
         words = self._labelled()
         self.labels = {t: shorten(word, 20) for t, word in words.items() if word}
         self.highlight = Highlight(reading, self.options, words)
-        self.unit, self.page = (
-            self.options.smallest,
-            self.options.page,
-        )  # px of a unit of the layout, units of the width
+        self.unit = self.options.smallest  # px of a unit of the layout
+        self.page = self.options.page  # how wide it is to be, in these
+        self.breaks_anywhere = False  # whether a line may end between a step and what it starts from
         self.steps, self.notes = self._choose(steps, room, largest)
         self.title = ""  # of one of several
         self.rows = list(reading.layers)

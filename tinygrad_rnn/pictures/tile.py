@@ -89,7 +89,7 @@ class Tiling:
 
     def _may_break(self, k: int) -> bool:
         """Whether a line may end before column k: not between a step and what it starts from."""
-        if k >= len(self.columns):
+        if k >= len(self.columns) or self.picture.breaks_anywhere:
             return True
         before, after = self.columns[k - 1].kind, self.columns[k].kind
         return before not in ("cut", "init", "loop") and after not in ("init_back", "cut_back", "loop_back")

@@ -18,7 +18,8 @@ ROOT = DOCS.parent
 PARTS = {
     "Start": ["bptt-in-ten-minutes", "live", "using", "glossary"],
     "Reading the source": [
-        "1-tape", "2-rules", "3-backward", "4-tensor", "5-cells", "6-recurrent", "7-truncation", "architecture",
+        "1-tape", "2-rules", "3-backward", "4-tensor", "5-cells", "6-recurrent", "7-truncation", "8-compiled",
+        "architecture",
     ],
     "Four texts": [
         "text-0-gradients-and-the-lstm", "text-1-a-worked-example", "text-2-three-strategies",
@@ -29,7 +30,18 @@ PARTS = {
 }  # fmt: skip
 """The navigation: "next" and "previous" follow it."""
 
-FIRST = ["training", "bptt", "experiments", "pictures", "gallery", "derivatives", "functions", "your-own-op"]
+FIRST = [
+    "training",
+    "fitting",
+    "scale",
+    "bptt",
+    "experiments",
+    "pictures",
+    "gallery",
+    "derivatives",
+    "functions",
+    "your-own-op",
+]
 """What "For use" begins with."""
 
 PLAYED = re.compile(r"\[([^\]]+)\]\(live\.md(#preset=[^)]+)\)")

@@ -75,6 +75,28 @@ def test_adding_problem_is_solved(tmp_path):
     assert all(len(line) <= 80 for line in printed.splitlines())
 
 
+# ------------------------------------------------------------------ three programs with the kit
+
+
+@pytest.mark.parametrize("name", ["kit_forecast", "kit_classify", "kit_attention"])
+def test_a_program_with_the_kit_is_short(name):
+    assert len((EXAMPLES / f"{name}.py").read_text("utf-8").splitlines()) <= 41
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "epochs", "least"), [("kit_classify", 8, 0.9), ("kit_attention", 2, 0.2)])
+def test_a_program_with_the_kit_learns(name, epochs, least, capsys):
+    load(name).main(epochs)
+    figure = float(re.search(r"(?:accuracy|right:) ([0-9.]+)", capsys.readouterr().out)[1])
+    assert figure > least
+
+
+@pytest.mark.slow
+def test_the_forecast_with_the_kit_learns(capsys):
+    load("kit_forecast").main(8)
+    assert float(re.search(r"RMSE ([0-9.]+)", capsys.readouterr().out)[1]) < 0.3
+
+
 # ------------------------------------------------------------------ the forecast
 
 

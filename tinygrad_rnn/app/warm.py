@@ -49,8 +49,9 @@ def warm_command(arguments: argparse.Namespace) -> int:
     for dtype in arguments.dtype or ["float32"]:
         for kind, options in (cell for name in names for cell in CELLS[name]):
             cell = kind(2, 4, dtype=dtype, rng=0, **options)
-            began, step = time.perf_counter(), compiled(cell)
-            there = step.fast.now([w.array for w in step.weights(cell)]) is not None
+            began, bound = time.perf_counter(), compiled(cell)
+            step = bound.kind
+            there = step.fast.now([w.array for w in bound.weights]) is not None
             failed |= not there
             how = f"{time.perf_counter() - began:.1f} s" if there else step.fast.refused
             settings = "".join(f" {key}={value}" for key, value in options.items())

@@ -2,8 +2,11 @@
 
 values                       what a recorded step consists of
 symbols, recording, reading  one step of a cell, forward and backward, as values
-factor                       its gradients as sums of factors known beforehand times few gradients
+rewriting, factor            its gradients as sums of factors known beforehand times few gradients
 schedule                     what is computed before the loop over time, in it and after it
+pieces, places, layout       for NumPy: gates by themselves, where each value lies, what one call computes
+program, run                 the text of the loops, and all steps of one sequence
+numba_..., scalars, kernels  the same as machine code; `cache` keeps it, `fast` decides which of the two runs
 """
 
 from .factor import factored

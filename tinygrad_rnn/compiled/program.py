@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from ..ops.reduction import Max, Mean, Min, Sum
-from .layout import IN_LOOP, Call, Layout, Ref, split
+from .layout import IN_LOOP, Layout
+from .places import Call, Ref, split
 from .recording import Recorded
 from .schedule import Schedule
 from .values import Arrays, Value, ordered

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..engine.cotangent import Indexed
 from ..ops.blas import quiet
-from .layout import Buffer
+from .places import Buffer
 from .program import Part, Program, made
 from .values import Arrays, Value
 

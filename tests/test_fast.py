@@ -541,3 +541,86 @@ def test_the_command_knows_its_cells(monkeypatch, capsys):
     monkeypatch.setattr(warm, "version", lambda: "1")
     assert main(["warm", "lstn"]) == 2
     assert "warm: there are rnn, lstm, gru, options, not 'lstn'" in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------ layers
+
+
+@pytest.fixture
+def machine_code(monkeypatch):
+    """Layers compile before their first step, and nothing that other tests decided is remembered."""
+    from tinygrad_rnn.nn.fused import compiling
+
+    monkeypatch.setenv("TINYGRAD_RNN_FAST", "wait")
+    monkeypatch.setattr(compiling, "_known", type(compiling._known)())
+    monkeypatch.setattr(blas, "kernels", {})
+
+
+@numba_is_there
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+class TestLayers:
+    def gradients(self, kind, dtype="float32", **options):
+        """Of a large layer: its products too are shared out."""
+        rng = np.random.default_rng(0)
+        x = tg.tensor(rng.standard_normal((40, 24, 60)).astype(dtype), requires_grad=True)
+        layer = getattr(tg.nn, kind)(60, 80, rng=0, dtype=dtype, **options)
+        y, state = layer(x, lengths=rng.integers(0, 41, 24))
+        parts = state if isinstance(state, tuple) else (state,)
+        loss = (y * y).sum() + sum(part.sum() for part in parts)
+        return [y, *parts, *tg.grad(loss, [x, *layer.parameters()])]
+
+    def test_threads_change_no_bit(self, kind, machine_code):
+        found = []
+        try:
+            for n in (1, 2, 3):
+                tg.set_num_threads(n)
+                found.append([x.data for x in self.gradients(kind, bidirectional=True, num_layers=2)])
+        finally:
+            tg.set_num_threads(1)
+        assert all((x == y).all() for other in found[1:] for x, y in zip(found[0], other, strict=True))
+
+    def test_layers_run_it_and_are_what_they_were(self, kind, machine_code, monkeypatch):
+        ours = self.gradients(kind, "float64")
+        theirs = self.gradients(kind, "float64", fused=False)
+        for x, y in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(x.data, y.data, rtol=0, atol=1e-12 * max(1, np.abs(y.data).max()))
+
+    def test_steps_are_there_for_whoever_looks(self, kind, machine_code):
+        layer, x = getattr(tg.nn, kind)(3, 8, rng=0), np.ones((5, 2, 3), np.float32)
+        loss = layer(x)[0].sum()
+        looked = [r for r in tg.tape(loss) if r.op.name.endswith("_step")]
+        assert len(looked) == 5
+        loss.backward()
+        grads = [w.grad for w in layer.parameters()]
+        for w in layer.parameters():
+            w.grad = None
+        layer(x)[0].sum().backward()
+        for w, g in zip(layer.parameters(), grads, strict=True):
+            np.testing.assert_allclose(w.grad, g, rtol=1e-5, atol=1e-6)
+
+    @pytest.mark.oracle
+    def test_float32_is_as_near_to_the_truth_as_torchs(self, kind, machine_code, torch):
+        """Against torch in float64: at most twice the error that torch has in float32."""
+        rng = np.random.default_rng(0)
+        for T, B, n, H in [(30, 8, 16, 24), (100, 4, 8, 37)]:
+            x, dy = (rng.standard_normal((T, B, m)).astype(np.float32) for m in (n, H))
+            layer = getattr(tg.nn, kind)(n, H, rng=0)
+            state = {name: torch.from_numpy(w) for name, w in tg.io.to_torch(layer).items()}
+            theirs = {dtype: getattr(torch.nn, kind)(n, H).to(dtype) for dtype in (torch.float32, torch.float64)}
+            results = {}
+            for dtype, module in theirs.items():
+                module.load_state_dict(state)
+                y, _ = module(torch.from_numpy(x).to(dtype))
+                y.backward(torch.from_numpy(dy).to(dtype))
+                results[dtype] = [
+                    y.detach().numpy(),
+                    module.weight_hh_l0.grad.numpy().T,
+                    module.weight_ih_l0.grad.numpy().T,
+                ]
+            y, _ = layer(x)
+            y.backward(dy)
+            ours = [y.data, layer.W_hh.grad, layer.W_xh.grad]
+            for a, b, true in zip(ours, results[torch.float32], results[torch.float64], strict=True):
+                scale = np.abs(true).max()
+                assert np.abs(a - true).max() / scale <= 2 * np.abs(b - true).max() / scale + 1e-7

@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from .. import nn
 from ..compiled import cache
 from ..compiled.fast import version
+from ..nn.cell import Cell
 from ..nn.fused.compiling import compiled
 
-CELLS: dict[str, list[tuple[type[nn.RNNCell | nn.LSTMCell | nn.GRUCell], dict[str, Any]]]] = {
+CELLS: dict[str, list[tuple[Callable[..., Cell], dict[str, Any]]]] = {
     "rnn": [(nn.RNNCell, {}), (nn.RNNCell, {"nonlinearity": "relu"})],
     "lstm": [(nn.LSTMCell, {})],
     "gru": [(nn.GRUCell, {})],
@@ -50,11 +52,10 @@ def warm_command(arguments: argparse.Namespace) -> int:
         for kind, options in (cell for name in names for cell in CELLS[name]):
             cell = kind(2, 4, dtype=dtype, rng=0, **options)
             began, bound = time.perf_counter(), compiled(cell)
-            step = bound.kind
-            there = step.fast.now([w.array for w in bound.weights]) is not None
+            there = bound.kind.fast.now([w.array for w in bound.weights]) is not None
             failed |= not there
-            how = f"{time.perf_counter() - began:.1f} s" if there else step.fast.refused
+            how = f"{time.perf_counter() - began:.1f} s" if there else bound.kind.fast.refused
             settings = "".join(f" {key}={value}" for key, value in options.items())
-            print(f"{kind.__name__}{settings} {dtype}: {how}")
+            print(f"{type(cell).__name__}{settings} {dtype}: {how}")
     print(f"in {cache.users_folder()}")
     return int(failed)

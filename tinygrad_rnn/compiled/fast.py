@@ -84,11 +84,16 @@ class Fast:
         if mode() == "wait":
             return self.now(weights)
         if self.runs == 1 and cache.has_machine_code("step", candidate.text):
-            self.compile(weights)
-            self._tell()
-        elif self.runs == PATIENCE:
+            return self.now(weights)
+        if self.runs == PATIENCE:
             threading.Thread(target=self.compile, args=(weights,), name="tinygrad_rnn-compiler").start()
         return self.ready
+
+    def before_the_first_run(self, weights: Sequence[np.ndarray]) -> None:
+        """Fetch what is in the cache, so that the products before the steps are those of all later runs too."""
+        candidate = self._printed() if self.ready is None else None
+        if candidate is not None and (mode() == "wait" or cache.has_machine_code("step", candidate.text)):
+            self.now(weights)
 
     def now(self, weights: Sequence[np.ndarray]) -> NumbaProgram | None:
         """The program, compiled at once where it has to be, with a word to whoever waits."""

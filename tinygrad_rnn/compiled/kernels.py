@@ -311,8 +311,9 @@ def pack(b, down, right, K, N, to):
         _pack_panel(b, n * right, down, right, K, min(N - n, WIDE * lanes), to, n * K)
 
 
-_DEEP = 256
-"""How many k of a large product are taken at a time: their part of a panel fits into the first-level cache."""
+_DEEP = 64
+"""How many k of a large product are summed at a time: their part of a panel fits into the first-level cache, and sums
+of sums are nearer to the truth than one long sum."""
 
 
 @njit(**fast)

@@ -173,7 +173,10 @@ class Layer(Module):
         if self.fused is False or (self.fused == "auto" and (mode().anomaly or not by_itself(cell))):
             return None
         try:
-            return compiled(cell)
+            bound = compiled(cell)
+            if not bound.kind.fast.runs:
+                bound.kind.fast.before_the_first_run([w.array for w in bound.weights])
+            return bound
         except CompileError as error:
             if self.fused == "auto":  # the composed step says what is wrong, if anything is
                 return None

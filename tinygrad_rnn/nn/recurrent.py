@@ -145,8 +145,8 @@ class Recurrent(Layer):
         name = type(self).__name__.lower() + self.suffixes[k]
 
         def steps(x: Any, state: Any, lengths: np.ndarray | None, first: int) -> tuple[Tensor, Any]:
-            a = self.project(cell, x)
-            if (fused := self.fuses(cell)) is not None:
+            fused, a = self.fuses(cell), self.project(cell, x)
+            if fused is not None:
                 return unroll_fused(fused, a, state, lengths, name, first, reverse)
             return loop(cell.step, a, state, lengths, name, first, reverse)
 

@@ -6,6 +6,7 @@ What compiles takes seconds the first time and is slow; the rest needs no compil
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -477,6 +478,30 @@ def test_what_is_compiled_behind_is_told_by_whoever_comes_next(asked, monkeypatc
     go_on.set()
     (compiler,) = [t for t in threading.enumerate() if t.name == "tinygrad_rnn-compiler"]
     compiler.join()
+    assert isinstance(asked.program([]), Always)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_child_forked_while_something_compiles_goes_on_with_numpy(asked, monkeypatch):
+    monkeypatch.setenv("TINYGRAD_RNN_FAST", "")
+    monkeypatch.setattr(cache, "has_machine_code", lambda kind, text: False)
+    started, go_on = threading.Event(), threading.Event()
+    monkeypatch.setattr(Always, "compile", lambda self: (started.set(), go_on.wait(20)))
+    for _ in range(fast_module.PATIENCE):
+        asked.program([])
+    assert started.wait(10)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(15)
+        os.environ["TINYGRAD_RNN_FAST"] = "wait"  # would wait for ever
+        other = Fast("other", asked.step, [], asked.numpy)
+        os._exit(0 if asked.program([]) is None and other.program([]) is None else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    go_on.set()
+    for thread in threading.enumerate():
+        if thread.name == "tinygrad_rnn-compiler":
+            thread.join()
     assert isinstance(asked.program([]), Always)
 
 

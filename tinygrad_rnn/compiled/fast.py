@@ -49,6 +49,20 @@ def version() -> str | None:
         return None
 
 
+_at_work: set[int] = set()
+_cut_short = False
+
+
+def _after_fork() -> None:
+    """A child that was forked while something compiled has the locks, and not the thread that would open them."""
+    global _cut_short
+    _cut_short = bool(_at_work)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 class Fast:
     """The machine code of one recorded step, once it is there.
 
@@ -73,7 +87,7 @@ class Fast:
 
     def program(self, weights: Sequence[np.ndarray]) -> NumbaProgram | None:
         """The program to run, or None: NumPy's. The weights are those of now, with which it is tried."""
-        if self.ready is not None or self.refused:
+        if self.ready is not None or self.refused or _cut_short:
             return self.ready
         if self.trouble is not None:
             self._tell()
@@ -91,7 +105,7 @@ class Fast:
 
     def before_the_first_run(self, weights: Sequence[np.ndarray]) -> None:
         """Fetch what is in the cache, so that the products before the steps are those of all later runs too."""
-        candidate = self._printed() if self.ready is None else None
+        candidate = self._printed() if self.ready is None and not _cut_short else None
         if candidate is not None and (mode() == "wait" or cache.has_machine_code("step", candidate.text)):
             self.now(weights)
 
@@ -119,11 +133,14 @@ class Fast:
             candidate = self.candidate
             if candidate is None or self.ready is not None or self.refused or self.trouble:
                 return
+            _at_work.add(id(self))
             try:
                 candidate.compile()
                 wrong = differences(self.numpy, candidate, weights)
             except Exception as error:
                 wrong = f"{type(error).__name__}: {error}"
+            finally:
+                _at_work.discard(id(self))
             if wrong:
                 self.trouble = wrong
                 return

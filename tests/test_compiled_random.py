@@ -136,7 +136,7 @@ def layer_compared(kind, options, H, B, T, seed):
     shape = {"num_layers": int(rng.integers(1, 3)), "bidirectional": bool(rng.integers(2))}
     lengths = rng.integers(0, T + 1, B) if rng.integers(2) else None
     x = rng.standard_normal((T, B, 3))
-    for fused in (False, "auto"):
+    for fused in (False, True):
         layer = getattr(nn, kind)(3, H, dtype=float, rng=seed, fused=fused, **shape, **options)
         inputs = [tg.tensor(x, requires_grad=True), *layer.parameters()]
         y, state = layer(inputs[0], lengths=lengths)

@@ -19,18 +19,6 @@ from .recording import Recorded
 from .schedule import Schedule
 from .values import Arrays, Value, ordered
 
-CALLS: dict[str, Any] = {
-    "matmul": np.matmul,
-    "copyto": np.copyto,
-    "where": np.where,
-    "maximum": np.maximum,
-    "logaddexp": np.logaddexp,
-    "masked": lambda x, mask, out: np.bitwise_and(x.view(mask.dtype), mask, out.view(mask.dtype)),
-    "as_mask": lambda condition, out: np.negative(condition.view("i1"), out=out, dtype=out.dtype),
-    "max": lambda x, out: np.maximum.reduce(x, -1, out=out, keepdims=True),
-    "min": lambda x, out: np.minimum.reduce(x, -1, out=out, keepdims=True),
-    "zip": zip,
-}
 NUMBERS = {0.5: "half", 1.0: "one", 0.0: "zero", 2.0: "two"}
 
 
@@ -46,7 +34,7 @@ class Program:
         self.layout = Layout(Schedule(step))
         self.weights = step.weights
         self._where: dict[Value, Any] = {}
-        space: dict[str, Any] = CALLS | {"product": product}
+        space: dict[str, Any] = functions() | {"product": product}
         self.parts = {phase: Part(self, phase, space) for phase in self.layout.calls}
         self.source = "\n\n".join(part.text for part in self.parts.values() if part.lines)
         exec(compile(self.source, "<compiled step>", "exec"), space)
@@ -311,6 +299,22 @@ def product(x: np.ndarray, w: np.ndarray, out: np.ndarray) -> None:
         np.matmul(x.reshape(-1, x.shape[-1]), w, out=out.reshape(-1, out.shape[-1]))
     else:
         np.matmul(x, w, out=out)
+
+
+def functions() -> dict[str, Any]:
+    """What the lines of a program call, by name."""
+    return {
+        "matmul": np.matmul,
+        "copyto": np.copyto,
+        "where": np.where,
+        "maximum": np.maximum,
+        "logaddexp": np.logaddexp,
+        "masked": lambda x, mask, out: np.bitwise_and(x.view(mask.dtype), mask, out.view(mask.dtype)),
+        "as_mask": lambda condition, out: np.negative(condition.view("i1"), out=out, dtype=out.dtype),
+        "max": lambda x, out: np.maximum.reduce(x, -1, out=out, keepdims=True),
+        "min": lambda x, out: np.minimum.reduce(x, -1, out=out, keepdims=True),
+        "zip": zip,
+    }
 
 
 class ByRows:

@@ -16,20 +16,17 @@ from ..engine.modes import mode
 from ..engine.tape import Op, Record
 from ..errors import CompileError
 from ..ops.elementwise import Elementwise
-from ..ops.registry import PLAIN
+from ..ops.registry import PLAIN, found
 
 LOGICAL = """
     less less_equal greater greater_equal equal not_equal logical_not logical_and logical_or logical_xor
     isnan isinf isfinite signbit
 """
-ANSWERS = {getattr(np, name): Elementwise(getattr(np, name), 0, 0) for name in LOGICAL.split()}
+ANSWERS = {function: Elementwise(function, 0, 0) for function in found(LOGICAL.split())}
 """NumPy's functions that answer with booleans, as ops."""
 
-CONSTANT = {
-    np.zeros_like: Elementwise(lambda x: np.zeros_like(x), 0, name="zeros_like"),
-    np.ones_like: Elementwise(lambda x: np.ones_like(x), 0, name="ones_like"),
-}
-SHAPES = {np.shape, np.ndim, np.size}
+CONSTANT = {f: Elementwise(lambda x, f=f: f(x), 0, name=f.__name__) for f in found(("zeros_like", "ones_like"))}
+SHAPES = set(found(("shape", "ndim", "size")))
 
 
 class NumbersAsked(CompileError, AttributeError):

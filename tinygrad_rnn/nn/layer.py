@@ -174,6 +174,8 @@ class Layer(Module):
             return None
         try:
             bound = compiled(cell)
+            if self.fused == "auto" and any(bound.kind.cut):  # a report is to see the cuts, within the step
+                return None
             if not bound.kind.fast.runs:
                 bound.kind.fast.before_the_first_run([w.array for w in bound.weights])
             return bound

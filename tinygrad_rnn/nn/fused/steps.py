@@ -118,7 +118,8 @@ class FusedRun(Op):
         states, before, outputs = tuple(inputs[:n]), tuple(arrays[:n]), []
         y = n if self.kind.own_y else self.kind.recorded.after.index(self.kind.recorded.y)
         for k, after in enumerate(self.run.afters(self.kind.own_y)):
-            xs, held = (a, *states, *inputs[n:]), (a_array, *before, *arrays[n:])
+            seen = [s.detach() if cut and s is not None else s for s, cut in zip(states, self.kind.cut, strict=True)]
+            xs, held = (a, *seen, *inputs[n:]), (a_array, *before, *arrays[n:])
             step = Record(self.step(k), xs, held, after, self.numbers[k])
             step.step, step.line = self.tag(k), record.line
             made = results(after, step)

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from onnx import helper, numpy_helper
 
 from ...errors import ExportError
 from .recording import Key, Recording, is_copy, key
@@ -37,6 +36,9 @@ class Graph:
         recordings: tuple[Recording, Recording],
         parameters: Mapping[int, str],
     ) -> None:
+        from onnx import helper, numpy_helper
+
+        self.helper, self.numpy_helper = helper, numpy_helper
         self.nodes: list[Any] = []
         self.weights: list[Any] = []
         self.parameters = parameters
@@ -47,7 +49,9 @@ class Graph:
         self.examples = dict(zip(names, pairs, strict=True))
         self.kept: list[Any] = []  # so that no id is used twice
         self.free = axes
-        self.inputs = [_info(name, _array(a), axes.get(name, {})) for name, (a, _) in zip(names, pairs, strict=True)]
+        self.inputs = [
+            self._info(name, _array(a), axes.get(name, {})) for name, (a, _) in zip(names, pairs, strict=True)
+        ]
         self.outputs: list[Any] = []
         self.sizes = [
             Size(name, axis, a.shape[axis], b.shape[axis])
@@ -64,13 +68,13 @@ class Graph:
     def several(self, kind: str, inputs: Sequence[str], outputs: int, **attributes: Any) -> list[str]:
         """Add a node with several outputs."""
         names = [f"{kind}_{len(self.nodes)}" + (f"_{k}" if outputs > 1 else "") for k in range(outputs)]
-        self.nodes.append(helper.make_node(kind, list(inputs), names, **attributes))
+        self.nodes.append(self.helper.make_node(kind, list(inputs), names, **attributes))
         return names
 
     def constant(self, array: Any, name: str = "constant") -> str:
         """Add an array of fixed numbers."""
         name = f"{name}_{len(self.weights)}"
-        self.weights.append(numpy_helper.from_array(np.array(array, order="C"), name))
+        self.weights.append(self.numpy_helper.from_array(np.array(array, order="C"), name))
         return name
 
     def whole(self, *numbers: int) -> str:
@@ -110,17 +114,27 @@ class Graph:
 
     def result(self, name: str, inner: str, pair: Pair) -> None:
         """Add an output; its axes have the names of free axes where it has their sizes, else names of their own."""
-        self.nodes.append(helper.make_node("Identity", [inner], [name]))
+        self.nodes.append(self.helper.make_node("Identity", [inner], [name]))
         a, b = map(_array, pair)
         sizes = {(size.first, size.second): self.free[size.input][size.axis] for size in self.sizes}
         lengths = enumerate(zip(a.shape, b.shape, strict=True))
-        self.outputs.append(_info(name, a, {k: sizes.get((m, n), f"{name}_{k}") for k, (m, n) in lengths if m != n}))
+        self.outputs.append(
+            self._info(name, a, {k: sizes.get((m, n), f"{name}_{k}") for k, (m, n) in lengths if m != n})
+        )
 
     def file(self, name: str, opset: int) -> Any:
         """The contents of the file."""
-        graph = helper.make_graph(self.nodes, name, self.inputs, self.outputs, self.weights)
-        operators = [helper.make_opsetid("", opset)]
-        return helper.make_model(graph, opset_imports=operators, ir_version=10, producer_name="tinygrad_rnn")
+        graph = self.helper.make_graph(self.nodes, name, self.inputs, self.outputs, self.weights)
+        operators = [self.helper.make_opsetid("", opset)]
+        return self.helper.make_model(graph, opset_imports=operators, ir_version=10, producer_name="tinygrad_rnn")
+
+    def type(self, dtype: Any) -> int:
+        """ONNX's number for a dtype."""
+        return int(self.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+
+    def _info(self, name: str, array: np.ndarray, free: Mapping[int, str]) -> Any:
+        shape = [free.get(k, n) for k, n in enumerate(array.shape)]
+        return self.helper.make_tensor_value_info(name, self.type(array.dtype), shape)
 
     # ---------------------------------------------------------------- tensors
 
@@ -144,8 +158,7 @@ class Graph:
                 return name
         if x.ndim == y.ndim == 0 and x == round(float(x)):
             n = self.lengths([int(x)], [int(y)], where)
-            kind = helper.np_dtype_to_tensor_dtype(x.dtype)
-            return self.node("Cast", self.node("Squeeze", n), to=kind)
+            return self.node("Cast", self.node("Squeeze", n), to=self.type(x.dtype))
         filled = np.unique(np.concatenate([x.ravel(), y.ravel()]))
         if x.ndim == y.ndim and filled.size == 1:  # zeros for every sequence, say
             return self.node("Expand", self.constant(filled[0]), self.lengths(x.shape, y.shape, where))
@@ -157,8 +170,3 @@ class Graph:
 
 def _array(x: Any) -> np.ndarray:
     return np.asarray(getattr(x, "array", x))
-
-
-def _info(name: str, array: np.ndarray, free: Mapping[int, str]) -> Any:
-    shape = [free.get(k, n) for k, n in enumerate(array.shape)]
-    return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype), shape)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from onnx import TensorProto, helper
 
 from ...errors import ExportError
 from ...nn.basic import Embedding, LayerNorm, Linear
@@ -60,7 +59,7 @@ class _Given:
         x = self.graph.fixed(a, b)
         if dtype is None or a.dtype == dtype:
             return x
-        return self.graph.node("Cast", x, to=helper.np_dtype_to_tensor_dtype(dtype))
+        return self.graph.node("Cast", x, to=self.graph.type(dtype))
 
 
 def add_recurrent(graph: Graph, layer: Recurrent, given: _Given) -> list[str]:
@@ -100,7 +99,7 @@ def add_recurrent(graph: Graph, layer: Recurrent, given: _Given) -> list[str]:
 def _lengths(graph: Graph, given: _Given) -> str:
     if given.first.get("lengths") is None:
         return ""
-    return graph.node("Cast", graph.node("Reshape", given.tensor("lengths"), graph.whole(-1)), to=TensorProto.INT32)
+    return graph.node("Cast", graph.node("Reshape", given.tensor("lengths"), graph.whole(-1)), to=graph.type(np.int32))
 
 
 def _learned(graph: Graph, cells: list[Any], x: str) -> list[str]:

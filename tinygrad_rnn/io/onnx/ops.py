@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
-from onnx import helper
 
 from ...engine.modes import at_step
 from ...engine.tape import Record
@@ -149,7 +148,7 @@ class Applied:
         return self.node("Einsum", *self.inputs, equation=f"{','.join(operands)}->{output}")
 
     def cast(self) -> str:
-        return self.node("Cast", self.inputs[0], to=helper.np_dtype_to_tensor_dtype(self.record.values[0].dtype))
+        return self.node("Cast", self.inputs[0], to=self.graph.type(self.record.values[0].dtype))
 
     def normal_cdf(self) -> str:
         erf = self.node("Erf", self.node("Mul", self.inputs[0], self.number(0.5**0.5)))

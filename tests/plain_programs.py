@@ -37,7 +37,7 @@ def loaded(text: str) -> SimpleNamespace:
     names |= {"njit": lambda *types, **options: lambda function: function, "at": at, "multiply": multiply}
     names |= {"exp": np.exp, "tanh": np.tanh, "sigmoid": lambda x: 1 / (1 + np.exp(-x)), "plus": lambda x, y: x + y}
     names |= {"maximum": np.maximum, "minimum": np.minimum, "sign": np.sign, "power": lambda x, y: x**y}
-    names |= {"softplus": lambda x: np.logaddexp(x, 0)}
+    names |= {"softplus": lambda x: np.logaddexp(x, 0), "Apart": None}
     exec(text[text.index("@njit") :], names)
     return SimpleNamespace(forward=names["forward"], backward=names["backward"])
 

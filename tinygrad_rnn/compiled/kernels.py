@@ -16,10 +16,23 @@ import numpy as np
 from llvmlite import binding, ir
 from numba import cfunc, config, njit, types
 from numba.core import cgutils
+from numba.core.compiler import Compiler
 from numba.extending import intrinsic
 
 fast = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"contract", "nsz"}}
 """How programs are compiled: x * y + z may be rounded once. nan and inf mean what they mean, sums keep their order."""
+
+
+class Apart(Compiler):
+    """Compiles a function whose arrays do not overlap, so that LLVM need not look before it computes several at once.
+
+    Between the many arrays of a large step there are too many pairs to look at: it would not try.
+    """
+
+    def __init__(self, typingctx, targetctx, library, args, return_type, flags, locals):
+        flags.noalias = True
+        super().__init__(typingctx, targetctx, library, args, return_type, flags, locals)
+
 
 # ------------------------------------------------------------------ the registers of the processor
 

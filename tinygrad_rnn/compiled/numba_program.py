@@ -25,7 +25,7 @@ sequence ends before the last step."""
 
 _HEAD = """import numpy as np
 from numba import float32, float64, int64, njit, types, uint8, void
-from KERNELS import at, exp{bits} as exp, fast, maximum, minimum, multiply, plus, power, sigmoid{bits} as sigmoid
+from KERNELS import Apart, at, exp{bits} as exp, fast, maximum, minimum, multiply, plus, power, sigmoid{bits} as sigmoid
 from KERNELS import sign, softplus, tanh{bits} as tanh
 
 F = np.float{bits}
@@ -35,7 +35,7 @@ A, R = float{bits}[::1], types.Array(float{bits}, 1, "C", readonly=True)
 _READ = {"a", "dy"}
 """Arrays that somebody else may have locked. Others are our own."""
 
-_FUNCTION = """@njit(void({kinds}), **fast)
+_FUNCTION = """@njit(void({kinds}), pipeline_class=Apart, **fast)
 def {name}({arguments}):
     for k in range({steps}):
         t = k if d > 0 else T - 1 - k

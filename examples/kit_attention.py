@@ -31,9 +31,8 @@ def loss(model, digits, backwards):
 def main(epochs=15):
     model = Reverser(np.random.default_rng(1))
     batches = [(d, d[::-1]) for d in np.random.default_rng(0).integers(0, DIGITS, (100, T, 32))]
-    options = {"optimizer": tg.optim.Adam(model.parameters(), lr=0.01), "clip": 1.0, "metrics": [tg.metrics.accuracy]}
-    history = tg.fit(model, loss, batches[:90], validation=batches[90:], epochs=epochs, **options)
-    print(f"right: {history['validation_accuracy'][-1]:.4f} of the digits, each at its place")
+    tg.fit(model, loss, batches[:90], epochs=epochs, optimizer=tg.optim.Adam(model.parameters(), lr=0.01), clip=1.0)
+    print("right: {accuracy:.4f} of the digits".format(**tg.evaluate(model, loss, batches[90:], [tg.metrics.accuracy])))
 
 
 if __name__ == "__main__":

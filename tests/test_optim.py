@@ -1,6 +1,8 @@
 """Optimizers, clipping and schedules: against PyTorch, against their equations, and saved in the middle."""
 
+import copy
 import math
+import pickle
 from typing import Any
 
 import numpy as np
@@ -591,6 +593,38 @@ def test_a_schedule_goes_on_where_it_was_saved(kind: str, options: dict[str, Any
         second.load_state_dict({})
 
 
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))], ids=["deepcopy", "pickle"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        *(lambda o, kind=kind, options=options: getattr(optim, kind)(o, **options) for kind, options in SCHEDULES),
+        lambda o: optim.OneCycleLR(o, 0.5, 20),
+        lambda o: optim.ReduceLROnPlateau(o, 0.5, patience=1),
+        lambda o: optim.chain(optim.LinearLR(o), optim.ExponentialLR(o, 0.5), milestones=[3]),
+    ],
+)
+def test_a_model_its_optimizer_and_schedule_are_copied_together(make: Any, copied: Any) -> None:
+    model = tg.nn.Linear(2, 1, rng=0)
+    optimizer = optim.Adam(model.parameters(), lr=0.1)
+    schedule = make(optimizer)
+
+    def train(model: Any, optimizer: Any, schedule: Any) -> tuple[bytes, float]:
+        for _ in range(3):
+            optimizer.zero_grad()
+            model(np.ones((1, 2), np.float32)).sum().backward()
+            optimizer.step()
+            schedule.step(*[1.0] * hasattr(schedule, "measures"))
+        return model.W.data.tobytes(), optimizer.lr
+
+    train(model, optimizer, schedule)
+    others = copied((model, optimizer, schedule))
+    assert others[2].optimizer is others[1] and others[1].parameters[0] is others[0].W is not model.W
+    before = model.W.data.tobytes()
+    expected = train(*others)
+    assert model.W.data.tobytes() == before != expected[0]
+    assert train(model, optimizer, schedule) == expected
+
+
 PAIRS: list[Any] = [
     (lambda L, o: (L.LinearLR(o, 0.1, total_iters=4), L.CosineAnnealingLR(o, 10))),
     (lambda L, o: (L.LinearLR(o, 0.1, total_iters=4), L.CosineAnnealingLR(o, 5, 0.05))),
@@ -720,8 +754,19 @@ def test_one_cycle_agrees_with_torch(torch: Any, total: int, part: float) -> Non
         assert ours.lr == pytest.approx(its.param_groups[0]["lr"])
         its.step()
         a.step(), b.step()
+
+
+@pytest.mark.parametrize(("total", "part"), [(10, 0.3), (10, 0.1), (10, 0.01), (1, 0.3)])
+def test_one_cycle_goes_through_as_many_steps_as_it_was_made_for_and_no_more(total: int, part: float) -> None:
+    optimizer = optim.SGD([leaf(0.0)], lr=0.3)
+    schedule, rates = optim.OneCycleLR(optimizer, 0.5, total, part), []
+    for _ in range(total):  # as a loop does, that ends each batch with a step
+        rates.append(optimizer.lr)
+        schedule.step()
+    assert optimizer.lr == rates[-1] == pytest.approx(0.5 / 25 / 1e4)
+    assert max(rates) == pytest.approx(0.5) or part * total < 1
     with pytest.raises(ValueError, match=f"step {total + 1} of total_steps={total}"):
-        a.step()
+        schedule.step()
 
 
 @pytest.mark.oracle

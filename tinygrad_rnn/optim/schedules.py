@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import ClassVar
 
 from ..engine.at_once import assign
@@ -86,6 +87,36 @@ class LambdaLR:
         assign([*changes, (self.optimizer, "initial_lr", after.initial_lr), (self.optimizer, "_lr", rate)])
 
 
+# The factors of the schedules below: functions of a module, which can be pickled as a lambda cannot.
+
+
+def _stairs(gamma: float, width: int, epoch: int) -> float:
+    return gamma ** (epoch // width)
+
+
+def _line(start: float, end: float, length: int, epoch: int) -> float:
+    return start + (end - start) * min(epoch, length) / length
+
+
+def _cosine(half: float, epoch: float) -> float:
+    return (1 + math.cos(math.pi * epoch / half)) / 2
+
+
+def _one_cycle(rates: tuple[float, float, float], top: float, total: int, step: int) -> float:
+    if step > total:
+        raise ValueError(f"OneCycleLR: step {step} of total_steps={total}: give it as many as there are batches in all")
+    step = min(step, total - 1)  # `step` may follow the last batch too
+    start, highest, end = rates
+    if step < top:
+        return highest + (start - highest) * _cosine(top, step)
+    return end + (highest - end) * _cosine(total - 1 - top, step - top)
+
+
+def _one_after_the_other(schedules: Sequence[LambdaLR], starts: Sequence[int], initial: float, epoch: int) -> float:
+    part, start = next((p, s) for p, s in list(zip(schedules, starts, strict=True))[::-1] if epoch >= s)
+    return (part.eta_min + (initial - part.eta_min) * part.factor(epoch - start)) / initial
+
+
 class StepLR(LambdaLR):
     """Multiplies the learning rate by `gamma` every `step_size` epochs.
 
@@ -101,7 +132,7 @@ class StepLR(LambdaLR):
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
         step_size = positive("step_size", step_size)
-        super().__init__(optimizer, lambda epoch: gamma ** (epoch // step_size))
+        super().__init__(optimizer, partial(_stairs, gamma, step_size))
 
 
 class ExponentialLR(LambdaLR):
@@ -118,7 +149,7 @@ class ExponentialLR(LambdaLR):
     """
 
     def __init__(self, optimizer: Optimizer, gamma: float) -> None:
-        super().__init__(optimizer, lambda epoch: gamma**epoch)
+        super().__init__(optimizer, partial(_stairs, gamma, 1))
 
 
 class LinearLR(LambdaLR):
@@ -137,8 +168,7 @@ class LinearLR(LambdaLR):
     def __init__(
         self, optimizer: Optimizer, start_factor: float = 1 / 3, end_factor: float = 1.0, total_iters: int = 5
     ) -> None:
-        span, total_iters = end_factor - start_factor, positive("total_iters", total_iters)
-        super().__init__(optimizer, lambda epoch: start_factor + span * min(epoch, total_iters) / total_iters)
+        super().__init__(optimizer, partial(_line, start_factor, end_factor, positive("total_iters", total_iters)))
 
 
 class CosineAnnealingLR(LambdaLR):
@@ -156,14 +186,15 @@ class CosineAnnealingLR(LambdaLR):
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:
         self.eta_min, T_max = eta_min, positive("T_max", T_max)
-        super().__init__(optimizer, lambda epoch: (1 + math.cos(math.pi * epoch / T_max)) / 2)
+        super().__init__(optimizer, partial(_cosine, T_max))
 
 
 class OneCycleLR(LambdaLR):
     """Up to `max_lr` and down to almost nothing, in cosines, in `total_steps` batches (Smith and Topin 2019).
 
     It begins at max_lr / div_factor, is at max_lr after the part `pct_start` of the steps, and ends at
-    max_lr / (div_factor final_div_factor). The optimizer's own rate does not count.
+    max_lr / (div_factor final_div_factor), where it stays when the last batch too is followed by a `step`. The
+    optimizer's own rate does not count. Raises ValueError for a further step.
 
     >>> import tinygrad_rnn as tg
     >>> optimizer, rates = tg.optim.SGD([tg.tensor(0.0, requires_grad=True)], lr=1.0), []
@@ -189,20 +220,11 @@ class OneCycleLR(LambdaLR):
         total_steps = positive("total_steps", total_steps)
         if not 0 < pct_start < 1:
             raise ValueError(f"pct_start must be between 0 and 1, not {pct_start}")
-        start, top, last = max_lr / div_factor, pct_start * total_steps - 1, total_steps - 1
-        end = start / final_div_factor
-
-        def rate(step: int) -> float:
-            if step > last:
-                raise ValueError(f"OneCycleLR: step {step + 1} of total_steps={total_steps}")
-            rising = step <= top
-            part = step / top if rising else (step - top) / (last - top)
-            before, after = (start, max_lr) if rising else (max_lr, end)
-            return after + (before - after) * (1 + math.cos(math.pi * part)) / 2
-
         optimizer.check("max_lr", max_lr, above=0.0)
         measure = optimizer.lr if optimizer.initial_lr is None else optimizer.initial_lr
-        super().__init__(optimizer, lambda step: rate(step) / measure)
+        start = max_lr / div_factor
+        rates = start / measure, max_lr / measure, start / final_div_factor / measure
+        super().__init__(optimizer, partial(_one_cycle, rates, pct_start * total_steps - 1, total_steps))
 
 
 class SequentialLR(LambdaLR):
@@ -218,16 +240,10 @@ class SequentialLR(LambdaLR):
                 f"milestones must be {len(schedules) - 1} ascending numbers, when the next schedule begins, "
                 f"not {list(milestones)}"
             )
-        starts = [0, *milestones]
         initial = schedules[0].initial_lr
-
-        def factor(epoch: int) -> float:
-            part, start = next((p, s) for p, s in list(zip(schedules, starts, strict=True))[::-1] if epoch >= s)
-            return (part.eta_min + (initial - part.eta_min) * part.factor(epoch - start)) / initial
-
         self.per = schedules[0].per  # type: ignore[misc]
         optimizer.lr = initial  # what making the schedules has changed
-        super().__init__(optimizer, factor)
+        super().__init__(optimizer, partial(_one_after_the_other, list(schedules), [0, *milestones], initial))
 
 
 def chain(*schedules: LambdaLR, milestones: Sequence[int]) -> SequentialLR:

@@ -694,19 +694,18 @@ def test_a_schedule_in_place_of_another_goes_on_from_the_rate_it_finds() -> None
         schedule = optim.ExponentialLR(optimizer, 0.5)
         schedule.step()
     assert optimizer.lr == 1
-    optim.LambdaLR(optimizer, lambda epoch: 0.5)
-    assert optimizer.lr == 0.5
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_a_schedule_of_ones_own_multiplies_too_so_that_neither_is_lost(first: bool) -> None:
+@pytest.mark.parametrize("sole", [lambda o: optim.LambdaLR(o, lambda e: 0.5), lambda o: optim.OneCycleLR(o, 1.0, 10)])
+def test_beside_a_whole_schedule_there_is_no_other(first: bool, sole: Any) -> None:
     optimizer = optim.SGD([leaf(0.0)], lr=8.0)
-    makers = [lambda: optim.LambdaLR(optimizer, lambda e: 1 / (1 + e)), lambda: optim.ExponentialLR(optimizer, 0.5)]
-    schedules = [make() for make in makers[:: 1 if first else -1]]
-    for epoch in range(5):
-        assert optimizer.lr == pytest.approx(8 / (1 + epoch) * 0.5**epoch)
-        for schedule in schedules:
-            schedule.step()
+    makers = [sole, lambda o: optim.ExponentialLR(o, 0.5)][:: 1 if first else -1]
+    makers[0](optimizer)
+    rate = optimizer.lr
+    with pytest.raises(ValueError, match=r"the optimizer has a schedule already.* write one function of the epoch"):
+        makers[1](optimizer)
+    assert optimizer.lr == rate
 
 
 # ------------------------------------------------------------------ a plateau, one cycle, one after the other
@@ -788,16 +787,17 @@ def test_a_chain_agrees_with_torch(torch: Any) -> None:
 
 
 def test_what_cannot_be_a_schedule_is_named() -> None:
-    optimizer, other = optim.SGD([leaf(0.0)], lr=0.3), optim.SGD([leaf(0.0)], lr=0.3)
-    one, two, cycle = optim.StepLR(optimizer, 2), optim.StepLR(optimizer, 3), optim.OneCycleLR(optimizer, 1.0, 10)
+    optimizer, other, fresh = (optim.SGD([leaf(0.0)], lr=0.3) for _ in range(3))
+    one, two, cycle = optim.StepLR(optimizer, 2), optim.StepLR(optimizer, 3), optim.StepLR(optimizer, 3)
+    cycle.per = "step"  # type: ignore[misc]
     for error, message, make in (
         (ValueError, "chain needs schedules", lambda: optim.chain(milestones=[])),
         (ValueError, "all of the same optimizer", lambda: optim.chain(one, optim.StepLR(other, 2), milestones=[1])),
         (ValueError, "milestones must be 1 ascending", lambda: optim.chain(one, two, milestones=[])),
         (ValueError, "milestones must be 2 ascending", lambda: optim.chain(one, two, one, milestones=[5, 3])),
         (ValueError, "count epochs and some steps", lambda: optim.chain(one, cycle, milestones=[3])),
-        (ValueError, "pct_start must be", lambda: optim.OneCycleLR(optimizer, 1.0, 10, pct_start=1.0)),
-        (ValueError, "max_lr must be above 0", lambda: optim.OneCycleLR(optimizer, -1.0, 10)),
+        (ValueError, "pct_start must be", lambda: optim.OneCycleLR(other, 1.0, 10, pct_start=1.0)),
+        (ValueError, "max_lr must be above 0", lambda: optim.OneCycleLR(fresh, -1.0, 10)),
         (ValueError, "factor must be between", lambda: optim.ReduceLROnPlateau(optimizer, 1.5)),
         (ValueError, "patience and cooldown", lambda: optim.ReduceLROnPlateau(optimizer, patience=-1)),
         (TypeError, "must be an Optimizer", lambda: optim.ReduceLROnPlateau(0.1)),

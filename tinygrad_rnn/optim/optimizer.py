@@ -53,6 +53,7 @@ class Optimizer:
                 raise GraphError(f"{name} is not a leaf that needs a gradient: make it with requires_grad=True")
         self._lr = self.check("lr", lr, above=0.0)
         self.initial_lr: float | None = None  # the rate before its first schedule
+        self.sole = False  # whether that is the whole schedule
         self.weight_decay = self.check("weight_decay", weight_decay)
         rates = [self.check("lr of a group", own.get("lr", lr)) for own in options]
         self.scales = [rate / self._lr for rate in rates]  # so that a schedule of lr is one of every group's

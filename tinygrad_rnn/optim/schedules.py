@@ -19,9 +19,9 @@ class LambdaLR:
 
     The other schedules are this one with a factor of their own. Where something else has changed the rate since,
     another schedule or you, it is not set but scaled, by ``factor(epoch) / factor(epoch - 1)``: so the factors of two
-    schedules multiply (also of a LambdaLR, where torch lets it win over the others), and a rate set by hand stays the
-    measure. lr_0 is the rate before the optimizer's first
-    schedule. Schedules one after the other are a `chain`.
+    schedules multiply, and a rate set by hand stays the measure. lr_0 is the rate before the optimizer's first
+    schedule. Schedules one after the other are a `chain`. A LambdaLR itself is the whole schedule: a second one beside
+    it, of which torch lets one win, is refused.
 
     per  after what `tg.fit` makes a step of it: "epoch", or "step" for a batch
 
@@ -36,6 +36,7 @@ class LambdaLR:
     """
 
     per: ClassVar[str] = "epoch"
+    sole: ClassVar[bool] = True  # whether it is the whole schedule, beside which there is no other
     eta_min: float = 0.0  # what is scaled is the distance from here
 
     def __init__(self, optimizer: Optimizer, factor: Callable[[int], float]) -> None:
@@ -43,11 +44,17 @@ class LambdaLR:
             raise TypeError(f"{type(self).__name__}: optimizer must be an Optimizer, not {type(optimizer).__name__}")
         if not callable(factor):
             raise TypeError(f"{type(self).__name__}: factor must be a function of the epoch, not {factor!r}")
+        if optimizer.initial_lr is not None and (self.sole or optimizer.sole):
+            raise ValueError(
+                f"{type(self).__name__}: the optimizer has a schedule already, and one of the two is the whole one: write "
+                "one function of the epoch, or make the optimizer anew"
+            )
         self.optimizer, self.factor = optimizer, factor
         self.epoch = 0
         self.initial_lr = optimizer.lr if optimizer.initial_lr is None else optimizer.initial_lr
         rate = self.eta_min + (optimizer.lr - self.eta_min) * factor(0)
-        assign([(optimizer, "initial_lr", self.initial_lr), (optimizer, "_lr", self.checked(rate))])
+        set_by = [(optimizer, "initial_lr", self.initial_lr), (optimizer, "sole", self.sole)]
+        assign([*set_by, (optimizer, "_lr", self.checked(rate))])
 
     def step(self) -> None:
         """Go on to the next epoch."""
@@ -130,6 +137,8 @@ class StepLR(LambdaLR):
     [1.0, 1.0, 0.5, 0.5, 0.25]
     """
 
+    sole = False
+
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
         step_size = positive("step_size", step_size)
         super().__init__(optimizer, partial(_stairs, gamma, step_size))
@@ -148,6 +157,8 @@ class ExponentialLR(LambdaLR):
     [1.0, 0.5, 0.25, 0.125]
     """
 
+    sole = False
+
     def __init__(self, optimizer: Optimizer, gamma: float) -> None:
         super().__init__(optimizer, partial(_stairs, gamma, 1))
 
@@ -164,6 +175,8 @@ class LinearLR(LambdaLR):
     >>> rates
     [0.5, 0.75, 1.0, 1.0]
     """
+
+    sole = False
 
     def __init__(
         self, optimizer: Optimizer, start_factor: float = 1 / 3, end_factor: float = 1.0, total_iters: int = 5
@@ -183,6 +196,8 @@ class CosineAnnealingLR(LambdaLR):
     >>> rates
     [1.0, 0.854, 0.5, 0.146, 0.0]
     """
+
+    sole = False
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:
         self.eta_min, T_max = eta_min, positive("T_max", T_max)
@@ -229,6 +244,8 @@ class OneCycleLR(LambdaLR):
 
 class SequentialLR(LambdaLR):
     """Schedules one after the other, each counted from its milestone on: see `chain`."""
+
+    sole = False
 
     def __init__(self, optimizer: Optimizer, schedules: Sequence[LambdaLR], milestones: Sequence[int]) -> None:
         if not schedules or any(s.optimizer is not optimizer for s in schedules):

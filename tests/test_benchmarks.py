@@ -170,6 +170,18 @@ def test_the_shortest_run_of_many_short_turns_counts():
     assert times == {"a": 2.0} and "".join(log) == "a" * 6
 
 
+def test_one_thread_is_timed_by_the_processor_and_several_by_the_clock():
+    wall, both = taking(2.0)
+    processor, of_one = taking(1.0)
+
+    def run() -> None:
+        both()
+        of_one()
+
+    times = timing.shortest({"a, 1": run, "a, 2": run, "b": run}, 3.0, turn=1.0, clock=wall, own=processor)
+    assert times == {"a, 1": 1.0, "a, 2": 2.0, "b": 2.0}
+
+
 def test_all_take_turns_until_each_had_its_time():
     clock, run = taking(1.0)
     log: list[str] = []

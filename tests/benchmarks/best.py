@@ -1,4 +1,4 @@
-"""Training steps with one thread and at their best: ours, PyTorch's layers and jax, by the clock on the wall.
+"""Training steps with one thread and at their best: ours, PyTorch's layers and jax.
 
 Each has the thread counts that it can have at run time, and all take short turns (`timing.shortest`), so that each
 meets the same moments of a machine that does something else as well. jax has the threads that it takes by itself.
@@ -47,7 +47,7 @@ def one_cell(cell: str, shapes: Sequence[Shape], cores: set[int], seconds: float
 def measure(
     shapes: Sequence[Shape] = (*GRID, *LONG),
     cells: Sequence[str] = CELLS,
-    seconds: float = 0.3,
+    seconds: float = 0.12,
     cores: set[int] = frozenset(),
 ) -> list[dict[str, Any]]:
     """A record for each cell and shape."""

@@ -112,7 +112,7 @@ def import_section(results: Results) -> str:
 
 def best_section(results: Results) -> str:
     names = list(dict.fromkeys(name for r in results["best"] for name in r["ms"]))
-    parts = ["Milliseconds of a step on the clock, the shortest of many; after the comma the threads:"]
+    parts = ["Milliseconds of a step, the shortest of many; after the comma the number of threads:"]
     for cell in dict.fromkeys(r["cell"] for r in results["best"]):
         rows = [r for r in results["best"] if r["cell"] == cell]
         body = []
@@ -159,8 +159,8 @@ def train_section(results: Results) -> str:
         rate_alone, seconds_alone = command["alone"]["characters_per_second"], command["alone"]["seconds"]
         without = f"\nWith NumPy alone: {rate_alone:,.0f} characters a second, and {seconds_alone:.1f} s."
     return (
-        "A whole training step of the character model, milliseconds on the clock, the shortest of\n"
-        f"many; after the comma the threads:\n\n{table(('', *names), rows)}\n\n"
+        "A whole training step of the character model, milliseconds, the shortest of many; after the\n"
+        f"comma the number of threads:\n\n{table(('', *names), rows)}\n\n"
         f"`tinygrad-rnn train --steps {command['steps']}`: {rate} characters a second while it trains;\n"
         f"{seconds} s from start to end, with reading, testing, writing and drawing."
         f"{without}"

@@ -1,7 +1,7 @@
 """Training for real: the command `tinygrad-rnn train`, and its whole training step beside the same model in PyTorch.
 
-The step reads a window, embeds it, runs the LSTM and the head, and then clips the gradient and updates by Adam. Here
-the clock on the wall counts, since both may use several threads.
+The step reads a window, embeds it, runs the LSTM and the head, and then clips the gradient and updates by Adam. With
+two threads the clock on the wall counts.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def both_commands(steps: int, options: tuple[str, ...] = ()) -> dict[str, Any]:
 def measure(
     hidden: tuple[int, ...] = (64, 128, 256),
     steps: int = 200,
-    seconds: float = 1.0,
+    seconds: float = 0.5,
     cores: set[int] = frozenset(),
     options: tuple[str, ...] = (),
 ) -> list[dict[str, Any]]:

@@ -45,6 +45,7 @@ class LambdaLR:
         if not callable(factor):
             raise TypeError(f"{type(self).__name__}: factor must be a function of the epoch, not {factor!r}")
         if optimizer.initial_lr is not None and (self.sole or optimizer.sole):
+            raise ValueError(
                 f"{type(self).__name__}: the optimizer has a schedule already, and one of the two is a whole one: "
                 "write one function of the epoch, or make the optimizer anew"
             )

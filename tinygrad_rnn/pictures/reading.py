@@ -88,20 +88,19 @@ class Reading:
         self._arrays: dict[Any, dict[int, set[int]]] = {}
         self._constants: dict[int, tuple[Any, Tensor]] = {}
         used_last: dict[Any, Step] = {}
+        outside = {x: key_of(x) for x in self.tape.tensors if x.record not in self.where}
         for step, records in self.steps.items():
             for record in records:
                 for i, x in enumerate(record.inputs):
                     if x is None:
                         self._note_array(step, record, record.arrays[i])
-                        continue
-                    if x.record in self.where:
-                        continue
-                    key = key_of(x)
-                    if used_last.get(key) is not step:
-                        used_last[key] = step
-                        self.uses[key] = self.uses.get(key, 0) + 1
-                        if self.entry(record) is not None or (i == 0 and fused(record)):
-                            self.taken_apart[key] = x
+                    elif x in outside:
+                        key = outside[x]
+                        if used_last.get(key) is not step:
+                            used_last[key] = step
+                            self.uses[key] = self.uses.get(key, 0) + 1
+                            if (i == 0 and fused(record)) or self.entry(record) is not None:
+                                self.taken_apart[key] = x
 
     def _note_array(self, step: Step, record: Record, array: Any) -> None:
         if record.op.name in DATA_OPS and np.ndim(array) and array.dtype.kind != "b":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -51,16 +52,21 @@ class Tape:
         return {record: k for k, record in enumerate(self.records)}
 
     @cached_property
+    def tensors(self) -> list[Tensor]:
+        """The tensors that the records use, each once, in the order of their first use."""
+        inputs = dict.fromkeys(chain.from_iterable(record.inputs for record in self.records))
+        return [x for x in inputs if x is not None]
+
+    @cached_property
     def names(self) -> dict[tuple[Record, int], str]:
         """The names given to outputs, found at the ops that use them."""
-        tensors = [self.root, *(x for record in self.records for x in record.inputs if x is not None)]
-        return {(x.record, x.output): x.name for x in tensors if x.record is not None and x.name}
+        tensors = (self.root, *self.tensors)
+        return {(x.record, x.output): x.name for x in tensors if x.name and x.record is not None}
 
     @cached_property
     def leaves(self) -> list[Tensor]:
         """The leaf tensors that the root was computed from, in the order of their first use."""
-        inputs = (x for record in self.records for x in record.inputs if x is not None)
-        return list(dict.fromkeys(x for x in inputs if x.record is None))
+        return [x for x in self.tensors if x.record is None]
 
     @cached_property
     def gradients(self) -> dict[Any, Any]:

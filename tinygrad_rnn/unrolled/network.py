@@ -253,6 +253,8 @@ class Unrolled:
     @cached_property
     def cuts(self) -> set[tuple[int, int]]:
         """The steps before and after each detach of what one step computed and another one uses."""
+        if all(x.cut is None for x in self.tape.tensors):
+            return set()
         return {
             (x.cut.step.t, step.t or 0)
             for record, step in self.where.items()

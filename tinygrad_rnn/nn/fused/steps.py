@@ -115,25 +115,31 @@ class FusedRun(Op):
     def open_steps(self, record: Record) -> None:
         """Write the records of the steps, with the numbers kept for them; this one becomes the stack of their y."""
         (a, *inputs), (a_array, *arrays), n = record.inputs, record.arrays, len(self.kind.states)
-        states, before, outputs = tuple(inputs[:n]), tuple(arrays[:n]), []
+        states, before = tuple(inputs[:n]), tuple(arrays[:n])
+        outputs: list[Tensor] = []
+        held: list[np.ndarray] = []
+        weights, weight_arrays, names, cut = inputs[n:], arrays[n:], tuple(enumerate(self.kind.states)), self.kind.cut
         y = n if self.kind.own_y else self.kind.recorded.after.index(self.kind.recorded.y)
         for k, after in enumerate(self.run.afters(self.kind.own_y)):
-            seen = [s.detach() if cut and s is not None else s for s, cut in zip(states, self.kind.cut, strict=True)]
-            xs, held = (a, *seen, *inputs[n:]), (a_array, *before, *arrays[n:])
-            step = Record(self.step(k), xs, held, after, self.numbers[k])
+            if any(cut):
+                states = tuple([x.detach() if c and x is not None else x for x, c in zip(states, cut, strict=True)])
+            used, values = (a, *states, *weights), (a_array, *before, *weight_arrays)
+            step = Record(self.step(k), used, values, after, self.numbers[k])
             step.step, step.line = self.tag(k), record.line
             made = results(after, step)
             before, states = after[:n], made[:n]
-            for name, state in zip(self.kind.states, states, strict=True):
-                state.name = name
+            for i, name in names:
+                made[i].name = name
             outputs.append(made[y])
+            held.append(after[y])
         for k, end in enumerate(reference() for reference in self.ends):
             if end is not None:
                 end.record, end.output = step, k
         if self.backwards:
             outputs.reverse()
+            held.reverse()
         record.op, record.values, record.step = stack_of_steps, record.values[:1], self.outside
-        record.inputs, record.arrays = tuple(outputs), tuple(h.array for h in outputs)
+        record.inputs, record.arrays = tuple(outputs), tuple(held)
 
     def _check(self, a: np.ndarray, inputs: tuple[np.ndarray, ...]) -> None:
         """Raise AnomalyError at the first step that makes a nan or inf."""

@@ -416,7 +416,7 @@ def exp64(x):
 
 @njit(**_inline)
 def tanh32(x):
-    """A quotient of polynomials in x², times x; from 7.9 on it is 1."""
+    """A quotient of polynomials in x², times x, for |x| up to 7.9; from 9 on it is 1."""
     y = f4(-7.90531110763549805) if x < f4(-7.90531110763549805) else x
     y = f4(7.90531110763549805) if y > f4(7.90531110763549805) else y
     s = y * y
@@ -429,7 +429,9 @@ def tanh32(x):
     q = s * f4(1.19825839466702e-06) + f4(1.18534705686654e-04)
     q = q * s + f4(2.26843463243900e-03)
     q = q * s + f4(4.89352518554385e-03)
-    return y * (p / q)
+    y = y * (p / q)
+    y = f4(1.0) if x > f4(9.0) else y
+    return f4(-1.0) if x < f4(-9.0) else y
 
 
 @njit(**_inline)

@@ -191,6 +191,7 @@ def about(results: Results) -> str:
         f"Measured on {facts['date']} in {seconds:.0f} s{size}; load {before:.1f} before{loads}, {after:.1f} now.",
         f"Machine: {machine['processor']}, {cores}, {machine['memory_gib']} GiB; {machine['system']}.",
         ", ".join(f"{name} {version}" for name, version in facts["versions"].items()) + ".",
+        *(f"Of an earlier run, on {day}: {', '.join(names)}." for day, names in facts.get("earlier", {}).items()),
     ]
     return "\n".join(textwrap.fill(line, 100, break_on_hyphens=False) for line in lines)
 

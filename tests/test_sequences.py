@@ -1,6 +1,8 @@
 """Sequences of different lengths in batches: padded, in an order that can be resumed; splitting; metrics."""
 
+import copy
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.data import IGNORED, batches, mask, pad, split
-from tinygrad_rnn.errors import DataError, ShapeError
+from tinygrad_rnn.errors import DataError, ShapeError, StateDictError
 
 lengths_of = st.lists(st.integers(0, 6), min_size=1, max_size=20).filter(any)
 
@@ -134,11 +136,64 @@ def test_a_pass_broken_off_goes_on_where_it_was_also_in_another_program():
         (([[1]], None, 2), {"drop_last": True}, "1 sequences make no batch of 2"),
         (([[1], [2]], [1], 2), {}, "2 sequences and 1 targets"),
         (([1, 2], None, 2), {}, "sequence 0 is"),
+        (([[1], [[1]]], None, 1), {}, r"batches: sequence 1 is \(1, 1\)"),
+        (([[1], ["a"]], None, 1), {}, "batches: sequence 1 is .* numbers"),
+        (([[1, 2], [3, 4, 5]], [[0, 1], [0]], 1), {}, r"target 1 is \(1,\), and sequence 1 has 3 steps"),
+        (([[1, 2], [3]], [[[0], [1]], [0]], 1), {}, r"batches: target 1 is \(1,\)"),
     ],
 )
 def test_what_makes_no_batches_is_named(arguments, options, message):
     with pytest.raises(DataError, match=message):
         batches(*arguments, **options)
+
+
+def test_a_batch_does_not_depend_on_what_else_is_in_it():
+    data = batches([[1, 2], [3], [0.5]], [[1, 0], [2], [0.5]], 1)
+    assert {(x.dtype.str, y.dtype.str) for x, y, _ in data} == {("<f8", "<f8")}
+    first, second = batches([[1, 2], [3, 4]], [[1.5, 2], [3, 4]], 1), batches([[1], [2, 3]], [[1], [2, 0.5]], 2)
+    assert next(iter(first)).y.dtype == float
+    assert next(iter(second)).y.T.tolist() == [[1, 0], [2, 0.5]]  # numbers are padded with 0, class numbers are not
+
+
+def test_class_numbers_of_any_kind_are_padded_so_that_they_do_not_count():
+    for kind in (np.uint8, np.int8, np.uint64):
+        (batch,) = batches([[1, 2], [3]], [np.array([1, 0], kind), np.array([1], kind)], 2)
+        assert batch.y.T.tolist() == [[1, 0], [1, IGNORED]] and batch.weight == 3
+
+
+def test_what_holds_sequences_may_be_of_any_kind():
+    xs = [np.ones(2), np.zeros(3)]
+    objects = np.empty(2, object)
+    objects[:] = xs
+    for held in (xs, tuple(xs), objects, [tg.tensor(x) for x in xs], [x.tolist() for x in xs]):
+        for targets in ([0, 1], (0, 1), tg.tensor([0, 1]), np.array([0, 1]), [tg.tensor(0), tg.tensor(1)]):
+            (batch,) = batches(held, targets, 2)
+            assert batch.x.T.tolist() == [[1, 1, 0], [0, 0, 0]] and batch.y.tolist() == [0, 1]
+
+
+def test_a_place_among_other_batches_is_refused():
+    data = batches([[k] for k in range(8)], None, 2)
+    for _ in data:
+        if data.position == 2:
+            break
+    state = data.state_dict()
+    for other, what in ((batches([[k] for k in range(8)], None, 4), "batch_size=2, not 4"),
+                        (batches([[k] for k in range(9)], None, 2), "sequences=8, not 9")):  # fmt: skip
+        with pytest.raises(StateDictError, match=what):
+            other.load_state_dict(state)
+        assert other.position == 0
+        other.load_state_dict(state | {"position": 0, "epoch": 3})
+        assert other.epoch == 3
+    with pytest.raises(StateDictError, match="missing epoch, position, seed"):
+        data.load_state_dict({"sequences": 8, "batch_size": 2})
+
+
+def test_all_batches_are_given_whatever_the_position():
+    data = batches([[k] for k in range(6)], None, 2, shuffle=True, rng=0)
+    for k, copied in enumerate((data, pickle.loads(pickle.dumps(data)), copy.deepcopy(data))):
+        expected = [batch.x.tolist() for batch in copied.all()]
+        assert [batch.x.tolist() for batch in copied.all()] == expected and copied.position == 0
+        assert [batch.x.tolist() for batch in copied] == expected, k
 
 
 def test_a_generator_that_is_none_is_named():

@@ -1,8 +1,10 @@
 """tg.fit: a loop with what surrounds it: early stopping, best weights, logs, and going on bit for bit."""
 
+import copy
 import csv
 import json
 import math
+import pickle
 import signal
 
 import numpy as np
@@ -215,6 +217,122 @@ def test_files_of_others_are_not_gone_on_from(tmp_path):
         fit(*setting(resume=path))
 
 
+def stopped(path, at=3, **options):
+    """A training that Ctrl-C ends within its first epoch, and the file that it leaves."""
+    calls = 0
+
+    def interrupted(model, *batch):
+        nonlocal calls
+        calls += model.training
+        if calls == at and model.training:
+            signal.raise_signal(signal.SIGINT)
+        return loss(model, *batch)
+
+    model, made = setting(resume=path, **options)
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, made, interrupted)
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ({"train": tg.data.batches(X, Y, 4, shuffle=True, rng=3)}, "of 5 batches, 40 sequences, 8 batch_size; now"),
+        ({"train": tg.data.batches(X[:20], Y[:20], 4, rng=3)}, "now it has 5 batches, 20 sequences, 4 batch_size"),
+        ({"train": list(tg.data.batches(X, Y, 8))}, "The place in train was kept by"),
+        ({"schedule": None}, "schedule was ExponentialLR, and is None now"),
+        ({"best": True}, "weights of its best epoch, 1, were not kept"),
+    ],
+)
+def test_what_is_set_up_otherwise_does_not_go_on(tmp_path, other, message):
+    path = tmp_path / "run.safetensors"
+    stopped(path, at=8)
+    model, made = setting(resume=path, **other)
+    with pytest.raises(CheckpointError, match=message):
+        fit(model, made)
+
+
+def test_between_epochs_it_goes_on_with_other_batches(tmp_path):
+    path = tmp_path / "run.safetensors"
+    fit(*setting(epochs=1, resume=path))
+    model, made = setting(epochs=2, resume=path, train=tg.data.batches(X, Y, 20, shuffle=True, rng=3))
+    assert len(fit(model, made)) == 2 and np.isfinite(weights_of(model)).all()
+
+
+def weights_of(model):
+    return np.concatenate([p.data.ravel() for p in model.parameters()])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_within_the_validation_ends_after_it(tmp_path, number):
+    expected = fit(*setting())
+
+    def terminated(model, *batch):
+        if not model.training and len(seen) < 1:
+            seen.append(number)
+            signal.raise_signal(number)
+        return loss(model, *batch)
+
+    path, seen = tmp_path / "run.safetensors", []
+    model, made = setting(resume=path)
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        fit(model, made, terminated)
+    assert without_seconds(fit(*setting(resume=path))) == without_seconds(expected)
+
+
+def test_a_function_of_ones_own_that_fails_loses_nothing(tmp_path):
+    expected, path = fit(*setting()), tmp_path / "run.safetensors"
+
+    def log(row):
+        if row["epoch"] == 2:
+            raise RuntimeError("no space in the log")
+
+    with pytest.raises(RuntimeError, match="no space"):
+        fit(*setting(resume=path, log=log))
+    assert without_seconds(fit(*setting(resume=path))) == without_seconds(expected)
+
+
+@pytest.mark.parametrize("options", [{"patience": 2}, {"patience": 2, "best": True}])
+def test_waiting_goes_on_where_it_was(tmp_path, options):
+    def made(epochs, **more):
+        model, made = setting(epochs=epochs, **options, **more)
+        made["optimizer"].lr = 0.4  # too large, so that it soon gets worse
+        return model, made
+
+    whole, expected = fit_both(made(30))
+    assert expected.stopped == "patience"
+    for epochs in (expected.best, len(expected) - 1, 30, 30):
+        model, history = fit_both(made(epochs, resume=tmp_path / "run.safetensors"))
+    assert without_seconds(history) == without_seconds(expected) and history.stopped == "patience"
+    assert weights(model) == weights(whole)
+
+
+def fit_both(made):
+    return made[0], fit(*made)
+
+
+def test_a_gradient_that_is_nan_reaches_no_weight(tmp_path):
+    model, made = setting(clip=None, epochs=1)
+    before = weights(model)
+
+    def breaks(model, *batch):
+        value = loss(model, *batch)[0]
+        return value + np.sqrt(value * 0)  # finite, and its derivative is not
+
+    with np.errstate(all="ignore"), pytest.raises(FloatingPointError, match="gradient became nan in epoch 1, batch 1"):
+        fit(model, made, breaks)
+    assert weights(model) == before
+
+
+def test_what_is_measured_is_all_of_the_data_and_their_order_stays():
+    model, _ = setting()
+    validation = tg.data.batches(X, Y, 8, shuffle=True, rng=0)
+    expected = tg.evaluate(model, loss, validation)
+    for _ in validation:
+        if validation.position == 2:
+            break
+    assert tg.evaluate(model, loss, validation) == expected and validation.position == 2
+
+
 # ------------------------------------------------------------------ logs and the history
 
 
@@ -226,6 +344,16 @@ def test_logs_are_tables_that_others_read(tmp_path):
     assert [list(row) for row in rows] == [["epoch", "loss", "lr", "validation_loss", "seconds"]] * 2
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert lines == history.rows
+
+
+def test_a_log_in_json_is_json_where_a_figure_is_nan_and_histories_are_copied(tmp_path):
+    history = History([{"epoch": 1, "loss": 0.5, "validation_loss": math.nan}], best=1)
+    history.to_jsonl(tmp_path / "log.jsonl")
+    refuse = pytest.fail
+    line = json.loads((tmp_path / "log.jsonl").read_text(), parse_constant=refuse)
+    assert line == {"epoch": 1, "loss": 0.5, "validation_loss": None}
+    for other in (copy.deepcopy(history), pickle.loads(pickle.dumps(history))):
+        assert str(other) == str(history) and other.best == 1
 
 
 def test_a_history_is_a_table_and_a_plot():
@@ -255,7 +383,29 @@ def test_without_a_terminal_there_is_a_line_an_epoch(capsys):
 @pytest.mark.parametrize(
     ("options", "by", "error", "message"),
     [
-        ({"train": iter([])}, loss, TypeError, "again each epoch"),
+        ({"train": iter([])}, loss, TypeError, "train must give its batches again each epoch"),
+        ({"train": lambda: [()]}, loss, TypeError, "not an iterator or function"),
+        ({"validation": iter([])}, loss, TypeError, "validation must give its batches again"),
+        ({"epochs": 1.5}, loss, ValueError, "epochs must be a whole number of 0 or more, not 1.5"),
+        ({"epochs": -1}, loss, ValueError, "epochs must be"),
+        ({"patience": 0}, loss, ValueError, "patience must be a whole number of 1 or more, not 0"),
+        ({"clip": 0}, loss, ValueError, "clip must be a number above 0, or None for no clipping, not 0"),
+        ({"clip": math.nan}, loss, ValueError, "clip must be"),
+        ({"optimizer": tg.optim.SGD}, loss, TypeError, "optimizer must be one of tg.optim, made with .*, not SGD"),
+        ({"optimizer": tg.optim.SGD(Classifier().parameters(), 0.1)}, loss, ValueError, "none of the model's param"),
+        ({"schedule": tg.optim.StepLR}, loss, TypeError, "made with the optimizer"),
+        (
+            {"schedule": tg.optim.StepLR(tg.optim.SGD(Classifier().parameters(), 0.1), 1)},
+            loss,
+            ValueError,
+            "schedule is of another optimizer",
+        ),
+        ({"metrics": tg.metrics.accuracy}, loss, TypeError, "put one in brackets"),
+        ({"metrics": [tg.metrics.accuracy] * 2}, loss, ValueError, "'accuracy' is the name of several"),
+        ({"metrics": [loss]}, loss, ValueError, "'loss' is the name of several"),
+        ({"best": "no/such/best.safetensors"}, loss, FileNotFoundError, "the folder of best="),
+        ({"resume": "no/such/run"}, loss, FileNotFoundError, "the folder of resume="),
+        ({"log": "no/such/log.csv"}, loss, FileNotFoundError, "the folder of log="),
         ({"train": []}, loss, ValueError, "train has no batches"),
         ({"validation": []}, loss, ValueError, "there are no batches"),
         ({"log": "log.txt"}, loss, ValueError, r"must end in \.csv or \.jsonl"),

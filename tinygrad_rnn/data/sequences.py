@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import DataError
+from ..errors import DataError, StateDictError
 
 IGNORED = -100
 """What class numbers are padded with: `tg.nn.cross_entropy` does not count them."""
@@ -47,23 +47,35 @@ def pad(
            [2, 0],
            [3, 0]]), array([3, 1]))
     """
-    arrays = [np.asarray(sequence) for sequence in sequences]
+    arrays = _alike("pad: sequence", sequences)
     if not arrays:
         raise DataError("pad: no sequences")
-    for k, array in enumerate(arrays):
-        if array.ndim == 0 or array.shape[1:] != arrays[0].shape[1:] or array.dtype.kind not in "fiub":
-            raise DataError(
-                f"pad: sequence {k} is {array.shape} of {array.dtype}: each must be numbers of shape (T, ...), the "
-                f"same but for T; sequence 0 is {arrays[0].shape}"
-            )
     lengths = np.array([len(array) for array in arrays])
     T = int(lengths.max()) if length is None else length
     if lengths.max() > T:
         raise DataError(f"pad: length={T}, and sequence {lengths.argmax()} has {lengths.max()} steps")
-    padded = np.full((len(arrays), T, *arrays[0].shape[1:]), value, np.result_type(*arrays))
+    padded = np.full((len(arrays), T, *arrays[0].shape[1:]), value, arrays[0].dtype)
     for row, array in zip(padded, arrays, strict=True):
         row[: len(array)] = array
     return (padded if batch_first else np.ascontiguousarray(padded.swapaxes(0, 1))), lengths
+
+
+def _alike(name: str, sequences: Sequence[ArrayLike]) -> list[NDArray[Any]]:
+    """Arrays of numbers (T_k, ...) that differ in T_k alone, all of one dtype; DataError with `name` for others."""
+    arrays = [np.asarray(sequence) for sequence in sequences]
+    for k, array in enumerate(arrays):
+        if array.ndim == 0 or array.shape[1:] != arrays[0].shape[1:] or array.dtype.kind not in "fiub":
+            raise DataError(
+                f"{name} {k} is {array.shape} of {array.dtype}: each must be numbers of shape (T, ...), the "
+                f"same but for T; {name.split()[-1]} 0 is {arrays[0].shape}"
+            )
+    return _of_one_dtype(arrays)
+
+
+def _of_one_dtype(arrays: list[NDArray[Any]]) -> list[NDArray[Any]]:
+    """One dtype for all, so that a batch does not depend on what else is in it."""
+    dtype = np.result_type(*{array.dtype for array in arrays}) if arrays else None
+    return [array.astype(dtype, copy=False) for array in arrays]
 
 
 def mask(lengths: ArrayLike, length: int | None = None, *, batch_first: bool = False) -> NDArray[np.bool_]:
@@ -132,17 +144,17 @@ class Batches:
         drop_last: bool,
         batch_first: bool,
     ) -> None:
-        self.sequences = [np.asarray(sequence) for sequence in sequences]
+        self.sequences = _alike("batches: sequence", sequences)
         if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
             raise DataError(f"batches: batch_size must be an integer of 1 or more, not {batch_size!r}")
         count = len(self.sequences)
         if count < (batch_size if drop_last else 1):
             raise DataError(f"batches: {count} sequences make no batch of {batch_size}")
-        pad(self.sequences[:1])
         self.lengths = np.array([len(sequence) for sequence in self.sequences])
-        self.targets = None if targets is None else [np.asarray(target) for target in _each(targets)]
-        if self.targets is not None and len(self.targets) != count:
-            raise DataError(f"batches: {count} sequences and {len(self.targets)} targets")
+        self.targets: list[NDArray[Any]] | None = None
+        self.per_step = False
+        if targets is not None:
+            self.targets, self.per_step = _targets(_each(targets), self.lengths)
         self.batch_size, self.shuffle, self.bucket = int(batch_size), shuffle, bucket
         self.drop_last, self.batch_first = drop_last, batch_first
         self.seed = int(_generator("batches", rng).integers(2**63)) if shuffle else 0
@@ -174,28 +186,38 @@ class Batches:
             yield self.batch(order[k])
         self.epoch, self.position = self.epoch + 1, 0
 
+    def all(self) -> Iterator[Batch]:
+        """All batches of this pass, whatever the position, which stays: for measuring."""
+        return (self.batch(places) for places in self.order())
+
     def batch(self, places: NDArray[np.int64]) -> Batch:
         """The sequences of these numbers."""
         x, lengths = pad([self.sequences[k] for k in places], batch_first=self.batch_first)
         if self.targets is None:
             return Batch(x, None, lengths)
         targets = [self.targets[k] for k in places]
-        if not self._per_step():
+        if not self.per_step:
             return Batch(x, np.stack(targets), lengths)
-        value = IGNORED if targets[0].dtype.kind in "iu" else 0
+        value = IGNORED if targets[0].dtype.kind == "i" else 0
         return Batch(x, pad(targets, value, batch_first=self.batch_first)[0], lengths)
-
-    def _per_step(self) -> bool:
-        """Whether each target is a sequence as long as its x."""
-        assert self.targets is not None
-        return all(y.ndim and len(y) == length for y, length in zip(self.targets, self.lengths, strict=True))
 
     def state_dict(self) -> dict[str, int]:
         """What another program needs to go on."""
-        return {"seed": self.seed, "epoch": self.epoch, "position": self.position}
+        state = {"seed": self.seed, "epoch": self.epoch, "position": self.position}
+        return state | {"sequences": len(self.sequences), "batch_size": self.batch_size}
 
     def load_state_dict(self, state: Mapping[str, int]) -> None:
-        """Go on where another program was, with the same sequences."""
+        """Go on where another program was, with the same sequences.
+
+        Raises StateDictError where something lacks, or where it was within a pass over batches of another size or
+        another number of sequences.
+        """
+        now = self.state_dict()
+        if missing := now.keys() - state.keys():
+            raise StateDictError(f"the state does not fit Batches: missing {', '.join(sorted(missing))}")
+        for name in ("sequences", "batch_size"):
+            if state["position"] and state[name] != now[name]:
+                raise StateDictError(f"the position is one among batches of {name}={state[name]}, not {now[name]}")
         self.seed, self.epoch, self.position = (int(state[name]) for name in ("seed", "epoch", "position"))
 
 
@@ -228,6 +250,23 @@ def batches(
     [[5, 6]] [0] [2]
     """
     return Batches(sequences, targets, batch_size, shuffle, rng, bucket, drop_last, batch_first)
+
+
+def _targets(targets: Sequence[Any], lengths: NDArray[np.int64]) -> tuple[list[NDArray[Any]], bool]:
+    """The targets, all of one dtype, and whether each is a sequence as long as its x."""
+    arrays = [np.asarray(target) for target in targets]
+    if len(arrays) != len(lengths):
+        raise DataError(f"batches: {len(lengths)} sequences and {len(arrays)} targets")
+    if all(y.ndim and len(y) == length for y, length in zip(arrays, lengths, strict=True)):
+        arrays = _alike("batches: target", arrays)
+        return [y.astype(np.int64) for y in arrays] if arrays[0].dtype.kind == "u" else arrays, True
+    for k, y in enumerate(arrays):
+        if y.shape != arrays[0].shape:
+            raise DataError(
+                f"batches: target {k} is {y.shape}, and sequence {k} has {lengths[k]} steps: targets must be of one "
+                f"shape, as target 0, {arrays[0].shape}, or each as long as its sequence"
+            )
+    return _of_one_dtype(arrays), False
 
 
 def _each(targets: Any) -> Any:

@@ -11,17 +11,19 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Any
 
 from ..autograd.tensor import Tensor
+from ..data.sequences import Batches
 from ..engine.at_once import assign
 from ..engine.modes import no_grad
 from ..interrupts import noted
 from ..nn import Module
 from ..notebook import progress as bar_of
 from ..optim import Optimizer, clip_grad_norm_
+from .arguments import looked_at, named
 from .history import History
 from .saved import Saved
 
@@ -43,18 +45,19 @@ def update(
     clip     the largest norm that the gradient may have: `clip_grad_norm_`
     average  called with the parameters before clipping, to make the gradients of several processes one
 
-    Raises FloatingPointError, with `where` in its message, for a loss of nan or inf; the weights are then as before.
+    Raises FloatingPointError, with `where` in its message, for a loss or gradient of nan or inf; the weights are then
+    as before.
     """
     optimizer.zero_grad()
     loss.backward()
     if average is not None:
         average(optimizer.parameters)
-    if clip:
-        clip_grad_norm_(optimizer.parameters, clip)
+    norm = clip_grad_norm_(optimizer.parameters, clip or math.inf)
     value = float(loss.item())
-    if not math.isfinite(value):
+    if not math.isfinite(value + norm):
+        what = f"loss became {value}" if not math.isfinite(value) else f"gradient became {norm}"
         raise FloatingPointError(
-            f"the loss became {value}{where}: try a smaller learning rate than {optimizer.lr:g}, or a smaller clip; "
+            f"the {what}{where}: try a smaller learning rate than {optimizer.lr:g}, or a smaller clip; "
             "within tg.anomaly() the op that made it is named"
         )
     optimizer.step()
@@ -94,7 +97,8 @@ def fit(
                 by Ctrl-C or a signal. Where it is there already the training goes on from it, bit for bit, if nothing
                 else has changed
 
-    Raises FloatingPointError that names the epoch and batch for a loss of nan or inf. Ctrl-C finishes the batch in hand
+    Raises FloatingPointError that names the epoch and batch for a loss or gradient of nan or inf, and TypeError or
+    ValueError for what it could not go through with, before it begins. Ctrl-C finishes the batch in hand
     first, so that the model is never left within a step.
 
     >>> import numpy as np, tinygrad_rnn as tg
@@ -107,10 +111,12 @@ def fit(
     >>> model.W.data.round(2).ravel().tolist(), bool(history["loss"][-1] < 1e-3)
     ([1.0, 2.0, 3.0], True)
     """
-    if isinstance(train, Iterator) or isinstance(validation, Iterator):
-        raise TypeError("fit: train and validation must give their batches again each epoch: a list, not an iterator")
+    data = {"train": train} | ({} if validation is None else {"validation": validation})
+    numbers = {"epochs": epochs, "patience": patience, "clip": clip}
+    looked_at(model, optimizer, schedule, data, numbers, {"best": best, "log": log, "resume": resume})
+    metrics = list(named(metrics).values())
     saved = Saved(model, optimizer, schedule, train, best, resume)
-    history, metrics = saved.history, list(metrics)
+    history = saved.history
     with noted() as signals, Shown(history, epochs, train, progress) as shown:
         while len(history) < epochs and not saved.waited(patience):
             began = time.perf_counter()
@@ -153,6 +159,9 @@ def evaluate(model: Module, loss: Loss, batches: Iterable[Any], metrics: Iterabl
     {'loss': 5.0}
     """
     before = [(module, "training", module.training) for module in model.modules()]
+    measures = named(metrics)
+    if isinstance(batches, Batches):
+        batches = batches.all()
     sums: dict[str, float] = {}
     total = 0.0
     try:
@@ -160,12 +169,11 @@ def evaluate(model: Module, loss: Loss, batches: Iterable[Any], metrics: Iterabl
         for batch in batches:
             value, *scores = _parts(loss(model, *batch))
             figures: dict[str, float] = {"loss": float(value.item())}
-            for metric in metrics:
-                if not scores:
-                    raise TypeError(
-                        "metrics are measured on scores: let loss(model, *batch) return the pair (loss, scores)"
-                    )
-                figures[_name(metric)] = float(metric(scores[0], batch[1]))
+            if measures and not scores:
+                raise TypeError(
+                    "metrics are measured on scores: let loss(model, *batch) return the pair (loss, scores)"
+                )
+            figures |= {name: float(metric(scores[0], batch[1])) for name, metric in measures.items()}
             weight = _weight(batch)
             total += weight
             for name, figure in figures.items():
@@ -192,10 +200,6 @@ def _weight(batch: Any) -> float:
     return float(getattr(batch, "weight", 1))
 
 
-def _name(metric: Any) -> str:
-    return str(getattr(metric, "__name__", type(metric).__name__))
-
-
 def _go_on(schedule: Any, after: str, *measured: float) -> None:
     """One step of a schedule that goes on after each of these; a rate on a plateau depends on what was measured."""
     if schedule is not None and getattr(schedule, "per", "epoch") == after:
@@ -210,10 +214,7 @@ def _log(log: Any, history: History) -> None:
     if callable(log):
         log(history.rows[-1])
     elif log is not None:
-        ending = os.path.splitext(log)[1].lower()
-        if ending not in (".csv", ".jsonl"):
-            raise ValueError(f"fit: log must end in .csv or .jsonl, or be a function, not {os.fspath(log)!r}")
-        (history.to_csv if ending == ".csv" else history.to_jsonl)(log)
+        (history.to_csv if os.path.splitext(log)[1].lower() == ".csv" else history.to_jsonl)(log)
 
 
 class Shown:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -72,5 +73,6 @@ class History(Report):
         replace_file(path, text.getvalue())
 
     def to_jsonl(self, path: str | os.PathLike[str]) -> None:
-        """Write a line of JSON an epoch."""
-        replace_file(path, "".join(json.dumps(row) + "\n" for row in self.rows))
+        """Write a line of JSON an epoch; nan and inf, which JSON has not, as null."""
+        rows = [{name: x if math.isfinite(x) else None for name, x in row.items()} for row in self.rows]
+        replace_file(path, "".join(json.dumps(row) + "\n" for row in rows))

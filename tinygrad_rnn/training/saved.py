@@ -86,6 +86,16 @@ class Saved:
         """Where the data are, at the beginning of this epoch."""
         return self.train.state_dict() if hasattr(self.train, "state_dict") else None
 
+    def _batches(self) -> dict[str, int]:
+        """What an epoch is made of, as far as that is known."""
+        known = {"batches": len(self.train)} if hasattr(self.train, "__len__") else {}
+        place = self._place() or {}
+        return known | {name: place[name] for name in ("sequences", "batch_size") if name in place}
+
+    def _kind(self) -> str | None:
+        """What the schedule is."""
+        return type(self.schedule).__name__ if self.schedule is not None else None
+
     def _generators(self) -> list[np.random.Generator]:
         """Those that the modules draw from."""
         held = [x for module in self.model.modules() for x in vars(module).values()]
@@ -104,7 +114,10 @@ class Saved:
             "place": self.place,
             "rows": self.history.rows,
             "best_epoch": self.history.best,
+            "batches": self._batches(),
             "schedule": self.schedule.state_dict() if self.schedule is not None else None,
+            "kind": self._kind(),
+            "has_best": bool(self.best),
             "generators": [g.bit_generator.state for g in self._generators()],
         }
         save_arrays(self.path, arrays, {"training": about})
@@ -118,21 +131,34 @@ class Saved:
         parts: dict[str, dict[str, np.ndarray]] = {"model": {}, "optimizer": {}, "best": {}}
         for name, array in arrays.items():
             part, _, rest = name.partition(".")
-            parts[part][rest] = array
+            parts.setdefault(part, {})[rest] = array
         try:
+            self._same(about)
             self.model.load_state_dict(parts["model"])
             self.optimizer.load_state_dict(parts["optimizer"])
-            if self.schedule is not None and about["schedule"] is not None:
+            if self.schedule is not None:
                 self.schedule.load_state_dict(about["schedule"])
             for generator, state in zip(self._generators(), about["generators"], strict=True):
                 generator.bit_generator.state = state
+            if about["place"] is not None:
+                self.train.load_state_dict(about["place"])
         except (StateDictError, ValueError) as error:
             raise CheckpointError(
-                f"{os.fspath(path)} is of another model, optimizer or schedule: go on with the same, or choose another "
-                f"resume=. {error}"
+                f"{os.fspath(path)} is of another model, optimizer, schedule or of other data: go on with the same, or "
+                f"choose another resume=. {error}"
             ) from error
-        if about["place"] is not None:
-            self.train.load_state_dict(about["place"])
         self.best_weights = parts["best"]
         self.history = History(about["rows"], about["best_epoch"])
         self.done, self.sum, self.weight = about["done"], about["sum"], about["weight"]
+
+    def _same(self, about: Mapping[str, Any]) -> None:
+        """Raise ValueError where a file is of a training that was set up in another way."""
+        if about["kind"] != self._kind():
+            raise ValueError(f"The schedule was {about['kind']}, and is {self._kind()} now.")
+        if (about["place"] is None) == hasattr(self.train, "load_state_dict"):
+            raise ValueError("The place in train was kept by tg.data.batches, or by what is like it, and now is not.")
+        if about["done"] and about["batches"] != self._batches():
+            was, now = (", ".join(f"{n} {name}" for name, n in x.items()) for x in (about["batches"], self._batches()))
+            raise ValueError(f"It stopped within an epoch of {was}; now it has {now}.")
+        if self.best and about["best_epoch"] and not about["has_best"]:
+            raise ValueError(f"Without best= the weights of its best epoch, {about['best_epoch']}, were not kept.")

@@ -54,9 +54,10 @@ class Steps(Picture):
         waiting: list[Any] = []
         for step, records in self.reading.steps.items():
             assert step.t is not None
-            if step.t not in self._folds:
+            fold = self._folds.get(step.t)
+            if fold is None:
                 waiting += self._add_step(step, records)
-            elif ("fold", step.layer, self._folds[step.t][0]) not in self.cells:
+            elif ("fold", step.layer, fold[0]) not in self.cells:
                 waiting += self._add_fold(step, records)  # the first of its steps in the order of recording
             elif self.reading.memories:
                 waiting += self._looks(step, records)

@@ -99,7 +99,7 @@ class Reading:
                         if used_last.get(key) is not step:
                             used_last[key] = step
                             self.uses[key] = self.uses.get(key, 0) + 1
-                            if (i == 0 and fused(record)) or self.entry(record) is not None:
+                            if i == 0 and (fused(record) or self.entry(record) is not None):
                                 self.taken_apart[key] = x
 
     def _note_array(self, step: Step, record: Record, array: Any) -> None:
@@ -129,8 +129,7 @@ class Reading:
 
     def count(self, layer: str, first: int, last: int) -> tuple[int, int]:
         """How many steps of a layer lie in a range, and how many ops they have, in their composed form."""
-        inside = range(first, last + 1)
-        sizes = [len(records) for step, records in self.steps.items() if step.layer == layer and step.t in inside]
+        sizes = [len(records) for t, records in self.runs[layer].records.items() if first <= t <= last]
         composed = self._sizes.get(layer, 1)  # of a fused step
         return len(sizes), sum(composed if size == 1 else size for size in sizes)
 
@@ -216,9 +215,14 @@ class Reading:
         for record in self.loose:
             times = []
             for x in self.inputs(record):
-                made = None if x is None else self.taken(x).record
-                if made is not None:
-                    times.append(self.where[made].t if made in self.where else found.get(made))
+                if x is None or x.record is None:
+                    continue
+                step = self.where.get(x.record)
+                if step is None and (made := self.taken(x).record) is not None:
+                    step = self.where.get(made)
+                    times.append(found.get(made) if step is None else step.t)
+                elif step is not None:
+                    times.append(step.t)
             found[record] = max((t for t in times if t is not None), default=None)
         return found
 

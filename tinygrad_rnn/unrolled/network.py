@@ -44,7 +44,6 @@ class Unrolled:
         self.steps: dict[Step, list[Record]] = {}
         self.where: dict[Record, Step] = {}
         self.loose: list[Record] = []
-        self._tags: dict[int, Run] = {}  # by the identity of a tag, which stands for one pass through a loop
         self.shown: dict[Place, Tensor] = {}  # what stands for an output of a fused step: see `expand`
         self.parts: dict[Record, list[Record]] = {}  # the ops that stand for such a step
         self.inside: dict[Record, Record] = {}  # for each of these ops the step
@@ -92,20 +91,23 @@ class Unrolled:
                 if isinstance(step, Worded):
                     run.words[step.t] = step.word
                 ended.pop(step.layer, None)
-            self.steps[at].append(record)
+            run.records[step.t].append(record)
             self.where[record] = at
-            self._tags[id(step)] = run
             for k, state in enumerate(record.op.states):  # a fused step is an op whose outputs are the states
                 run.places.setdefault(state, {})[step.t] = ((record, k),)
-            if record.op.states or any(tag is step and role != ENDED for tag, role, _ in record.states):
+            if record.op.states or (record.states and any(s[0] is step and s[1] != ENDED for s in record.states)):
                 ended[step.layer] = step
         return marks
 
     def _take_declared(self, marks: list[tuple[Place, Step, Part]]) -> None:
         """The states that `unroll` has declared, by the name that all their tensors have, or that of the part."""
         found: dict[Run, dict[Part, dict[int, list[Place]]]] = defaultdict(dict)
+        tags = {}  # by the identity of a tag, which stands for one pass through a loop
+        if marks:
+            in_run = {run.layer: run for run in self.runs}
+            tags = {id(record.step): in_run[step.layer] for record, step in self.where.items()}
         for place, tag, role in marks:
-            run = self._tags.get(id(tag))
+            run = tags.get(id(tag))
             if run is not None and tag.t is not None:
                 found[run].setdefault(role, {}).setdefault(tag.t, []).append(place)
         for run, roles in found.items():
@@ -212,17 +214,18 @@ class Unrolled:
         The tape stays as it is, and so do the places of the states.
         """
         shown, changed = set(times), []
-        self._inputs.clear()
         for run in self.runs:
             for t in shown.intersection(run.records):
                 records = run.records[t]
                 if any(map(fused, records)):
+                    self._inputs.clear()
                     entering, step = self.entering(run, t).copy(), self.where[records[0]]
                     records[:] = [part for record in records for part in self._parts(record, entering)]
                     self.where.update(dict.fromkeys(records, step))
                     self._entering[run, t] = entering
                     changed.append(step)
-        self._inputs.clear()
+        if changed:
+            self._inputs.clear()
         return changed
 
     def _parts(self, record: Record, entering: dict[Use, str]) -> list[Record]:

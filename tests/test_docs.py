@@ -16,7 +16,7 @@ from tinygrad_rnn.app import cli
 from tinygrad_rnn.app.charlm import Settings
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted((ROOT / "docs").glob("**/*.md"))
+PAGES = sorted((ROOT / "docs").glob("*.md"))  # not deeper: there is the site, once it is built
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 SOURCE = re.compile(r"From `(\S+)`:\n\n\Z")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")

@@ -11,9 +11,11 @@ import re
 import subprocess
 import sys
 from html.parser import HTMLParser
+from io import BytesIO
 from pathlib import Path
 from urllib.parse import unquote
 
+import numpy as np
 import playground_page
 import pytest
 
@@ -311,3 +313,24 @@ def test_code_is_copied_without_prompts_and_outputs(site, browser):
     lines = [line[4:] for line in first.splitlines() if line.startswith((">>> ", "... "))]
     assert copied.strip().splitlines() == lines
     context.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "system, chosen, dark",
+    [("light", "auto", False), ("dark", "auto", True), ("light", "dark", True), ("dark", "light", False)],
+)
+def test_pictures_are_as_dark_as_their_page(site, browser, system, chosen, dark):
+    """Where the button of the page says otherwise than the system, they follow the button."""
+    image = pytest.importorskip("matplotlib.image")
+    page = browser.new_page(color_scheme=system)
+    page.goto((site / "bptt-in-ten-minutes.html").as_uri())
+    page.evaluate("chosen => document.body.dataset.theme = chosen", chosen)
+    page.wait_for_timeout(100)
+    pictures = page.locator("a.picture:not(.light) img")
+    assert pictures.count() == 5
+    seen = image.imread(BytesIO(pictures.first.screenshot()))[..., :3]
+    assert (np.median(seen) < 0.3) == dark
+    page.goto((site / "gallery.html").as_uri())
+    assert page.locator("a.picture.light img").count() >= 5  # plots
+    page.close()

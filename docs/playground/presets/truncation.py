@@ -13,11 +13,12 @@ w = tg.tensor(0.9, requires_grad=True)  # -2 .. 2
 x = [0.5, -0.3, 0.8, 0.1, -0.6, 0.4]
 scissors = 3  # 0 .. 5
 
-h, loss = 0.0, 0.0
+h, losses = 0.0, []
 with tg.scope("RNN") as at:
     for t in range(1, 7):
         at(t)
         h = np.tanh(x[t - 1] + w * h)
-        loss = loss + h
+        losses.append(h)
         if t == scissors:
             h = h.detach()
+loss = sum(losses)

@@ -111,6 +111,19 @@ def test_a_gradient_that_nobody_has_stays_none_and_one_that_some_have_counts():
         assert found == ([1.0, 1.0], None, pytest.approx([5 / 3] * 2), "float32")
 
 
+def test_a_small_float_is_averaged_in_a_larger_one():
+    """300 times 1,000 targets is beyond float16, and the mean is not."""
+
+    class Alone:
+        def Allreduce(self, sendbuf, recvbuf):
+            recvbuf[...] = sendbuf
+
+    p = tg.tensor(np.ones(2, np.float16), requires_grad=True)
+    p.grad = np.array([300, -2], np.float16)
+    tg.optim.average_grad_([p], Alone(), weight=1000)
+    assert p.grad.tolist() == [300, -2] and p.grad.dtype == np.float16
+
+
 def test_a_process_without_targets_changes_nothing():
     def averaged(ranks):
         p = tg.nn.Parameter(np.zeros(1))

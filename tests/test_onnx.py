@@ -282,6 +282,74 @@ def test_every_op_that_is_written_is_tried_above():
     assert {*SAME, *REDUCTIONS, *BY_HAND} - tried <= {"affine"}  # which is in every layer
 
 
+SHAPES = {  # what a model does with two layers and a sequence (T, B, 3), or two of them
+    "a layer called twice": lambda lstm, gru, x: lstm(lstm(x)[0])[0],
+    "a layer that goes on from its own state": lambda lstm, gru, x: lstm(x, lstm(x)[1])[0],
+    "an input that is an output": lambda lstm, gru, x: (x, lstm(x)[0]),
+    "one output twice": lambda lstm, gru, x: (lstm(x)[0],) * 2,
+    "a constant and a parameter": lambda lstm, gru, x: (lstm(x)[0], tg.tensor(np.ones(3, np.float32)), gru.b_h),
+    "a nesting": lambda lstm, gru, x: [lstm(x), gru(x)],
+    "read backwards": lambda lstm, gru, x: gru(x[::-1])[0][::-1],
+    "weighed over time": lambda lstm, gru, x: (tg.softmax((gru(x)[0] * x).sum(-1), axis=0)[:, :, None] * x).sum(0),
+    "the last two steps": lambda lstm, gru, x: gru(x)[0][-2:],
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize(("T", "B"), [(5, 2), (2, 1)])
+def test_layers_put_together_in_odd_ways(name, T, B, tmp_path):
+    rng = np.random.default_rng(0)
+    layers = {"lstm": tg.nn.LSTM(3, 3, rng=0), "gru": tg.nn.GRU(3, 3, rng=1)}
+
+    class Odd(tg.nn.Module):
+        def __init__(self):
+            self.layers = layers
+
+        def forward(self, x):
+            return SHAPES[name](layers["lstm"], layers["gru"], x)
+
+    model = Odd()
+    exported = Exported(model, tmp_path / "m.onnx", normal(rng, T, B, 3))
+    for other in ((T, B), (7, 4), (2, 1)):
+        assert_agrees(model, exported, normal(rng, *other, 3))
+
+
+def test_two_sequences_have_lengths_of_their_own(tmp_path):
+    class Translator(tg.nn.Module):
+        def __init__(self):
+            self.encoder, self.decoder = tg.nn.LSTM(3, 4, rng=0), tg.nn.GRU(3, 4, rng=1)
+
+        def forward(self, x, y, unused):
+            return self.decoder(y, self.encoder(x)[1][0])[0]
+
+    rng, model, unused = np.random.default_rng(0), Translator(), np.arange(3)
+    exported = Exported(model, tmp_path / "m.onnx", normal(rng, 5, 2, 3), normal(rng, 3, 2, 3), unused)
+    assert exported.inputs == {"x": ["T", "B", 3], "y": ["T_2", "B", 3], "unused": [3]}
+    assert_agrees(model, exported, normal(rng, 2, 4, 3), normal(rng, 9, 4, 3), unused)
+
+
+def test_a_dict_names_the_outputs_and_what_is_no_tensor_is_refused(tmp_path):
+    class Both(tg.nn.Module):
+        def __init__(self, more):
+            self.gru, self.more = tg.nn.GRU(3, 4, rng=0), more
+
+        def forward(self, x):
+            output, h = self.gru(x)
+            return {"scores": output, "state": (h, 2 * h)} | self.more
+
+    rng, path = np.random.default_rng(0), tmp_path / "m.onnx"
+    exported = Exported(Both({}), path, normal(rng, 5, 2, 3))
+    assert list(exported.outputs) == ["scores", "state_0", "state_1"]
+    x = normal(rng, 7, 3, 3)
+    for ours, theirs in zip(flat(list(Both({})(x).values())), exported(x), strict=True):
+        np.testing.assert_allclose(theirs, ours.data, atol=TOLERANCE)
+    path.unlink()
+    for wrong, kind in ((None, "NoneType"), ("good", "str")):
+        with pytest.raises(ExportError, match=f"among what it gave is {kind}: leave it out"):
+            tg.io.to_onnx(Both({"more": wrong}), path, x)
+    assert not path.exists()
+
+
 def test_an_own_loop_over_time_is_written_for_the_lengths_of_the_examples(tmp_path):
     rng = np.random.default_rng(0)
     model = Function(

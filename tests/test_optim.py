@@ -842,9 +842,31 @@ def test_groups_that_are_none_are_named() -> None:
         (TypeError, "group 0 must be", [{"parameters": [a]}]),
         (ValueError, "was given twice", [{"params": [a]}, {"params": [a]}]),
         (ValueError, "lr of a group must be 0 or more", [{"params": [a], "lr": -1.0}]),
+        (TypeError, "lr of a group must be a number, not 'a'", [{"params": [a], "lr": "a"}]),
+        (TypeError, "weight_decay of a group must be a number", [{"params": [a], "weight_decay": None}]),
     ):
         with pytest.raises(error, match=message):
             optim.SGD(groups, lr=0.1)
+    assert optim.SGD(({"params": [p], "lr": 0.2} for p in (a, b)), lr=0.1).scales == [2, 2]  # as of a list
+
+
+def test_the_state_of_groups_is_that_of_their_parameters() -> None:
+    def made(first: float) -> Any:
+        model = tg.nn.Linear(2, 2, rng=0)
+        return model, optim.Adam([{"params": [model.W], "lr": first}, {"params": [model.b]}], lr=0.01)
+
+    def train(model: Any, optimizer: Any) -> bytes:
+        for _ in range(3):
+            optimizer.zero_grad()
+            (model(np.ones((1, 2), np.float32)) ** 2).sum().backward()
+            optimizer.step()
+        return model.W.data.tobytes()
+
+    a, b = made(0.1), made(0.1)
+    train(*a)
+    b[0].load_state_dict(a[0].state_dict())
+    b[1].load_state_dict(a[1].state_dict())
+    assert train(*b) == train(*a)
 
 
 def test_two_schedules_go_on_where_they_were_saved() -> None:

@@ -234,9 +234,18 @@ def test_metrics():
     assert tg.metrics.root_mean_squared_error(tg.tensor([3.0, 0.0]), [0.0, 4.0]) == pytest.approx(math.sqrt(12.5))
 
 
+def test_nan_is_never_good():
+    assert tg.metrics.accuracy([[math.nan, 1.0], [0.0, 1.0]], [0, 1]) == 0.5  # argmax would choose the nan
+    assert tg.metrics.accuracy([[math.nan, 1.0], [0.0, 1.0]], [1, 1]) == 0.5
+    assert math.isnan(tg.metrics.perplexity(math.nan)) and math.isnan(tg.metrics.bits(math.nan))
+
+
 def test_metrics_name_what_does_not_fit():
     with pytest.raises(ShapeError, match=r"of scores \(2, 3\) the targets are \(2,\), got \(3,\)"):
         tg.metrics.accuracy(np.zeros((2, 3)), [1, 2, 3])
+    for metric in (tg.metrics.mean_absolute_error, tg.metrics.root_mean_squared_error):
+        with pytest.raises(DataError, match="nothing to take the mean of"):
+            metric([], [])
     with pytest.raises(DataError, match="no target counts"):
         tg.metrics.accuracy(np.zeros((1, 3)), [IGNORED])
     for metric in (tg.metrics.mean_absolute_error, tg.metrics.root_mean_squared_error):

@@ -15,8 +15,8 @@ IGNORED = -100
 def accuracy(scores: Any, target: Any, *, ignore_index: int = IGNORED) -> float:
     """The part of the targets (...) whose class has the largest of the scores (..., classes).
 
-    Targets of `ignore_index`, as padding has, do not count. Raises ShapeError for shapes that do not fit, DataError
-    where no target counts.
+    Targets of `ignore_index`, as padding has, do not count; scores of which one is nan are wrong. Raises ShapeError
+    for shapes that do not fit, DataError where no target counts.
 
     >>> accuracy([[0.1, 0.9], [0.8, 0.2]], [1, 1])
     0.5
@@ -27,7 +27,8 @@ def accuracy(scores: Any, target: Any, *, ignore_index: int = IGNORED) -> float:
     counts = target != ignore_index
     if not counts.any():
         raise DataError("accuracy: no target counts")
-    return float((scores.argmax(-1) == target)[counts].mean())
+    right = (scores.argmax(-1) == target) & ~np.isnan(scores).any(-1)
+    return float(right[counts].mean())
 
 
 def perplexity(loss: Any) -> float:
@@ -37,7 +38,7 @@ def perplexity(loss: Any) -> float:
     8.0
     """
     loss = float(_array(loss))
-    return math.exp(loss) if loss < 700 else math.inf
+    return math.inf if loss >= 700 else math.exp(loss)
 
 
 def bits(loss: Any) -> float:
@@ -71,6 +72,8 @@ def _error(name: str, prediction: Any, target: Any) -> np.ndarray:
     prediction, target = _array(prediction).astype(float), _array(target)
     if prediction.shape != target.shape:
         raise ShapeError(f"{name}: prediction has shape {prediction.shape} and target {target.shape}")
+    if not target.size:
+        raise DataError(f"{name}: there is nothing to take the mean of: target has shape {target.shape}")
     return prediction - target
 
 

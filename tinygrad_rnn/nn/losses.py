@@ -119,7 +119,7 @@ def _reduce_classes(
     share = counted.sum() if w is None else (w[y] * counted).sum()
     if not share:
         what = "every target is ignore_index" if w is None else "no target has a weight"
-        raise ValueError(f"cross_entropy: {what}, and there is no mean over nothing")
+        raise ValueError(f"{what}, and there is no mean over nothing")
     return losses.sum() / float(share)
 
 

@@ -49,7 +49,8 @@ def average_grad_(parameters: Iterable[Tensor], comm: Communicator, weight: floa
     every = listed(parameters)
     grads = [np.zeros_like(p.array) if p.grad is None else p.grad for p in every]
     there = np.array([p.grad is not None for p in every], float)
-    sent = np.concatenate([*(weight * np.ravel(g) for g in grads), there, [weight]], dtype=np.result_type(*grads))
+    dtype = np.result_type(*grads, np.float32)  # in float16 a gradient times a number of targets is soon inf
+    sent = np.concatenate([*(weight * np.ravel(g).astype(dtype) for g in grads), there, [weight]], dtype=dtype)
     total = np.empty_like(sent)
     comm.Allreduce(sent, total)
     if not total[-1] > 0:

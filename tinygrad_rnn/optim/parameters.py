@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -49,9 +49,9 @@ def precision(p: Tensor) -> Any:
     return np.result_type(p.dtype, np.float32)
 
 
-def grouped(parameters: Parameters) -> tuple[list[Tensor], list[dict[str, float]]]:
+def grouped(parameters: Parameters) -> tuple[list[Tensor], list[dict[str, Any]]]:
     """The parameters, and for each the options of its group, which count in place of the optimizer's."""
-    given = list(parameters) if isinstance(parameters, list | tuple) else parameters
+    given = list(parameters) if isinstance(parameters, list | tuple | Iterator) else parameters
     if not isinstance(given, list) or not any(isinstance(group, dict) for group in given):
         tensors = listed(given)  # type: ignore[arg-type]
         return tensors, [{}] * len(tensors)
@@ -62,7 +62,7 @@ def grouped(parameters: Parameters) -> tuple[list[Tensor], list[dict[str, float]
                 f'group {k} must be {{"params": [...], "lr": ..., "weight_decay": ...}}, the last two where they are '
                 f"its own, not {list(group) if isinstance(group, dict) else type(group).__name__}"
             )
-        its_own = {name: float(group[name]) for name in ("lr", "weight_decay") if name in group}
+        its_own = {name: group[name] for name in ("lr", "weight_decay") if name in group}
         members = listed(group["params"])
         tensors += members
         options += [its_own] * len(members)

@@ -10,7 +10,7 @@ from typing import Any
 from ...errors import ExportError
 from ...files import replace_file
 from ...nn.module import Module
-from .recording import flat
+from .recording import flat, numbered
 
 OPSET = 18  # of ONNX, from 2022
 
@@ -28,9 +28,10 @@ def to_onnx(
     example_inputs  what the model is called with: arrays, or tuples of arrays, as the state of an LSTM is. A missing
                     state stays missing, and is zero in the file too; give one to have states in and out, for sampling
     input_names     by default those of the parameters of `forward`; of a tuple x they are x_0, x_1, ...
-    output_names    by default output, or output_0, output_1, ...
+    output_names    by default output, or output_0, output_1, ..., and the keys of a dict
     axes            which axes of an input may have any size, {"x": {0: "T", 1: "B"}}. By default those that recurrent
-                    layers read as time and batch, of states and lengths too; without such a layer, axis 0. With {}
+                    layers read as time and batch, of states and lengths too; without such a layer, axis 0. Inputs of
+                    one length share a name, and must have one length: two sequences need examples that differ. With {}
                     none: then a loop over time of the model's own can be written too, for the examples' T
 
     Recurrent layers with all options that ONNX has, Linear, Embedding, LayerNorm and Dropout become its nodes; what is
@@ -59,7 +60,7 @@ def to_onnx(
     inputs = _checked_names(model, example_inputs, input_names, axes)
     first, second, free = record_twice(model, example_inputs, inputs, axes)
     pairs = list(zip(first.results, second.results, strict=True))
-    outputs = list(output_names or _numbered("output", len(pairs)))
+    outputs = list(output_names or first.names)
     if len(outputs) != len(pairs) or len({*outputs, *inputs}) != len(outputs) + len(inputs):
         raise ValueError(
             f"to_onnx: output_names must be {len(pairs)} names, different from each other and from those of the "
@@ -96,8 +97,4 @@ def _input_names(model: Module, examples: Sequence[Any]) -> list[str]:
     parameters = [p.name for p in inspect.signature(model.forward).parameters.values() if p.kind < p.VAR_POSITIONAL]
     several = [f"input_{k}" for k in range(len(parameters), len(examples))]
     given = zip([*parameters, *several], examples, strict=False)
-    return [name for parameter, x in given for name in _numbered(parameter, len(flat(x)))]
-
-
-def _numbered(name: str, count: int) -> list[str]:
-    return [name] if count == 1 else [f"{name}_{k}" for k in range(count)]
+    return [name for parameter, x in given for name in numbered(parameter, len(flat(x)))]

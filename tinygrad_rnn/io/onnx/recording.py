@@ -11,7 +11,7 @@ import numpy as np
 from ...autograd.tensor import Tensor
 from ...engine.at_once import assign
 from ...engine.modes import enable_grad
-from ...errors import DataError
+from ...errors import DataError, ExportError
 from ...nn.basic import Embedding, LayerNorm, Linear
 from ...nn.cells import GRUCell, LSTMCell, RNNCell
 from ...nn.module import Module
@@ -31,10 +31,12 @@ class Call(NamedTuple):
 
 
 class Recording(NamedTuple):
-    """One run: the inputs and results, flat; for each tensor that a layer gave, the call, if ONNX has the layer."""
+    """One run: the inputs and results, flat, and what these are called where nobody says so; for each tensor that a
+    layer gave, the call, if ONNX has the layer."""
 
     inputs: list[Any]
     results: list[Any]
+    names: list[str]
     calls: dict[Key, Call]
 
 
@@ -44,8 +46,15 @@ def key(x: Any) -> Key:
 
 
 def flat(x: Any) -> list[Any]:
-    """The tensors and arrays in a nesting of tuples and lists."""
+    """The tensors and arrays in a nesting of tuples, lists and dicts."""
+    if isinstance(x, Mapping):
+        return flat(list(x.values()))
     return [leaf for part in x for leaf in flat(part)] if isinstance(x, tuple | list) else [x]
+
+
+def numbered(name: str, count: int) -> list[str]:
+    """The name, or for several things the name with numbers."""
+    return [name] if count == 1 else [f"{name}_{k}" for k in range(count)]
 
 
 def is_known(layer: Module) -> bool:
@@ -78,7 +87,14 @@ def record(model: Module, inputs: Sequence[Any]) -> Recording:
             result = model(*arguments)
     finally:
         assign(before)
-    return Recording(leaves, flat(result), calls)
+    parts = result.items() if isinstance(result, Mapping) else [("output", result)]
+    for x in flat(result):
+        if not isinstance(x, Tensor | np.ndarray | np.number | int | float):
+            raise ExportError(
+                f"to_onnx: the model must give tensors, by themselves or in tuples, lists or dicts, and among what it "
+                f"gave is {type(x).__name__}: leave it out of what forward returns"
+            )
+    return Recording(leaves, flat(result), [n for k, part in parts for n in numbered(str(k), len(flat(part)))], calls)
 
 
 def _given(x: Any, leaves: list[Any]) -> Any:

@@ -442,6 +442,22 @@ def test_a_cut_inside_of_a_step_is_drawn_as_one_in_every_format(level: str) -> N
     assert picture.dot().count("#D55E00") >= 2 * cuts  # the boxes and their arrows
 
 
+def test_a_layer_in_one_piece_whose_state_gets_no_gradient_is_cut_between_its_steps() -> None:
+    layer = nn.LSTM(IN, H, dtype=float, rng=0, cut_gate_gradient=True, fused=True)
+    loss = (layer(data())[0] ** 2).sum()
+    assert Unrolled(Tape(loss)).cuts == {(t, t + 1) for t in range(1, T)}
+
+
+def test_steps_may_be_shown_op_by_op_one_after_another() -> None:
+    output, _ = nn.RNN(IN, H, dtype=float, rng=0)(data())
+    network = Unrolled(Tape(output))
+    for t in range(1, T + 1):
+        assert len(network.expand([t])) == 1 and not network.expand([t])
+        made = [x.record for x in network.inputs(output.record)]
+        assert [record.op.name for record in made] == ["tanh"] * t + ["rnn_step"] * (T - t)
+        assert all(record in network.where for record in made)
+
+
 # ---------------------------------------------------------------- networks of several layers
 
 

@@ -380,8 +380,7 @@ def test_patience_ends_a_run_and_the_best_model_is_kept(here, monkeypatch, capsy
     assert not arrays_equal(Path("run/best.safetensors"), Path("run/model.safetensors"))
     for options in ([], ["--best"]):
         assert main(["sample", "run", "--length", "5", "--seed", "0", *options]) == 0
-    last, best = capsys.readouterr().out.splitlines()[:2]
-    assert last.startswith("The ") and best.startswith("The ")
+        assert capsys.readouterr().out.startswith("The ")
     assert main(["train", "--resume", "run", "--quiet"]) == 0
     assert "is finished" in capsys.readouterr().out
 

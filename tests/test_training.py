@@ -340,7 +340,7 @@ def test_logs_are_tables_that_others_read(tmp_path):
     for name in ("log.csv", "log.jsonl"):
         model, made = setting(epochs=2, log=tmp_path / name)
         history = fit(model, made)
-    rows = list(csv.DictReader((tmp_path / "log.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "log.csv").read_text().splitlines()))
     assert [list(row) for row in rows] == [["epoch", "loss", "lr", "validation_loss", "seconds"]] * 2
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert lines == history.rows

@@ -205,6 +205,11 @@ WRONG = [
     ("a = tg.tensor(1.0, requires_grad=True)\n\nloss = np.fft.fft(a)", 3, "fft"),
     ("x = [1.0]\nloss = x[3]", 2, "IndexError: list index out of range"),
     ("'\0'", None, "Python cannot read this"),
+    (f"x = {'-' * 9000}1", None, "an expression in it is too long"),
+    ("x = 1\nexit()", 2, "the program ends itself here"),
+    ("x = 1\nraise KeyboardInterrupt", 2, "KeyboardInterrupt"),
+    ("class E(Exception):\n    __str__ = None\nraise E", 3, "E: E"),
+    ("a = tg.tensor(1.0, requires_grad=True)\nloss = a * a\nloss.backward()", 3, "Leave this line out"),
 ]
 
 
@@ -214,6 +219,48 @@ def test_errors_are_said_in_words_at_their_line(code, line, words):
     assert words in error["text"]
     assert error["line"] == line or code == "'\0'"
     assert "Traceback" not in error["text"] and "/" not in error["text"].replace("w / ", "")
+
+
+ODD = {
+    "backward that keeps its graph": "loss.backward(retain_graph=True)",
+    "a loss of three axes": "loss = a * np.ones((1, 1, 1))",
+    "numbers beyond any slider": f"x = 1e999\ny = {'9' * 400}",
+    "limits that are none": "x = 0.5  # 0...\ny = 1  # 1.2.3 .. 4\nz = 2  # 9 .. 1",
+    "other ends of lines": "s = '\u2028\x0b'\nx = 0.5",
+    "an output that is closed": "import sys; sys.stdout.close()",
+    "warnings as errors": "\n".join(
+        [
+            "import warnings",
+            "loss = np.log(a - 2) * a",
+            "warnings.simplefilter('error')",
+            "np.seterr(all='raise')",
+        ]
+    ),
+    "hidden names": "np = tg = None",
+    "a name with a tag": "a.name = '<img src=x onerror=alert(1)>\\x00\\ud800'",
+}
+
+
+@pytest.mark.parametrize("more", ODD.values(), ids=ODD)
+def test_odd_programs_are_answered_like_any_other(more):
+    session = playground.Session()
+    code = (
+        f"import numpy as np\nimport tinygrad_rnn as tg\na = tg.tensor(0.5, requires_grad=True)\nloss = a * a\n{more}\n"
+    )
+    asked = [{"code": code}, *({"nudge": at} for at in ("a", "x", 0)), {"code": code, "steps": 2, "rate": 0.1}]
+    with np.errstate(all="warn"):
+        before = np.geterr()
+        answers = [json.loads(json.dumps(session.answer(one), allow_nan=False)) for one in asked]
+        assert np.geterr() == before
+    assert not any("error" in answer for answer in answers)
+    assert "svg" in answers[0]["picture"] and "predicted" in answers[1]
+    for n in answers[0]["numbers"]:
+        assert n["low"] < n["high"] and code[n["start"] : n["end"]] == str(n["value"])
+
+
+def test_of_a_long_output_the_beginning_is_shown():
+    printed = run("print('x' * 1_000_000)\na = tg.tensor(1.0, requires_grad=True)\nloss = a * 2")["printed"]
+    assert len(printed) < 21_000 and printed.endswith("... and 980001 letters more")
 
 
 def test_after_an_error_the_numbers_are_still_there():
@@ -476,6 +523,8 @@ def test_an_error_is_shown_at_its_line_until_it_is_mended(live):
 def test_a_program_without_end_can_be_stopped(live):
     live.page.locator("#code").fill("while True:\n    pass")
     live.page.get_by_role("button", name="Stop it").click(timeout=20_000)
+    live.page.get_by_text("Python is ready").wait_for(timeout=40_000)
+    assert live.page.evaluate("running") is None  # it is not run again, until it is another
     assert "ran for too long" in live.words("#error")
     live.write(program("shared"))
     assert live.words("#error") == "" and live.words("#loss") == "loss = 6.105"

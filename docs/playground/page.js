@@ -21,6 +21,7 @@ let ready = false;
 let running = null; // what Python is at work on
 const waiting = { run: null, nudge: null }; // the newest of each kind: older ones are of no use any more
 let clock = null;
+let stopped = false; // the program as it stands was stopped: it is not run again unasked
 
 function start() {
   ready = false;
@@ -55,12 +56,13 @@ function begin() {
   ready = true;
   say("Python is ready");
   document.documentElement.dataset.ready = "true";
-  if (!waiting.run) ask({});
+  if (!waiting.run && !stopped) ask({});
   next();
 }
 
 /** Ask for a run of the program as it stands. */
 function ask(more) {
+  stopped = false;
   waiting.run = { ...more };
   next();
 }
@@ -89,9 +91,8 @@ function stop() {
   waiting.run = waiting.nudge = null;
   setTraining(false);
   wrong({ text: "stopped: it ran for too long. Does a loop come to its end?", line: null });
+  stopped = true;
   start();
-  waiting.run = null;
-  $("code").addEventListener("input", () => ask({}), { once: true });
 }
 
 function answered(answer) {
@@ -428,7 +429,7 @@ function packed(text) {
 
 function unpacked(text) {
   const bytes = Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
-  return new TextDecoder().decode(bytes);
+  return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
 }
 
 /** Show what an address says. */
@@ -456,7 +457,8 @@ function open(hash) {
   showLines();
   moved = {};
   for (const { name } of preset.answer.numbers) {
-    if (state.has(name) && Number.isFinite(Number(state.get(name)))) moved[name] = Number(state.get(name));
+    const text = state.get(name)?.trim();
+    if (text && Number.isFinite(Number(text))) moved[name] = Number(text);
   }
   ask({});
 }

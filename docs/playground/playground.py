@@ -17,6 +17,7 @@ import json
 import math
 import re
 import traceback
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
@@ -30,9 +31,27 @@ from tinygrad_rnn.unrolled.expand import Expanded
 ROWS = 400  # of the tape
 TERMS = 24  # steps; a longer triangle is not shown
 NUDGE = 1e-3
+PRINTED = 20_000  # letters of what a program prints
 
+
+FREED = (
+    "after backward() the graph of the loss is gone. Leave this line out: the page walks back by itself; "
+    "or keep the graph, with backward(retain_graph=True)"
+)
 
 # ---------------------------------------------------------------- a program, run
+
+
+class Printed(io.StringIO):
+    """What a program prints: as much of it as one reads."""
+
+    def close(self) -> None:
+        """A program may close its output; what it has printed is shown."""
+
+    def shown(self) -> str:
+        text = self.getvalue()
+        left = len(text) - PRINTED
+        return text if left <= 0 else f"{text[:PRINTED]}\n... and {left} letters more"
 
 
 class Run:
@@ -40,22 +59,27 @@ class Run:
 
     def __init__(self, code: str, trained: dict[str, dict[str, np.ndarray]]) -> None:
         self.code, self.space, self.given = code, dict[str, Any](np=np, tg=tg), dict(trained)
-        printed = io.StringIO()
-        with contextlib.redirect_stdout(printed), np.errstate(all="ignore"):
+        printed = Printed()
+        # what a program sets of errors and warnings is for itself
+        with contextlib.redirect_stdout(printed), np.errstate(all="ignore"), warnings.catch_warnings():
             try:
                 for statement in parsed(code).body:
                     exec(compile(ast.Module([statement], []), FILE, "exec"), self.space)
                     self._load(trained)
-            except Exception as error:
+            except BaseException as error:  # exit() too: it ends a program, and not this page
                 raise _explained(error, self.space) from error
-        self.printed = printed.getvalue()
+        self.printed = printed.shown()
         self.loss = self._loss()
         self.modules = {name: x for name, x in self.space.items() if isinstance(x, tg.nn.Module)}
         for name, x in self.space.items():
             if isinstance(x, tg.Tensor) and x.is_leaf:
                 x.name = x.name or name
         self.loss.name = "loss"
-        self.tape = tg.tape(Expanded(self.loss).root)
+        try:
+            self.tape = tg.tape(Expanded(self.loss).root)
+        except tg.errors.FreedGraphError as error:
+            line = next((k for k, line in enumerate(code.split("\n"), 1) if ".backward(" in line), None)
+            raise Wrong(FREED, line) from error
         self.weights = [x for x in self.tape.leaves if x.requires_grad]
 
     def _load(self, trained: dict[str, dict[str, np.ndarray]]) -> None:
@@ -206,7 +230,7 @@ class Run:
         g = np.asarray(g[0])
         length = float(np.linalg.norm(g))
         direction = np.ones_like(g) if value.size == 1 else g / length if length else g
-        real = float(self.replayed(k, value + NUDGE * direction)) - self.loss.item()
+        real = self.replayed(k, value + NUDGE * direction).item() - self.loss.item()
         predicted = NUDGE * float((g * direction).sum())
         if value.size == 1:
             return _nudged(name, figure(value, 6), figure(value + NUDGE, 6), predicted, real)
@@ -222,7 +246,7 @@ class Run:
                 made = record.op.forward(*inputs)
                 values |= {(record, j): y for j, y in enumerate(made if isinstance(made, tuple) else (made,))}
         root = self.tape.root
-        return values.get((root.record, root.output), root.array)
+        return np.asarray(values.get((root.record, root.output), root.array))
 
     # ------------------------------------------------------------ training
 
@@ -245,8 +269,7 @@ class Run:
 def _or_why(make: Callable[[], Any]) -> Any:
     """What it makes; or why it cannot be made, as {"why": ...}."""
     try:
-        with np.errstate(all="ignore"):
-            return make()
+        return make()
     except (RuntimeError, ValueError, IndexError, np.linalg.LinAlgError) as error:
         return {"why": _first(str(error))}
 
@@ -272,12 +295,12 @@ def _plain(x: float) -> float | str:
 # ---------------------------------------------------------------- what went wrong
 
 
-def _explained(error: Exception, space: dict[str, Any]) -> Wrong:
+def _explained(error: BaseException, space: dict[str, Any]) -> Wrong:
     """An exception in words, with the last line of the program that was being run."""
     if isinstance(error, Wrong):
         return error
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == FILE]
-    text = _first(str(error)) or type(error).__name__
+    text = _first(_words(error)) or type(error).__name__
     if isinstance(error, NameError) and error.name:
         close = difflib.get_close_matches(error.name, [name for name in space if not name.startswith("_")], 1)
         text = f"there is no `{error.name}` here" + (
@@ -285,11 +308,20 @@ def _explained(error: Exception, space: dict[str, Any]) -> Wrong:
         )
     elif isinstance(error, ModuleNotFoundError):
         text = f"there is no module {error.name} here: this page has NumPy (np) and tinygrad_rnn (tg)"
+    elif isinstance(error, SystemExit):
+        text = "the program ends itself here, before it has shown anything"
     elif isinstance(error, RecursionError):
         text = "a function calls itself without end"
     elif not type(error).__module__.startswith("tinygrad_rnn"):
         text = f"{type(error).__name__}: {text}"
     return Wrong(text, lines[-1] if lines else None)
+
+
+def _words(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # an exception of the program's own
+        return ""
 
 
 def _first(text: str) -> str:
@@ -308,7 +340,8 @@ class Session:
 
     def answer(self, asked: dict[str, Any]) -> dict[str, Any]:
         try:
-            return self.nudge(asked["nudge"]) if "nudge" in asked else self.show(**asked)
+            with np.errstate(all="ignore"):
+                return self.nudge(asked["nudge"]) if "nudge" in asked else self.show(**asked)
         except Wrong as error:
             return {"error": {"text": error.text, "line": error.line}}
 

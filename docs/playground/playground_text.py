@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 FILE = "<program>"
 SLIDERS = 40  # more numbers than these have no slider
-RANGE = re.compile(r"#\s*(-?[\d.]+)\s*\.\.\s*(-?[\d.]+)\s*$")
+LARGE = 1e15  # a number beyond has no slider
+RANGE = re.compile(r"#\s*(-?\d{1,15}(?:\.\d+)?)\s*\.\.\s*(-?\d{1,15}(?:\.\d+)?)\s*$")
 
 
 class Wrong(Exception):
@@ -51,7 +52,7 @@ def numbers(code: str) -> list[Number]:
     >>> [(n.name, n.value, n.low, n.high) for n in numbers("w = 0.5  # -1 .. 1\\nT = 3\\nx = [1.0, -2.0]")]
     [('w', 0.5, -1.0, 1.0), ('T', 3, 0.0, 12), ('x[0]', 1.0, -2.0, 2.0), ('x[1]', -2.0, -2.0, 2.0)]
     """
-    lines = code.splitlines(keepends=True)
+    lines = re.findall(r"[^\n]*\n|[^\n]+", code)  # Python's lines: splitlines() knows more ends than these
     starts = [0, *itertools.accumulate(map(len, lines))]
 
     def place(line: int, column: int) -> int:  # Python counts columns in bytes
@@ -63,7 +64,9 @@ def numbers(code: str) -> list[Number]:
             limits = RANGE.search(lines[(statement.end_lineno or 1) - 1].rstrip())
             for name, node in _literals(statement.targets[0].id, statement.value):
                 value = ast.literal_eval(node)
-                low, high = map(float, limits.groups()) if limits else _range(value)
+                if not abs(value) <= LARGE:
+                    continue
+                low, high = sorted(map(float, limits.groups())) if limits else _range(value)
                 low, high = min(low, value), max(high, value)
                 start, end = place(node.lineno, node.col_offset), place(node.end_lineno or 1, node.end_col_offset or 0)
                 found.append(Number(name, value, low, high, isinstance(value, int), start, end))
@@ -111,3 +114,5 @@ def parsed(code: str) -> ast.Module:
         raise Wrong(f"Python cannot read this line: {error.msg}{hint}", error.lineno) from error
     except ValueError as error:
         raise Wrong(f"Python cannot read this program: {error}") from error
+    except (RecursionError, MemoryError) as error:
+        raise Wrong("Python cannot read this program: an expression in it is too long, make it of several") from error

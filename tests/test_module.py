@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import itertools
 import json
+import pickle
 import warnings
 from collections import OrderedDict, deque
 from types import MappingProxyType, SimpleNamespace
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.errors import CheckpointError, DtypeError, ShapeError, StateDictError
+from tinygrad_rnn.errors import CheckpointError, DtypeError, GraphError, ShapeError, StateDictError
 
 nn = tg.nn
 
@@ -828,3 +829,48 @@ def test_a_model_in_several_files_is_loaded_by_its_index(tmp_path: Any) -> None:
         index.write_text(text)
         with pytest.raises(CheckpointError, match=r"index\.json"):
             tg.load(index)
+
+
+# ------------------------------------------------------------------ copies and pickles
+
+
+MODULES = {
+    **{
+        kind: lambda kind=kind: getattr(tg.nn, kind)(3, 4, num_layers=2, dropout=0.5, rng=0)
+        for kind in ("RNN", "LSTM", "GRU")
+    },
+    **{
+        kind: lambda kind=kind: getattr(tg.nn, kind)(3, 4, rng=0)
+        for kind in ("RNNCell", "LSTMCell", "GRUCell", "Linear")
+    },
+    "Dropout": lambda: tg.nn.Dropout(0.5, rng=0),
+    "LayerNorm": lambda: tg.nn.LayerNorm(3),
+    "Sequential": lambda: tg.nn.Sequential(tg.nn.Linear(3, 4, rng=0), tg.nn.Dropout(0.5, rng=1)),
+}
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))], ids=["deepcopy", "pickle"])
+@pytest.mark.parametrize("kind", MODULES)
+def test_a_copy_computes_and_draws_what_the_module_does(kind, copied):
+    model, x = MODULES[kind](), np.ones((5, 2, 3), np.float32)
+
+    def outputs(model):
+        given = model(x[0] if kind.endswith("Cell") else x)
+        return [
+            np.asarray(part.data) for part in (given if isinstance(given, tuple) else (given,)) if hasattr(part, "data")
+        ]
+
+    outputs(model)  # what it keeps from a first call, a compiled step say, goes along or is made again
+    other = copied(model)
+    other.requires_grad_(False)
+    assert all(p.requires_grad for p in model.parameters())
+    for a, b in zip(outputs(model), outputs(other), strict=True):
+        assert np.array_equal(a, b)
+
+
+def test_a_module_that_holds_a_result_is_not_copied_and_the_error_says_why():
+    model = tg.nn.Linear(2, 2, rng=0)
+    model.last = model(np.ones((1, 2), np.float32))
+    for copied in (copy.deepcopy, pickle.dumps):
+        with pytest.raises(GraphError, match=r"only leaves can be copied or pickled.*t\.detach\(\)"):
+            copied(model)

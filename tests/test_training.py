@@ -217,8 +217,37 @@ def test_files_of_others_are_not_gone_on_from(tmp_path):
         fit(*setting(resume=path))
 
 
-def stopped(path, at=3, **options):
-    """A training that Ctrl-C ends within its first epoch, and the file that it leaves."""
+NOISE = np.random.default_rng(7)
+
+
+class Noisy(Classifier):
+    """Draws from generators of its own, and from one of the module that it is written in."""
+
+    def __init__(self):
+        super().__init__()
+        self.generators = {"input": [np.random.default_rng(1)], "scores": np.random.default_rng(2)}
+
+    def forward(self, x, lengths):
+        x = x + self.generators["input"][0].normal(size=x.shape).astype(np.float32)
+        scores = super().forward(x, lengths)
+        return scores + self.generators["scores"].normal(size=scores.shape) + NOISE.normal()
+
+
+def test_generators_go_on_wherever_the_model_keeps_them(tmp_path):
+    def made(**options):
+        NOISE.bit_generator.state = np.random.default_rng(7).bit_generator.state  # as in a program started anew
+        model = Noisy()
+        return model, setting(optimizer=tg.optim.SGD(model.parameters(), lr=0.1), schedule=None, **options)[1]
+
+    whole, _ = fit_both(made())
+    path = tmp_path / "run.safetensors"
+    stopped(path, at=8, made=made(resume=path))
+    model, _ = fit_both(made(resume=path))
+    assert weights(model) == weights(whole)
+
+
+def stopped(path, at=3, made=None):
+    """A training that Ctrl-C ends within its epochs, and the file that it leaves."""
     calls = 0
 
     def interrupted(model, *batch):
@@ -228,9 +257,8 @@ def stopped(path, at=3, **options):
             signal.raise_signal(signal.SIGINT)
         return loss(model, *batch)
 
-    model, made = setting(resume=path, **options)
     with pytest.raises(KeyboardInterrupt):
-        fit(model, made, interrupted)
+        fit(*(made or setting(resume=path)), interrupted)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.randomness import Drawn
 from ..errors import CheckpointError, StateDictError
 from ..io import load_arrays, save, save_arrays
 from ..nn import Module
@@ -97,9 +98,8 @@ class Saved:
         return type(self.schedule).__name__ if self.schedule is not None else None
 
     def _generators(self) -> list[np.random.Generator]:
-        """Those that the modules draw from."""
-        held = [x for module in self.model.modules() for x in vars(module).values()]
-        return list({id(x): x for x in held if isinstance(x, np.random.Generator)}.values())
+        """Those that the model draws from, wherever it keeps them."""
+        return [x for x, _ in Drawn(self.model).states if isinstance(x, np.random.Generator)]
 
     def write(self) -> None:
         """Save all, if there is a file for it."""

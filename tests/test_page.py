@@ -791,6 +791,15 @@ def test_the_controls_stay_while_one_reads(show, width, height):
     assert page.locator(".controls").bounding_box()["height"] <= height / 2
 
 
+def test_a_phone_shows_every_control_without_scrolling(show):
+    page = show(cut_rnn(), width=390, height=844)
+    for control in page.locator(".controls button, .controls select, .controls input").all():
+        box = control.bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= 390 and box["y"] + box["height"] <= 844
+    drawn = page.locator(".buttons path").evaluate_all("all => all.map(x => x.getAttribute('d') + x.className.baseVal)")
+    assert len(set(drawn)) == len(drawn)
+
+
 def test_at_twice_the_size_graph_and_chain_rule_are_on_the_first_screen(show):
     page = show(cut_rnn(), width=640, height=400)
     page.evaluate("go(39)")

@@ -1,4 +1,4 @@
-"""The command line: ``tinygrad-rnn train``, ``sample``, ``draw``, ``export`` and ``bptt``.
+"""The command line: ``tinygrad-rnn train``, ``sample``, ``draw``, ``export``, ``warm``, ``bptt`` and ``learn``.
 
 Results go to standard output, progress and errors to standard error. Exit status: 0 done, 1 a run or a file that cannot
 be used or written, 2 wrong usage or input, 128 + n stopped by the signal n (130 Ctrl-C, 143 asked to terminate, 129 the
@@ -98,12 +98,14 @@ EXAMPLES = {
     "export": "tinygrad-rnn export runs/1 --onnx",
     "warm": "tinygrad-rnn warm lstm --dtype float32",
     "bptt": "tinygrad-rnn bptt flow --cell lstm --steps 50 --out flow.svg",
+    "learn": "tinygrad-rnn learn 8 mine.py",
 }
 
 
 def parser() -> argparse.ArgumentParser:
     from . import warm
     from .commands import add_commands as add_bptt_commands
+    from .learn.command import add_commands as add_learn
     from .options import Help, Parser
 
     top = Parser(
@@ -118,6 +120,7 @@ def parser() -> argparse.ArgumentParser:
     _add_uses(commands, **wide)
     add_bptt_commands(commands, **wide)
     warm.add_commands(commands, **wide)
+    add_learn(commands, **wide)
     for name, example in EXAMPLES.items():
         commands.choices[name].epilog = f"example: {example}"
     return top

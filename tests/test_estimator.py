@@ -26,7 +26,7 @@ def estimator():
 @pytest.mark.parametrize("name", ["SequenceClassifier", "SequenceRegressor"])
 @pytest.mark.filterwarnings("ignore")
 def test_scikit_learns_checks(estimator, name):
-    """All that apply; what scikit-learn itself leaves out is the array API, and what needs pandas where there is none."""
+    """All that apply; scikit-learn itself leaves out the array API, and what needs pandas where there is none."""
     from sklearn.utils.estimator_checks import check_estimator
 
     results = check_estimator(getattr(estimator, name)(), on_skip=None)

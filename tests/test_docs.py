@@ -83,6 +83,26 @@ def test_doctests_end_with_an_empty_line(path):
             assert block[2].endswith("\n\n"), f"{path.name}: add an empty line before the closing fence:\n{block[2]}"
 
 
+EXERCISES = "## Exercises\n\nAnswer before you open.\n"
+
+
+@page
+def test_exercises_are_three_to_five_each_with_a_hidden_answer(path):
+    _, _, exercises = path.read_text("utf-8").partition(EXERCISES)
+    if exercises:
+        questions = re.findall(r"^\*\*(\d)\.\*\* ", exercises, re.MULTILINE)
+        answers = re.findall(
+            r"^<details>\n<summary>Answer</summary>\n\n.+?\n\n</details>\n", exercises, re.MULTILINE | re.DOTALL
+        )
+        assert questions == [str(k) for k in range(1, len(questions) + 1)] and len(answers) == len(questions)
+        assert 3 <= len(questions) <= 5 and exercises.count("details>") == 2 * len(answers)
+
+
+def test_the_pages_on_the_source_have_exercises():
+    pages = [path.name for path in PAGES if EXERCISES in path.read_text("utf-8")]
+    assert {f"{k}-" for k in range(1, 8)} <= {name[:2] for name in pages}
+
+
 @page
 def test_lines_are_short(path):
     for line in path.read_text("utf-8").splitlines():

@@ -16,6 +16,8 @@ from typing import Any
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 PICTURE = re.compile(r"!\[([^\]]*)\]\(((?!\w+:)[^)\s]+)\)")
 LINK = re.compile(r"(?<!!)\[([^\]]+)\]\((?!\w+:)([^)\s]+)\)")
+SUMMARY = re.compile(r"<summary>(.*?)</summary>")
+HIDDEN = re.compile(r"</?details>\n?")
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 KINDS = {".svg": "image/svg+xml", ".png": "image/png"}
 
@@ -45,6 +47,7 @@ def cells_of(text: str, folder: Path) -> Iterator[dict[str, Any]]:
 
 def prose(text: str, folder: Path) -> Iterator[dict[str, Any]]:
     """Markdown with its pictures inside; a link to a page leads to that page's notebook where it has one."""
+    text = HIDDEN.sub("", SUMMARY.sub(r"*\1*", text))  # an answer is cells of its own, which nothing can fold together
     if not text.strip():
         return
     attachments = {}

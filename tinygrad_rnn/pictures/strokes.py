@@ -143,7 +143,7 @@ def scale_samples(scale: Scale, kinds: set[str]) -> list[Sample]:
     words = "gradient that goes back, its norm:"
     found = [
         Sample(line_width(words, 10) + 8, 0, partial(_words, words=words), stays=True),
-        Sample(LEVELS * STROKE + 34, 0, partial(_scale, scale=scale), 26.0),
+        Sample(LEVELS * STROKE + 41, 0, partial(_scale, scale=scale), 26.0),
     ]
     below = [("0", f"below {scale.ends[0]}")] if "below" in kinds else []
     for kind, text in below + [(kind, WORDS[kind]) for kind in WORDS if kind in kinds]:
@@ -156,7 +156,7 @@ def _words(canvas: Canvas, x: float, y: float, words: str) -> None:
 
 
 def _scale(canvas: Canvas, x: float, y: float, scale: Scale) -> None:
-    x += 10
+    x += 17  # half of the first number, where a line begins with it
     for place, number in scale.ticks(5):
         canvas.words("line", number, x + place * LEVELS * STROKE, y + 14)
     for level in range(1, LEVELS + 1):

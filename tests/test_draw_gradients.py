@@ -141,6 +141,23 @@ def test_the_author_fixes_the_scale():
     assert all(drawing.overlay.scale.ends == ("0.01", "0.5") for drawing in both.drawings)
 
 
+@pytest.mark.parametrize("level", ["cell", "op"])
+def test_a_memory_between_layers_takes_no_stroke_from_the_states_above_it(level):
+    """Its row lifts the decoder to where losses stand in other pictures: sums of losses alone have no strokes."""
+    encoder, cell = tg.nn.GRU(2, 3, dtype=float, rng=0), tg.nn.GRUCell(3, 3, dtype=float, rng=1)
+    memory, last = encoder(np.random.default_rng(0).normal(size=(3, 1, 2)))
+
+    def decoder(x, s):
+        s = cell((memory * np.exp((memory * s).sum(-1, keepdims=True))).sum(0), s)
+        return s, s
+
+    output, _ = tg.nn.unroll(decoder, np.zeros((3, 1, 3)), last[0], name="decoder")
+    picture = tg.draw((output**2).sum(), level, grads=True)
+    handed_on = [e for e in picture.edges if e.kind == "state" and e.gradient is not None]
+    assert len(handed_on) >= 4 and "memory" in picture.picture.rows
+    assert all(f"<title>∇ {e.gradient}</title>" in picture.svg() for e in handed_on)
+
+
 def test_a_wider_and_darker_stroke_for_more_gradient():
     from tinygrad_rnn.pictures import theme
 

@@ -83,6 +83,7 @@ class Picture:
         self.steps, self.notes = self._choose(steps, room, largest)
         self.title = ""  # of one of several
         self.rows = list(reading.layers)
+        self.loss_row = len(self.rows)  # that of losses, if they have one: above layers and memories
         self.cells: dict[tuple[Any, ...], Cell] = {}
         self.joins: dict[Any, Join] = {}
         self._entered: dict[Any, Entry] = {}  # by the end and the cell of an edge into a box for a whole step
@@ -160,8 +161,7 @@ class Picture:
 
     def adds_losses(self, edge: Inner | Join) -> bool:
         """Whether an edge leads from one of several losses to their sum."""
-        losses = len(self.reading.layers)
-        return isinstance(edge, Join) and edge.source.row == edge.target.row == losses
+        return isinstance(edge, Join) and edge.source.row == edge.target.row == self.loss_row
 
     def names_edge(self, kind: str) -> bool:
         """Whether the name of what an edge of this kind hands on is written over it: not where the boxes say it."""
@@ -278,6 +278,7 @@ class Picture:
     def _make_room(self, row: int) -> None:
         """Put a row between those of the layers."""
         self.rows.insert(row, "memory")
+        self.loss_row += 1
         for cell in self.cells.values():
             if cell.row is not None and cell.row >= row:
                 cell.row += 1

@@ -212,7 +212,7 @@ class Tiling:
     def _stack_rows(self) -> None:
         """Where each row stands, and each rail above it."""
         rails, top = self.routes.rails(), self.routes.top
-        last = min(top, max(0, len(self.picture.reading.layers) - 1))  # the last row that a cut goes through
+        last = min(top, max(0, self.picture.loss_row - 1))  # the last row that a cut goes through
         cut = any(column.kind in ("cut", "cut_back") for column in self.columns)
         room = CUT_HEAD if cut and (top > last or rails[last]) else 0.0  # for its scissors, below what passes over it
         self.floors: list[float] = []

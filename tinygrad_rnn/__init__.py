@@ -8,7 +8,7 @@ array([0.6397  , 0.136219, 0.019634])
 """
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .app import startup  # noqa: F401  # isort: skip  (before NumPy is loaded)
 from . import bptt, errors, io, nn, optim
@@ -26,8 +26,10 @@ from .ops.functions import elu, gelu, leaky_relu
 from .ops.reduction import log_softmax, logsumexp, softmax
 from .ops.registry import takes_tensors as _takes_tensors
 from .pictures import Drawing, draw, page
-from .training import History, evaluate, fit
 from .unrolled.listing import Tape, tape
+
+if TYPE_CHECKING:
+    from .training import History, evaluate, fit
 
 __version__ = "0.1.0"
 
@@ -81,6 +83,10 @@ __all__ = [
 ]
 
 
+_LATER = {name: name for name in ("data", "metrics", "plots", "training")}
+_LATER |= dict.fromkeys(("History", "evaluate", "fit"), "training")
+"""What is imported when it is asked for, and the module that it is in."""
+
 _INSTEAD = {
     "manual_seed": "rng=0, a seed or a NumPy Generator, for each layer",
     **{name: f"tg.tensor(np.{name}(...))" for name in ("zeros", "ones", "full", "eye", "arange", "linspace")},
@@ -96,8 +102,9 @@ _INSTEAD = {
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("data", "metrics", "plots"):  # imported when they are asked for
-        return importlib.import_module(f"{__name__}.{name}")
+    if name in _LATER:
+        module = importlib.import_module(f"{__name__}.{_LATER[name]}")
+        return module if name == _LATER[name] else getattr(module, name)
     instead = _INSTEAD.get(name) or (f"np.{name}(...)" if _takes_tensors(name) else "")
     here = f": write {instead}" if instead else ""
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}{here}")

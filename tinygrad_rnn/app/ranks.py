@@ -90,7 +90,12 @@ class Ranks:
 
 def started_by_mpi() -> int:
     """How many processes were started together; 1 where this one is alone."""
-    return max([int(os.environ[name]) for name in COUNTS if os.environ.get(name, "").isdecimal()], default=1)
+    return _told(COUNTS, 1)
+
+
+def _told(names: tuple[str, ...], otherwise: int) -> int:
+    """A number that the program which starts the processes tells under one of some names."""
+    return max([int(os.environ[name]) for name in names if os.environ.get(name, "").isdecimal()], default=otherwise)
 
 
 def communicator(arguments: list[str]) -> Ranks:
@@ -127,7 +132,7 @@ def first_speaks(command: Callable[[], int]) -> int:
     An error of another one is told after a second: what is wrong in all of them the first has told by then, and it ends
     the others with itself. Before they know of each other all that can be wrong is wrong in all.
     """
-    rank = max([int(os.environ[name]) for name in RANKS if os.environ.get(name, "").isdecimal()], default=0)
+    rank = _told(RANKS, 0)
     if rank == 0:
         return command()
     said, error = io.StringIO(), sys.stderr

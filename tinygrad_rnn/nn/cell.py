@@ -27,6 +27,9 @@ def norm(u: Tensor, gain: Tensor | None, bias: Tensor | None = None) -> Tensor:
     return u if bias is None else u + bias
 
 
+OURS = __name__.partition(".")[0] + "."
+
+
 class Cell(Module):
     """What the three cells share: their weights, drawn from U(-1/√H, 1/√H), and their checks.
 
@@ -111,3 +114,8 @@ class Cell(Module):
         options = {"bias=False": self.b_h is None, "layer_norm=True": self.gain_h is not None}
         options["learn_initial_state=True"] = self.h_0 is not None
         return ", ".join([str(self.input_size), str(self.hidden_size), *(text for text, on in options.items() if on)])
+
+
+def by_itself(cell: Cell) -> bool:
+    """Whether a cell is compiled without being asked: its step is the library's, and no user's code takes part."""
+    return type(cell).step.__module__.startswith(OURS)

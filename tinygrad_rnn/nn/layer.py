@@ -8,24 +8,27 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..autograd.tensor import Tensor
-from ..compiled.program import Program
 from ..engine import randomness
 from ..engine.modes import mode
 from ..errors import CompileError, ShapeError
 from ..ops.elementwise import where
 from ..ops.shape import stack
 from .basic import Dropout, as_input, positive
-from .cell import Cell
-from .fused.compiling import Bound, by_itself, compiled
+from .cell import Cell, by_itself
+from .fused import compiled
 from .init import Rng
 from .module import Module, Slot
 from .rows import Rows
 from .state import check_lengths, check_state, label, last_repeated
+
+if TYPE_CHECKING:
+    from ..compiled.program import Program
+    from .fused.compiling import Bound
 
 
 class Layer(Module):

@@ -21,8 +21,7 @@ from ..errors import ShapeError
 from ..ops.shape import concatenate, stack
 from .basic import refuse_packed
 from .cells import GRUCell, LSTMCell, RNNCell
-from .fused.demand import unroll_compiled
-from .fused.steps import unroll_fused
+from .fused import unroll_compiled, unroll_fused
 from .layer import Layer
 from .state import check_lengths, declare, last_repeated, last_step, pair, select
 

@@ -17,12 +17,11 @@ from ...compiled.pieces import pieces
 from ...compiled.program import Program
 from ...compiled.run import Run
 from ...errors import CompileError
-from ..cell import Cell
+from ..cell import Cell, by_itself
 from ..substitution import Double
 
 Step = Callable[[Any, Any], tuple[Any, Any]]
 
-OURS = __name__.partition(".")[0] + "."
 KEPT = 512  # kinds of steps, and of each
 VERSIONS = 32  # with other settings, or weights of other forms
 
@@ -109,11 +108,6 @@ class Bound:
 
 
 _known: OrderedDict[Any, Any] = OrderedDict()
-
-
-def by_itself(cell: Cell) -> bool:
-    """Whether a cell is compiled without being asked: its step is the library's, and no user's code takes part."""
-    return type(cell).step.__module__.startswith(OURS)
 
 
 def compiled(cell: Cell) -> Bound:

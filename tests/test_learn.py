@@ -31,6 +31,12 @@ def test_what_one_begins_with_is_not_right_and_is_told_why(task):
     assert not verdict.right and verdict.message
 
 
+def test_the_page_of_exercises_lists_the_tasks():
+    text = (DOCS / "exercises.md").read_text("utf-8")
+    rows = re.findall(r"^\| (\d+) \| .* \| \[(.*)\]\((.*)\) \|$", text, re.MULTILINE)
+    assert rows == [(str(n), task.page.removesuffix(".md"), task.page) for n, task in enumerate(TASKS, 1)]
+
+
 @task
 def test_a_task_is_of_a_page_and_has_three_hints(task):
     assert (DOCS / task.page).is_file()

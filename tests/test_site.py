@@ -79,6 +79,20 @@ def test_a_notebook_has_the_prose_the_pictures_and_the_cells_of_its_page():
     assert "```python\nquoted\n```" in last["source"]
 
 
+def test_an_answer_is_folded_in_the_notebook_as_on_the_page():
+    answer = "<details>\n<summary>Answer</summary>\n\nFour:\n\n```python\n>>> 2 + 2\n4\n\n```\n\n</details>\n"
+    asked, said, run, after = notebooks.cells_of(f"How many?\n\n{answer}\nNext.\n", DOCS)
+    assert said["source"] == "<details>\n<summary>Answer</summary>\n\nFour:\n\n</details>"
+    assert run["source"] == "2 + 2" and run["metadata"]["jupyter"] == {"source_hidden": True, "outputs_hidden": True}
+    assert [(cell["source"], cell["metadata"]) for cell in (asked, after)] == [("How many?", {}), ("Next.", {})]
+
+
+@pytest.mark.parametrize("path", PAGES.values(), ids=PAGES)
+def test_every_answer_of_a_page_is_one_that_the_notebook_folds(path):
+    text = path.read_text("utf-8")
+    assert len(notebooks.FOLDED.findall(text)) == text.count("<details>") == text.count("</details>")
+
+
 @pytest.mark.parametrize(
     ("docstring", "rst"),
     [

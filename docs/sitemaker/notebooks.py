@@ -1,6 +1,7 @@
 """A page as a notebook: prose stays prose, what the tests run becomes cells to run, in the same order.
 
 A cell ends where the page shows an output. A cell that is to show an error says so, and running goes on behind it.
+An answer that a page folds away is folded in the notebook too: its prose by the same tag, its code as a hidden cell.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from typing import Any
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 PICTURE = re.compile(r"!\[([^\]]*)\]\(((?!\w+:)[^)\s]+)\)")
 LINK = re.compile(r"(?<!!)\[([^\]]+)\]\((?!\w+:)([^)\s]+)\)")
-SUMMARY = re.compile(r"<summary>(.*?)</summary>")
-HIDDEN = re.compile(r"</?details>\n?")
+FOLDED = re.compile(r"<details>\n<summary>(.*?)</summary>\n(.*?)</details>\n?", re.DOTALL)
+HIDDEN = {"jupyter": {"source_hidden": True, "outputs_hidden": True}}
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 KINDS = {".svg": "image/svg+xml", ".png": "image/png"}
 
@@ -35,6 +36,20 @@ def write(text: str, folder: Path, path: Path) -> None:
 
 
 def cells_of(text: str, folder: Path) -> Iterator[dict[str, Any]]:
+    """The cells of a page; `FOLDED` splits it into what is open, a summary, what is folded below it, and so on."""
+    parts = FOLDED.split(text)
+    yield from open_cells(parts[0], folder)
+    for summary, answer, after in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
+        for cell in open_cells(answer, folder):
+            if cell["cell_type"] == "code":
+                yield cell | {"metadata": cell["metadata"] | HIDDEN}
+            else:
+                folded = f"<details>\n<summary>{summary}</summary>\n\n{cell['source']}\n\n</details>"
+                yield cell | {"source": folded}
+        yield from open_cells(after, folder)
+
+
+def open_cells(text: str, folder: Path) -> Iterator[dict[str, Any]]:
     at = 0
     for block in BLOCK.finditer(text):
         examples = doctest.DocTestParser().get_examples(block[1])
@@ -47,7 +62,6 @@ def cells_of(text: str, folder: Path) -> Iterator[dict[str, Any]]:
 
 def prose(text: str, folder: Path) -> Iterator[dict[str, Any]]:
     """Markdown with its pictures inside; a link to a page leads to that page's notebook where it has one."""
-    text = HIDDEN.sub("", SUMMARY.sub(r"*\1*", text))  # an answer is cells of its own, which nothing can fold together
     if not text.strip():
         return
     attachments = {}

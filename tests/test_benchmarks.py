@@ -199,6 +199,16 @@ def test_one_that_takes_ever_so_long_ends_the_turns():
     assert 0 < times["quick"] < 1 and times["stuck"] >= 1000 and log.count("s") == 2
 
 
+def test_the_number_of_threads_is_set_once_a_turn_and_that_is_not_timed():
+    clock, begin = taking(100.0)
+    log: list[str] = []
+    ticks = itertools.count()  # a step takes one
+    step = timing.with_threads(lambda n: (log.append(f"set {n}"), begin()), 2, lambda: log.append("step"))
+    times = timing.shortest({"a": step}, 5.0, turn=2.0, clock=lambda: clock() + next(ticks))
+    assert times == {"a": 1.0} and log[:2] == ["set 2", "step"]
+    assert log.count("set 2") < log.count("step") / 2
+
+
 @pytest.mark.parametrize("name", variants.VARIANTS)
 def test_every_variant_trains(name):
     for fused in (True, False):

@@ -20,7 +20,8 @@ import tinygrad_rnn as tg
 from tinygrad_rnn.compiled import cache, record
 from tinygrad_rnn.compiled import fast as fast_module
 from tinygrad_rnn.compiled.fast import Fast, differences
-from tinygrad_rnn.compiled.numba_program import Kernels, NumbaProgram, NumbaRun
+from tinygrad_rnn.compiled.numba_program import Kernels, NumbaProgram
+from tinygrad_rnn.compiled.numba_run import NumbaRun
 from tinygrad_rnn.errors import CompileError
 from tinygrad_rnn.ops import blas
 
@@ -171,7 +172,7 @@ class TestRuns:
             np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-12)
 
     def test_any_number_of_threads_gives_the_same_bits(self, kind, monkeypatch):
-        monkeypatch.setattr("tinygrad_rnn.compiled.numba_program.over", shared_out)
+        monkeypatch.setattr("tinygrad_rnn.compiled.numba_run.over", shared_out)
         found = []
         try:
             for n in (1, 2, 3):
@@ -377,7 +378,8 @@ def test_processes_share_a_folder_from_a_zip_too(tmp_path):
     program = (
         "import numpy as np, tinygrad_rnn as tg\n"
         "from tinygrad_rnn.compiled import record\n"
-        "from tinygrad_rnn.compiled.numba_program import NumbaProgram, NumbaRun\n"
+        "from tinygrad_rnn.compiled.numba_program import NumbaProgram\n"
+        "from tinygrad_rnn.compiled.numba_run import NumbaRun\n"
         "step = record(lambda a, h: (np.tanh(a + h),) * 2, 4, [4], 'float32')\n"
         "p = NumbaProgram(step); p.compile()\n"
         "run = NumbaRun(p, np.ones((2, 3, 4), 'f4'), [np.zeros((3, 4), 'f4')], [], None, False)\n"

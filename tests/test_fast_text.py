@@ -10,7 +10,8 @@ import pytest
 import test_compiled_random as by_numpy
 
 from tinygrad_rnn.compiled import fast
-from tinygrad_rnn.compiled.numba_program import NumbaProgram, NumbaRun
+from tinygrad_rnn.compiled.numba_program import NumbaProgram
+from tinygrad_rnn.compiled.numba_run import NumbaRun
 from tinygrad_rnn.nn.fused import compiling
 from tinygrad_rnn.ops import blas
 

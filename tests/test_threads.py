@@ -74,6 +74,12 @@ def test_numpys_blas_was_found():
     assert threads.one_blas_thread()
 
 
+def test_numpys_blas_is_looked_for_once(monkeypatch):
+    threads.one_blas_thread()
+    monkeypatch.setattr("glob.glob", lambda pattern: pytest.fail("it looks into folders again"))
+    tg.set_num_threads(1)
+
+
 SHAPES = [(3, 4, 5), (2000, 64, 256), (64, 2100, 513), (130, 2048, 512), (1000, 300, 1000)]
 
 

@@ -15,13 +15,13 @@ import tinygrad_rnn as tg
 from .layers import CELLS
 from .peers import live
 from .problem import GRID, LONG, Problem, Shape, problem
-from .timing import hold, in_new_process, shortest, with_threads
+from .timing import Turn, hold, in_new_process, shortest, with_threads
 
 
-def candidates(given: Problem, cores: int) -> dict[str, Callable[[], float]]:
+def candidates(given: Problem, cores: int) -> dict[str, Callable[[], float] | Turn]:
     """What takes turns: a name for each library and number of threads."""
     counts = [n for n in (1, 2) if n <= max(1, cores)]
-    found: dict[str, Callable[[], float]] = {}
+    found: dict[str, Callable[[], float] | Turn] = {}
     peers = live(given, ["fused", "nn.*", "jax"])
     for n in counts:
         found[f"ours, {n}"] = with_threads(tg.set_num_threads, n, peers["fused"].step)

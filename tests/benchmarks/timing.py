@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 ONE_THREAD = {
     **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
@@ -73,8 +73,20 @@ def in_turns(
     return {name: statistics.median(of_rounds) for name, of_rounds in times.items()}
 
 
+class Turn(NamedTuple):
+    """A candidate with something to be done at the beginning of each of its turns, which is not its own time."""
+
+    begin: Callable[[], object]
+    step: Callable[[], Any]
+
+
+def with_threads(set_threads: Callable[[int], None], n: int, step: Callable[[], float]) -> Turn:
+    """A step that is run with n threads: their number is set once a turn, as a user sets it once a program."""
+    return Turn(lambda: set_threads(n), step)
+
+
 def shortest(
-    candidates: Mapping[str, Callable[[], Any]],
+    candidates: Mapping[str, Callable[[], Any] | Turn],
     seconds: float,
     turn: float = 0.02,
     clock: Callable[[], float] = time.perf_counter,
@@ -88,12 +100,14 @@ def shortest(
     turn wakes its own, and is not counted. Where threads that wait for each other take ever so long, it ends after four
     times the time.
     """
+    turns = {name: x if isinstance(x, Turn) else Turn(lambda: None, x) for name, x in candidates.items()}
     best = dict.fromkeys(candidates, math.inf)
     spent, begin, wanted = dict.fromkeys(candidates, 0.0), clock(), 4 * seconds * len(candidates)
     with as_if_alone():
         while min(spent.values()) == 0 or (min(spent.values()) < seconds and clock() - begin < wanted):
-            for name, run in candidates.items():
+            for name, (begin_turn, run) in turns.items():
                 time.sleep(turn / 4)
+                begin_turn()
                 run()
                 now = own if name.endswith(", 1") else clock
                 start = began = now()
@@ -104,16 +118,6 @@ def shortest(
                     start = end
                 spent[name] += start - began
     return best
-
-
-def with_threads(set_threads: Callable[[int], None], n: int, step: Callable[[], float]) -> Callable[[], float]:
-    """A step that sets its number of threads before it begins."""
-
-    def run() -> float:
-        set_threads(n)
-        return step()
-
-    return run
 
 
 def in_new_process(function: Callable[..., Any], *arguments: Any) -> Any:

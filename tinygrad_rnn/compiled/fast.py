@@ -24,7 +24,8 @@ import numpy as np
 from ..errors import CompileError
 from ..ops import blas
 from . import cache
-from .numba_program import NumbaProgram, NumbaRun
+from .numba_program import NumbaProgram
+from .numba_run import NumbaRun
 from .recording import Recorded
 from .values import Value
 

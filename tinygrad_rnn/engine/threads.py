@@ -8,6 +8,7 @@ depend on the number of threads, or parts in which nothing is summed, so that on
 from __future__ import annotations
 
 import ctypes
+import functools
 import operator
 import os
 import queue
@@ -142,6 +143,15 @@ def get_num_threads() -> int:
 
 def one_blas_thread() -> bool:
     """Let NumPy's BLAS library use one thread; whether it was found."""
+    setter = _blas_setter()
+    if setter is not None:
+        setter(1)
+    return setter is not None
+
+
+@functools.cache
+def _blas_setter() -> Callable[[int], object] | None:
+    """The function of NumPy's BLAS library that sets its number of threads."""
     import glob
 
     folder = os.path.dirname(np.__file__)
@@ -152,9 +162,8 @@ def one_blas_thread() -> bool:
             library = ctypes.CDLL(file)
             for name in _BLAS_SETTERS:
                 if (setter := getattr(library, name, None)) is not None:
-                    setter(1)
-                    return True
-    return False
+                    return setter
+    return None
 
 
 def each(work: Callable[[int], object], count: int) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from ...autograd.tensor import Tensor
 from ...compiled import Recorded, factored, record, trace
 from ...compiled.fast import Fast, version
-from ...compiled.numba_program import NumbaRun
+from ...compiled.numba_run import NumbaRun
 from ...compiled.pieces import pieces
 from ...compiled.program import Program
 from ...compiled.run import Run

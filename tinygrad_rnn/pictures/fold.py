@@ -6,6 +6,7 @@ says how many steps it hides. A cut is never hidden, nor a step where a loss is 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, pairwise
 from typing import Any
@@ -42,10 +43,10 @@ def choose(reading: Reading, steps: Any, room: int, largest: int | None = None) 
         if len(shown) >= room:
             break
         shown.add(t)
-    places = {t: k for k, t in enumerate(times)}
     for before, behind in pairwise(sorted(shown)):
-        if places[behind] - places[before] == 2 and len(shown) < LIMIT:
-            shown.add(times[places[before] + 1])
+        between = bisect_left(times, before) + 1
+        if times[between + 1 : between + 2] == [behind] and len(shown) < LIMIT:
+            shown.add(times[between])
     return sorted(shown), hidden_notes(cuts, losses, shown)
 
 

@@ -52,14 +52,17 @@ class Steps(Picture):
     def _build(self) -> None:
         self._templates: dict[Any, Template] = {}
         waiting: list[Any] = []
+        folds, looks = self._folds, bool(self.reading.memories)
+        begun: dict[str, tuple[int, int]] = {}  # the fold that a layer is in
         for step, records in self.reading.steps.items():
-            assert step.t is not None
-            fold = self._folds.get(step.t)
+            layer, t = step
+            fold = folds.get(t or 0)
             if fold is None:
                 waiting += self._add_step(step, records)
-            elif ("fold", step.layer, fold[0]) not in self.cells:
+            elif begun.get(layer) is not fold and ("fold", layer, fold[0]) not in self.cells:
                 waiting += self._add_fold(step, records)  # the first of its steps in the order of recording
-            elif self.reading.memories:
+                begun[layer] = fold
+            elif looks:
                 waiting += self._looks(step, records)
         waiting += self._add_loose(waiting)
         if not self.cells:

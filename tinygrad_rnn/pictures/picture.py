@@ -126,7 +126,8 @@ class Picture:
             if len(labels) != len(times):
                 raise DrawError(f"labels must have a word for each of {len(times)} time steps, not {len(labels)}")
             labels = dict(zip(times, labels, strict=True))
-        unknown = [t for t in labels if t not in times]
+        known = set(times)
+        unknown = [t for t in labels if t not in known]
         if unknown:
             raise DrawError(f"labels must speak of time steps {times[0]} to {times[-1]}, not of {unknown[0]!r}")
         return labels
@@ -236,11 +237,13 @@ class Picture:
         outside: list[Outside] = []
         for k, row in enumerate(found):
             for i, (source, origin) in enumerate(row):
-                if origin is not None and source.kind == "cut":
-                    outside.append((Entry(Enters.CUT, 0, source.number), origin, (records[k], i)))
-                elif origin is not None:
+                if origin is None:
+                    continue
+                if source.kind == "cut":
+                    entry = Entry(Enters.CUT, 0, source.number)
+                else:
                     entry = Entry(Enters.INPUT, k, 0 if origin.kind == "gather" else i)
-                    outside.append((entry, origin, (records[k], i)))
+                outside.append((entry, origin, (records[k], i)))
         return tuple(tuple(source for source, _ in row) for row in found), outside
 
     def _add_loose(self, waiting: list[Any]) -> list[Any]:

@@ -131,7 +131,7 @@ class Reading:
         """How many steps of a layer lie in a range, and how many ops they have, in their composed form."""
         sizes = [len(records) for t, records in self.runs[layer].records.items() if first <= t <= last]
         composed = self._sizes.get(layer, 1)  # of a fused step
-        return len(sizes), sum(composed if size == 1 else size for size in sizes)
+        return len(sizes), sum(sizes) + sizes.count(1) * (composed - 1)
 
     def expand(self, times: Iterable[int]) -> None:
         """Put the ops of the cell in the place of every fused record of these steps."""

@@ -199,17 +199,18 @@ class Sources:
 
     def _gathered(self, record: Record) -> list[Found]:
         """What enters an output sequence; of steps that are folded into one box, the first alone."""
-        found: list[Found] = []
-        known = set()
-        for x in self.reading.inputs(record):
-            made = self.reading.where.get(x.record) if x is not None and x.record is not None else None
-            fold = self.folds.get(made.t or 0) if made is not None else None
-            if x is None or (fold is not None and made is not None and (made.layer, fold) in known):
-                found.append(NOTHING)
+        inputs, where, folds = self.reading.inputs(record), self.reading.where, self.folds
+        found, begun = [NOTHING] * len(inputs), set()
+        for i, x in enumerate(inputs):
+            if x is None:
                 continue
-            if made is not None:
-                known.add((made.layer, fold))
-            found.append((Source("outside"), Origin("gather", x)))
+            layer, t = where.get(x.record) or (None, None)
+            fold = None if t is None else folds.get(t)
+            if fold is not None:
+                if (layer, fold[0]) in begun:
+                    continue
+                begun.add((layer, fold[0]))
+            found[i] = Source("outside"), Origin("gather", x)
         return found
 
     def _want(self, step: Step, x: Tensor) -> None:

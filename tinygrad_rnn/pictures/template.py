@@ -249,7 +249,7 @@ def group_template(
     found: dict[Link, list[tuple[int, int]]] = {}
     for end in ends:
         box = place[end]
-        inner = [(k, i, s) for k in sorted(members[end]) for i, s in enumerate(rows[k])]
+        inner = [(k, i, s) for k in sorted(members[end]) for i, s in enumerate(rows[k]) if s.kind != "number"]
         for k, i, source in inner:
             if source.kind == "outside":
                 t.entries[Entry(Enters.INPUT, k, i)] = box

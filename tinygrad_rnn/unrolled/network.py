@@ -54,9 +54,10 @@ class Unrolled:
             if not run.places:
                 run.places = guessed(self, run)
         self.named: dict[Place, tuple[Run, str]] = {
-            place: (run, name)
+            place: state
             for run in self.runs
             for name, found in run.places.items()
+            for state in [(run, name)]
             for places in found.values()
             for place in places
         }
@@ -70,33 +71,34 @@ class Unrolled:
         ended: dict[str, Step] = {}  # the step that is being added to, where it has handed on its state
         marks: list[tuple[Place, Step, Part]] = []
         for record in self.tape.records:
-            step = record.step
+            step, states = record.step, record.op.states
             if record.states:
                 marks += [((record, k), tag, role) for tag, role, k in record.states if role != ENDED]
-            if step is None or step.t is None or type(step) is After:
+            if step is None or (t := step.t) is None or type(step) is After:
                 self.loose.append(record)
                 continue
-            run, at = current.get(step.layer, (None, step))
-            again = run is not None and step.t in run.records
-            if run is None or (again and (step.t != at.t or ended.get(step.layer, step) is not step)):
+            layer = step.layer
+            run, at = current.get(layer, (None, step))
+            again = run is not None and t in run.records
+            if run is None or (again and (t != at.t or ended.get(layer, step) is not step)):
                 # back at a step that was left, or that has handed on its state: another sequence
                 again = False
-                count[step.layer] += 1
-                run = Run(step.layer if count[step.layer] == 1 else f"{step.layer} #{count[step.layer]}")
+                count[layer] += 1
+                run = Run(layer if count[layer] == 1 else f"{layer} #{count[layer]}")
                 self.runs.append(run)
             if not again:
-                at = step if run.layer == step.layer else step.of(run.layer)
-                current[step.layer] = run, at
-                self.steps[at] = run.records[step.t] = []
+                at = step if run.layer == layer else step.of(run.layer)
+                current[layer] = run, at
+                self.steps[at] = run.records[t] = []
                 if isinstance(step, Worded):
-                    run.words[step.t] = step.word
-                ended.pop(step.layer, None)
-            run.records[step.t].append(record)
+                    run.words[t] = step.word
+                ended.pop(layer, None)
+            run.records[t].append(record)
             self.where[record] = at
-            for k, state in enumerate(record.op.states):  # a fused step is an op whose outputs are the states
-                run.places.setdefault(state, {})[step.t] = ((record, k),)
-            if record.op.states or (record.states and any(s[0] is step and s[1] != ENDED for s in record.states)):
-                ended[step.layer] = step
+            for k, state in enumerate(states):  # a fused step is an op whose outputs are the states
+                run.places.setdefault(state, {})[t] = ((record, k),)
+            if states or (record.states and any(s[0] is step and s[1] != ENDED for s in record.states)):
+                ended[layer] = step
         return marks
 
     def _take_declared(self, marks: list[tuple[Place, Step, Part]]) -> None:

@@ -39,6 +39,7 @@ class Compiled:
         self.name, self.states = name, tuple(states)
         self.recorded = pieces(factored(recorded))
         self.own_y = recorded.y not in recorded.after
+        self.step_name, self.step_outputs = f"{name}_step", len(self.states) + self.own_y
         self.cut = [d is None for d in recorded.dstates]  # no gradient goes back to these parts of the state
         self._programs = {False: Program(self.recorded)}
         weights = self._programs[False].weights

@@ -12,7 +12,8 @@ is written for them all, a `FusedRun`. The graph is unrolled for whoever asks fo
 from __future__ import annotations
 
 import weakref
-from itertools import islice
+from collections.abc import Iterator
+from itertools import islice, repeat
 from typing import Any
 
 import numpy as np
@@ -36,11 +37,10 @@ class FusedStep(Op):
     """
 
     def __init__(self, bound: Bound, run: Run, k: int) -> None:
-        self.bound, self.kind, self.k = bound, bound.kind, k
         kind = bound.kind
+        self.bound, self.kind, self.k = bound, kind, k
         self.run: Any = run
-        self.name, self.states = f"{kind.name}_step", kind.states  # type: ignore[misc]
-        self.outputs = len(kind.states) + kind.own_y
+        self.name, self.states, self.outputs = kind.step_name, kind.states, kind.step_outputs  # type: ignore[misc]
 
     def forward(self, *inputs: Any) -> Any:
         after = self.run.after(self.k, self.kind.own_y)
@@ -105,12 +105,12 @@ class FusedRun(Op):
         output, *ends = g
         return self.run.gradients(0, self.run.T - 1, ends, a, output[::-1] if self.backwards else output)
 
-    def tag(self, k: int) -> Step:
-        """What the k-th step taken is tagged with: its place in the order of time."""
-        return Step(self.layer, self.first + (self.run.T - 1 - k if self.backwards else k))
-
-    def step(self, k: int) -> FusedStep:
-        return FusedStep(self.bound, self.run, k)
+    def steps(self) -> Iterator[tuple[FusedStep, Step, tuple[np.ndarray, ...]]]:
+        """Each step in the order in which they are taken: the op, its place in the order of time, what came out."""
+        times = range(self.first, self.first + self.run.T)
+        tags = map(Step, repeat(self.layer), reversed(times) if self.backwards else times)
+        for k, (tag, after) in enumerate(zip(tags, self.run.afters(self.kind.own_y), strict=True)):
+            yield FusedStep(self.bound, self.run, k), tag, after
 
     def open_steps(self, record: Record) -> None:
         """Write the records of the steps, with the numbers kept for them; this one becomes the stack of their y."""
@@ -118,14 +118,15 @@ class FusedRun(Op):
         states, before = tuple(inputs[:n]), tuple(arrays[:n])
         outputs: list[Tensor] = []
         held: list[np.ndarray] = []
-        weights, weight_arrays, names, cut = inputs[n:], arrays[n:], tuple(enumerate(self.kind.states)), self.kind.cut
+        weights, weight_arrays, names = inputs[n:], arrays[n:], tuple(enumerate(self.kind.states))
+        cut = self.kind.cut if any(self.kind.cut) else ()
         y = n if self.kind.own_y else self.kind.recorded.after.index(self.kind.recorded.y)
-        for k, after in enumerate(self.run.afters(self.kind.own_y)):
-            if any(cut):
+        for number, (op, tag, after) in zip(self.numbers, self.steps(), strict=True):
+            if cut:
                 states = tuple([x.detach() if c and x is not None else x for x, c in zip(states, cut, strict=True)])
             used, values = (a, *states, *weights), (a_array, *before, *weight_arrays)
-            step = Record(self.step(k), used, values, after, self.numbers[k])
-            step.step, step.line = self.tag(k), record.line
+            step = Record(op, used, values, after, number)
+            step.step, step.line = tag, record.line
             made = results(after, step)
             before, states = after[:n], made[:n]
             for i, name in names:
@@ -145,10 +146,10 @@ class FusedRun(Op):
         """Raise AnomalyError at the first step that makes a nan or inf."""
         n = len(self.kind.states)
         before = inputs[:n]
-        for k, after in enumerate(self.run.afters(self.kind.own_y)):
-            entry = a[-1 - k if self.backwards else k]
-            with during(self.tag(k)):
-                check_forward(self.step(k), (entry, *before, *inputs[n:]), after)
+        for op, tag, after in self.steps():
+            entry = a[-1 - op.k if self.backwards else op.k]
+            with during(tag):
+                check_forward(op, (entry, *before, *inputs[n:]), after)
             before = after[:n]
 
     def let_go(self) -> None:

@@ -1,4 +1,4 @@
-"""numba's programs run as plain Python, with the functions of `kernels.py` written in NumPy: slow, and no compiler."""
+"""numba's programs run as plain Python, with the functions of `machine/` written in NumPy: slow, and no compiler."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ def loaded(text: str) -> SimpleNamespace:
     kind = AnyType()
     names = dict.fromkeys(("void", "int64", "float32", "float64", "uint8", "A", "R"), kind)
     names |= {"np": np, "F": np.float64 if "np.float64" in text else np.float32, "fast": {}}
-    names |= {"njit": lambda *types, **options: lambda function: function, "at": at, "multiply": multiply}
+    as_it_is = lambda *types, **options: lambda function: function  # noqa: E731
+    names |= {"njit": as_it_is, "cfunc": as_it_is, "rows": None, "at": at, "multiply": multiply}
     names |= {"exp": np.exp, "tanh": np.tanh, "sigmoid": lambda x: 1 / (1 + np.exp(-x)), "plus": lambda x, y: x + y}
     names |= {"maximum": np.maximum, "minimum": np.minimum, "sign": np.sign, "power": lambda x, y: x**y}
     names |= {"softplus": lambda x: np.logaddexp(x, 0), "Apart": None}

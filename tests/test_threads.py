@@ -47,16 +47,6 @@ def test_several_threads_work_at_once():
     threads.each(lambda k: meeting.wait(), 3)
 
 
-def test_parts_cover_the_range_and_pay():
-    tg.set_num_threads(3)
-    parts: list[tuple[int, int]] = []
-    threads.over(lambda first, last: parts.append((first, last)), 10, cost=1e9)
-    assert sorted(parts) == [(0, 3), (3, 6), (6, 10)]
-    parts.clear()
-    threads.over(lambda first, last: parts.append((first, last)), 10, cost=1e4)  # too small to wake anybody
-    assert parts == [(0, 10)]
-
-
 @pytest.mark.parametrize("n", [0, -1])
 def test_less_than_one_thread_is_refused(n):
     with pytest.raises(ValueError, match=f"n must be 1 or more, not {n}"):

@@ -7,6 +7,7 @@ schedule                     what is computed before the loop over time, in it a
 pieces, places, layout       for NumPy: gates by themselves, where each value lies, what one call computes
 program, run                 the text of the loops, and all steps of one sequence
 numba_..., scalars, kernels  the same as machine code; `cache` keeps it, `fast` decides which of the two runs
+machine/, sharing            what that is made of, and the threads that share its loops
 """
 
 from .factor import factored

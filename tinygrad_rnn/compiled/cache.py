@@ -11,6 +11,7 @@ import functools
 import hashlib
 import importlib.util
 import os
+import re
 import shutil
 import sys
 import threading
@@ -66,12 +67,18 @@ def has_machine_code(kind: str, text: str) -> bool:
         return False
 
 
-def kernels() -> ModuleType:
-    """The module of `kernels.py`."""
+@functools.cache
+def machine(name: str) -> ModuleType:
+    """The module of a file in `machine/`."""
     from importlib import resources
 
-    text = resources.files(__package__).joinpath("kernels.py").read_text("utf-8")
-    return load("kernels", text)
+    text = resources.files(__package__).joinpath("machine", f"{name}.py").read_text("utf-8")
+    return load(name, resolved(text))
+
+
+def resolved(text: str) -> str:
+    """A text which imports from files of `machine/`, as `from .vectors import ...`, with the modules made of them."""
+    return re.sub(r"^from \.(\w+) import", lambda m: f"from {machine(m[1]).__name__} import", text, flags=re.MULTILINE)
 
 
 def _written(folder: Path, name: str, text: str) -> Path:

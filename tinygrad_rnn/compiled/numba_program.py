@@ -1,30 +1,32 @@
-"""A recorded step as a program that numba compiles."""
+"""A recorded step as a program that numba compiles; `numba_run.py` runs it over the steps of a layer."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import Any
 
 import numpy as np
 
-from ..engine.threads import over
 from . import cache
+from .kernels import Kernels
 from .numba_printer import AFTER, ARRIVING, BEFORE, GRADIENT, IN, NOW, OUT, Loop, Place, columns, common_width, is_row
 from .recording import Recorded
 from .scalars import CHEAP, REDUCTIONS
 from .values import Value, ordered
 
-_SIZES = ["product", "T", "B", "H", "b0", "b1", "k0", "k1", "t0", "d", "some_end"]
-"""What both functions get: the address of the product; sizes; the rows b0 .. b1 - 1 of the batch; the steps
+_SIZES = ["product", "T", "B", "H", "k0", "k1", "t0", "d", "some_end"]
+"""What both functions get, after the rows b0 .. b1 - 1 of the batch: the address of the product; sizes; the steps
 k0 .. k1 - 1, in the order in which they are taken; the first time step t0 of gradients; the direction d; whether a
 sequence ends before the last step."""
 
 _HEAD = """import numpy as np
-from numba import float32, float64, int64, njit, types, uint8, void
-from KERNELS import Apart, at, exp{bits} as exp, fast, maximum, minimum, multiply, plus, power, sigmoid{bits} as sigmoid
-from KERNELS import sign, softplus, tanh{bits} as tanh
+from numba import cfunc, float32, float64, int64, njit, types, uint8, void
+from .functions import exp{bits} as exp, maximum, minimum, plus, power, sigmoid{bits} as sigmoid, sign, softplus
+from .functions import tanh{bits} as tanh
+from .products import multiply
+from .programs import Apart, bytes_at, fast, floats{bits}_at as floats_at, rows, word
+from .vectors import at
 
 F = np.float{bits}
 A, R = float{bits}[::1], types.Array(float{bits}, 1, "C", readonly=True)
@@ -43,49 +45,16 @@ def {name}({arguments}):
             for b in range(b0, b1):
                 if dead[t * B + b]:
                     {held}
+
+
+@cfunc(rows, cache=True)
+def {name}_rows(given, b0, b1):
+    {name}(b0, b1, {words})
 """
 
 
 def _all(place: Place) -> str:
     return place.text("b", 0, place.blocks)
-
-
-class Kernels:
-    """The functions of `kernels.py` for one dtype, to be called from Python."""
-
-    def __init__(self, dtype: np.dtype[Any]) -> None:
-        self.module, self.dtype = cache.kernels(), dtype
-        self.product = self.module.product(dtype.itemsize)
-        self.lanes = self.module.BYTES // dtype.itemsize
-
-    def packed(self, W: np.ndarray) -> np.ndarray:
-        """A matrix panel by panel, as `multiply` reads it."""
-        K, N = W.shape
-        to = np.empty(K * -(-N // self.lanes) * self.lanes, self.dtype)
-        self.module.pack(*flat(W), K, N, to)
-        return to
-
-    def multiply(self, a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
-        """out = a b of three matrices, in parts for the threads that there are."""
-        (M, K), N, width = a.shape, b.shape[1], self.module.WIDE * self.lanes
-        given = (*flat(a), *flat(b), K, N, out.reshape(-1))
-        panels = -(-N // width)
-
-        def part(first: int, last: int) -> None:
-            rows = (first, last, 0, N) if M >= N else (0, M, first * width, min(N, last * width))
-            buffer = np.empty(self.module._DEEP * width, self.dtype)
-            self.module.large_product(self.product, *given, *rows, buffer)
-
-        over(part, M if M >= N else panels, M * K * N / 60)
-
-
-def flat(W: np.ndarray) -> tuple[np.ndarray, int, int]:
-    """The numbers of a matrix in the order of its memory, and how far apart there are two rows, and two columns."""
-    if W.flags.c_contiguous:
-        return W.reshape(-1), W.shape[1], 1
-    if W.flags.f_contiguous:
-        return W.T.reshape(-1), 1, W.shape[0]
-    return np.ascontiguousarray(W).reshape(-1), W.shape[1], 1
 
 
 class NumbaProgram:
@@ -212,13 +181,21 @@ class NumbaProgram:
         for name, loop, steps in (("forward", self.ahead, "k0, k1"), ("backward", self.back, "k1 - 1, k0 - 1, -1")):
             arrays = self.arguments(loop)
             integers, numbers = _SIZES + ["dy_rows"] * (loop is self.back), list(loop.numbers.values())
-            kinds = ["int64"] * len(integers) + [f"float{bits}"] * len(numbers)
+            kinds = ["int64"] * (2 + len(integers)) + [f"float{bits}"] * len(numbers)
             kinds += ["uint8[::1]", *["R" if name in _READ else "A" for name in arrays]]
+            words = [f"word(given, {k})" for k in range(len(integers) + 2 + len(arrays))]
+            numbers_at, dead, *others = words[len(integers) :]
+            words[len(integers) :] = [
+                *[f"floats_at({numbers_at})[{k}]" for k in range(len(numbers))],
+                f"bytes_at({dead})",
+                *[f"floats_at({array})" for array in others],
+            ]
             parts.append(
                 _FUNCTION.format(
                     name=name,
                     kinds=", ".join(kinds),
-                    arguments=", ".join([*integers, *numbers, "dead", *arrays]),
+                    arguments=", ".join(["b0", "b1", *integers, *numbers, "dead", *arrays]),
+                    words=", ".join(words),
                     steps=steps,
                     body=("\n" + 8 * " ").join(loop.text),
                     held=("\n" + 20 * " ").join(self._held() if loop is self.ahead else self._passed()),
@@ -243,19 +220,20 @@ class NumbaProgram:
                     f"for j in range({columns(e.blocks)}):",
                     f"    e{k}[{e.start('b')} + j] += dy[{dy.start('b')} + j]",
                 ]
-        for d in [d for d in self.over.values() if d.blocks == self.widths[d.array] and not d.slot]:
-            lines.append(f"{_all(d)} = F(0)" if d.blocks else f"{d.number()} = F(0)")
-        return lines
+        whole = [d for d in self.over.values() if d.blocks == self.widths[d.array] and not d.slot]
+        nothing = [f"{_all(d)} = F(0)" if d.blocks else f"{d.number()} = F(0)" for d in whole]
+        return [*lines, *dict.fromkeys(nothing)]  # a gradient and its first columns begin at the same place
 
     @property
     def text(self) -> str:
-        """What is compiled: short functions of the kernels' file, and the two loops."""
-        return self.source.replace("KERNELS", cache.kernels().__name__)
+        """What is compiled: short functions of the files in `machine/`, and the two loops."""
+        return cache.resolved(self.source)
 
     def compile(self) -> None:
         """Make the machine code, or fetch it from the cache."""
         self.kernels = Kernels(self.dtype)
         self.module = cache.load("step", self.text)
+        self.rows = self.module.forward_rows.address, self.module.backward_rows.address
 
     def __str__(self) -> str:
         return self.source

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..engine.cotangent import Indexed
-from ..engine.threads import over
 from ..ops.blas import product
+from . import sharing
 from .numba_printer import AFTER, BEFORE, GRADIENT, Loop
 from .numba_program import NumbaProgram
 from .values import Arrays, Value
@@ -54,16 +54,15 @@ class NumbaRun:
         for v, name in loop.packed.items():
             arrays[name] = program.kernels.packed(np.asarray(v.array(self.known), dtype))
         arrays["zero"] = program.zero
-        given = (*rows, *loop.numbers, self.ended, *[arrays[name] for name in program.names[loop is program.back]])
-        head, tail = (
-            (program.kernels.product, self.T, B, H),
-            (k0, k1, t0, -1 if self.backwards else 1, self.dead is not None),
-        )
-
-        def part(b0: int, b1: int) -> None:
-            function(*head, b0, b1, *tail, *given)
-
-        over(part, B, (k1 - k0) * B * loop.cost)
+        sizes = (program.kernels.product, self.T, B, H, k0, k1, t0, -1 if self.backwards else 1, self.dead is not None)
+        given = [arrays[name] for name in program.names[loop is program.back]]
+        count = sharing.parts(B, (k1 - k0) * B * loop.cost)
+        if count == 1:
+            function(0, B, *sizes, *rows, *loop.numbers, self.ended, *given)
+        else:
+            given = [np.array(list(loop.numbers), dtype), self.ended, *given]
+            work = program.rows[loop is program.back]
+            sharing.over(work, [*sizes, *rows, *[x.ctypes.data for x in given]], B, count)
 
     # ---------------------------------------------------------------- what came out
 

@@ -182,13 +182,3 @@ def each(work: Callable[[int], object], count: int) -> None:
     for _ in range(helpers):
         pool.jobs.put(job)
     job.run()
-
-
-def over(work: Callable[[int, int], object], n: int, cost: float, least: float = 1e5) -> None:
-    """Call work(first, last) for parts of range(n), at most one a thread, where nothing is summed over n.
-
-    cost    of all of it, in nanoseconds of one thread, roughly
-    least   what a part must cost at least to be worth waking a thread
-    """
-    parts = max(1, min(_count, n, int(cost / least)))
-    each(lambda k: work(n * k // parts, n * (k + 1) // parts), parts)

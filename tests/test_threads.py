@@ -184,3 +184,14 @@ def test_arrays_of_a_job_are_let_go():
     while gone() is not None and time.monotonic() < deadline:  # a thread that woke up late lets go of it then
         time.sleep(0.001)
     assert gone() is None
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+def test_a_product_may_begin_with_a_row(shape, kind):
+    rng, (M, K, N) = np.random.default_rng(0), shape
+    a, b = rng.standard_normal((M, K)).astype("float32"), rng.standard_normal((K, N)).astype("float32")
+    bias = rng.standard_normal(2 * N).astype(kind)[::2]
+    found = product(a, b, bias=bias)
+    assert found.dtype == kind
+    np.testing.assert_allclose(found, bias + a @ b, rtol=0, atol=1e-5 * np.abs(a @ b).max())

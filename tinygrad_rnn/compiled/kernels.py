@@ -24,12 +24,12 @@ class Kernels:
         self.module.pack(*flat(W), K, N, to)
         return to
 
-    def multiply(self, a: np.ndarray, b: np.ndarray, out: np.ndarray, start: np.ndarray | None = None) -> None:
-        """out = a b of three matrices, in parts for the threads that there are; start + a b with a row `start`."""
+    def multiply(self, a: np.ndarray, b: np.ndarray, out: np.ndarray, bias: np.ndarray | None = None) -> None:
+        """out = a b of three matrices, in parts for the threads that there are; bias + a b with a row `bias`."""
         (M, K), N = a.shape, b.shape[1]
         (a, a_down, a_right), (b, b_down, b_right) = flat(a), flat(b)
         given = [self.product, a_down, a_right, b_down, b_right, M, K, N, a.ctypes.data, b.ctypes.data, out.ctypes.data]
-        given.append(0 if start is None else start.ctypes.data)
+        given.append(0 if bias is None else bias.ctypes.data)
         n = M if M >= N else -(-N // self.width)
         sharing.over(self.large, given, n, sharing.parts(n, M * K * N / 60))
 

@@ -23,31 +23,47 @@ quiet = np.errstate(divide="ignore", invalid="ignore")
 BLOCK = 3e7
 """Floating-point operations of a block of a large product: about 300 us."""
 
-Multiply = Callable[[np.ndarray, np.ndarray, np.ndarray], None]
+Multiply = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None], None]
 
 kernels: dict[np.dtype[Any], Multiply] = {}
-"""Products of our own, by dtype, where machine code for them is there (`compiled/`): multiply(a, b, out)."""
+"""Products of our own, by dtype, where machine code for them is there (`compiled/`): multiply(a, b, out, bias)."""
 
 
 @quiet
-def product(a: Any, b: Any, out: np.ndarray | None = None) -> Any:
-    """As `np.matmul`. Large products of two matrices are shared out to the threads that there are.
+def product(a: Any, b: Any, out: np.ndarray | None = None, bias: np.ndarray | None = None) -> Any:
+    """As `np.matmul`, plus a row `bias`. Large products of two matrices are shared out to the threads that there are.
 
     The bits do not depend on the number of threads: BLAS gets blocks that depend on the shapes alone.
     """
     if type(a) is not np.ndarray or type(b) is not np.ndarray or a.size * b.size < 1e7 or a.ndim != 2 or b.ndim != 2:
-        return np.matmul(a, b, out)
+        return _plus(np.matmul(a, b, out), bias)
     M, N = len(a), b.shape[1]
     operations = 2.0 * a.size * N
     if operations < 2e5 or a.shape[1] != len(b) or a.dtype != b.dtype:
-        return np.matmul(a, b, out)
+        return _plus(np.matmul(a, b, out), bias)
     result: Any = np.empty((M, N), a.dtype) if out is None else out
     if a.dtype in kernels and min(M, N) > 3 and result.flags.c_contiguous:
-        kernels[a.dtype](a, b, result)
-        return result
+        fits = bias is None or (bias.dtype == a.dtype and bias.shape == (N,) and bias.flags.c_contiguous)
+        kernels[a.dtype](a, b, result, bias if fits else None)
+        return result if fits else _plus(result, bias)
+    _shared_out(a, b, result, operations)
+    return _plus(result, bias)
+
+
+def _plus(y: Any, bias: np.ndarray | None) -> Any:
+    """y + bias, in the memory of y where that has room for it."""
+    if bias is None:
+        return y
+    return np.add(y, bias, out=y) if getattr(y, "dtype", None) == bias.dtype else y + bias
+
+
+def _shared_out(a: np.ndarray, b: np.ndarray, result: np.ndarray, operations: float) -> None:
+    """result = a b in blocks for BLAS."""
+    M, N = result.shape
     blocks = min(4, int(operations / BLOCK), max(M, N) // 64)
     if blocks < 2:
-        return np.matmul(a, b, result)
+        np.matmul(a, b, result)
+        return
     size = -(-max(M, N) // (16 * blocks)) * 16
 
     def block(k: int) -> None:
@@ -58,4 +74,3 @@ def product(a: Any, b: Any, out: np.ndarray | None = None) -> Any:
             np.matmul(a, b[:, part], out=result[:, part])
 
     each(block, -(-max(M, N) // size))
-    return result

@@ -39,8 +39,7 @@ class Affine(Op):
     """Y = X W + b, the sum in the memory of the product.  dL/dX = G Wᵀ,  dL/dW = Xᵀ G,  dL/db = the sum of G's rows."""
 
     def forward(self, x: np.ndarray, W: np.ndarray, b: np.ndarray) -> np.ndarray:
-        y = _product(x, W)
-        return np.add(y, b, out=y) if y.dtype == b.dtype else y + b
+        return _product(x, W, b)
 
     def vjp_x(self, g: Array, y: Array, x: Array, W: Array, b: Array) -> Array:
         return _left(g, x, W)
@@ -52,10 +51,10 @@ class Affine(Op):
         return sum_to(g, b.shape)
 
 
-def _product(a: Array, b: Array) -> Any:
+def _product(a: Array, b: Array, bias: np.ndarray | None = None) -> Any:
     if type(b) is np.ndarray and b.ndim == 2 and np.ndim(a) > 2:
-        return product(_rows(a), b).reshape(*a.shape[:-1], b.shape[-1])
-    return product(a, b)
+        return product(_rows(a), b, bias=bias).reshape(*a.shape[:-1], b.shape[-1])
+    return product(a, b, bias=bias)
 
 
 def _left(g: Array, a: Array, b: Array) -> Array:

@@ -21,8 +21,8 @@ from tinygrad_rnn import nn
 from tinygrad_rnn.pictures import layout
 from tinygrad_rnn.pictures.canvas import curve, head, shortened
 from tinygrad_rnn.pictures.figure import EDGES
-from tinygrad_rnn.pictures.marks import Block, Panel, Path, Rule, Text, Tile, Trunk
-from tinygrad_rnn.pictures.overlay import ASIDE
+from tinygrad_rnn.pictures.marks import Block, Panel, Path, Rule, Stretch, Text, Tile
+from tinygrad_rnn.pictures.overlay import ASIDE, beside
 from tinygrad_rnn.pictures.svg import d
 from tinygrad_rnn.pictures.text import pieces
 
@@ -100,23 +100,145 @@ def test_the_states_into_and_out_of_folded_steps_do_not_cross(level: str) -> Non
 
 
 def test_gradients_of_an_output_sequence_are_drawn_where_no_other_edge_runs() -> None:
-    paths = between_cells(tg.draw(loss_of(T=4), level="cell").drawn)
-    bus = [path for path in paths if path.edge.kind == "gather"]
-    upright = [{x for x, _ in path.gradient[0]} for path in bus]
-    assert len(bus) == 4 and all(len(xs) == 1 for xs in upright) and len(set.union(*upright)) == 4
-    assert all(path.gradient == (path.points,) for path in paths if path.edge.kind != "gather")
+    drawn = tg.draw(loss_of(T=4), level="cell", grads=True).drawn
+    bus = [one for one in marks(drawn, Stretch) if len(one.edges) == 1 and one.edges[0].kind == "gather"]
+    assert len(bus) == 4 and all(one.starts for one in bus)
+    assert len({one.pieces[0][0][0] for one in bus}) == 4  # each goes up at a place of its own
+    straight = {path.edge: (path.points,) for path in between_cells(drawn) if path.edge.kind != "gather"}
+    assert straight.items() <= {one.edges[0]: one.pieces for one in marks(drawn, Stretch)}.items()
 
 
-def test_on_the_way_that_outputs_share_runs_what_goes_back_along_all_of_them() -> None:
+def test_on_each_stretch_of_a_way_runs_what_goes_back_along_all_edges_that_come_over_it() -> None:
     picture = tg.draw(loss_of(T=4), level="cell", grads=True)
-    (trunk,) = marks(picture.drawn, Trunk)
-    (way,) = trunk.gradient
-    whole = next(path for path in between_cells(picture.drawn) if path.edge.kind == "gather" and path.whole)
-    assert way[1:] == whole.points[-len(way) + 1 :] and way[0] == whole.gradient[0][-1]  # from the rail to the loss
-    along = [picture.overlay.along(edge) for edge in trunk.edges]
-    assert picture.overlay.along(*trunk.edges).norm == pytest.approx(np.linalg.norm([a.norm for a in along]))
+    shared = [one for one in marks(picture.drawn, Stretch) if len(one.edges) > 1]
+    steps = [sorted(edge.source.step.t for edge in one.edges) for one in shared]
+    assert steps == [[1, 2], [1, 2, 3], [1, 2, 3, 4]]  # from the first state towards the loss there are ever more
+    amounts = [picture.overlay.along(*one.edges).norm for one in shared]
+    assert amounts == sorted(amounts)
+    along = [picture.overlay.along(edge).norm for edge in shared[-1].edges]
+    assert amounts[-1] == pytest.approx(np.linalg.norm(along))
     strokes = [way for look, way in recorded(picture).ways if re.fullmatch(r"grad \d+", look)]
-    assert len(strokes) == 12 + sum(e.gradient is not None for e in picture.edges) + 1  # the scale, edges, the trunk
+    assert len(strokes) == 12 + sum(e.gradient is not None for e in picture.edges) + len(shared)  # 12 of the scale
+
+
+def test_two_uses_of_one_state_add_up_where_they_share_their_way() -> None:
+    """They may take from each other: with h - h in the next step nothing is left of what goes back to h."""
+    W = tg.tensor(np.eye(2), requires_grad=True, name="W")
+
+    def cell(x: Any, h: Any) -> Any:
+        h = (h @ W) - (h @ W) * 1.0
+        return h, h
+
+    start = tg.tensor(np.ones((1, 2)), requires_grad=True)
+    _, last = nn.unroll(cell, np.zeros((2, 1, 1)), start)
+    picture = tg.draw(last.sum(), level="op", grads=True)
+    both = next(one for one in marks(picture.drawn, Stretch) if len(one.edges) == 2 and one.edges[0].source.step)
+    assert [picture.overlay.along(edge).kind for edge in both.edges] == ["number", "number"]
+    assert picture.overlay.along(*both.edges).kind == "zero"
+
+
+def encoder_and_decoder(T: int = 5, first: int = 1) -> tg.Tensor:
+    encoder, cell = nn.GRU(2, 3, rng=0), nn.GRUCell(3, 3, rng=1)
+    memory, _ = encoder(np.ones((T, 1, 2)))
+
+    def decoder(x: Any, s: tg.Tensor) -> tuple[tg.Tensor, tg.Tensor]:
+        weights = np.exp((memory * s).sum(-1, keepdims=True))
+        s = cell((memory * weights / weights.sum(0)).sum(0), s)
+        return s, s
+
+    output, _ = nn.unroll(decoder, np.zeros((3, 1, 3)), np.zeros((1, 3)), name="decoder", first=first)
+    return (output * output).sum()
+
+
+FLOWING: dict[str, Callable[[], tg.Tensor]] = {
+    **GRAPHS,
+    "attention": encoder_and_decoder,
+    "late attention": lambda: encoder_and_decoder(first=3),
+    "attention after": lambda: encoder_and_decoder(3, first=4),
+}
+
+
+@pytest.mark.parametrize("graph", FLOWING)
+@pytest.mark.parametrize(
+    "options", [{"level": "cell"}, {"level": "op"}, {"width": "8.5cm"}, {"direction": "up"}], ids=str
+)
+def test_strokes_run_along_the_whole_way_of_what_goes_back(graph: str, options: Any) -> None:
+    """Each stretch ends at a box of its edges, or on the stroke of a stretch that has some of them."""
+    try:
+        drawn = tg.draw(FLOWING[graph](), grads=True, **options).drawn
+    except tg.errors.DrawError:
+        pytest.skip("too narrow")
+    lines = [
+        (set(one.edges), one.starts, [beside(piece, level=one.level) for piece in one.pieces])
+        for one in marks(drawn, Stretch)
+    ]
+    ends = {path.edge: ((*path.earlier, path.points)[0][0], path.points[-1]) for path in marks(drawn, Path)}
+    for edges, starts, line in lines:
+        meets = [piece for others, _, found in lines if others != edges and others & edges for piece in found]
+        tip, tail = line[0][-1], line[-1][0]
+        edge = next(iter(edges))
+        assert not starts or apart(tip, [ends[edge][0]]) < ASIDE + 0.1
+        assert starts or any(apart(tip, piece) < 0.1 for piece in meets), f"a gap before {edge.ends}"
+        whole = [path.points[-1] for path in marks(drawn, Path) if path.edge in edges and path.whole]
+        assert any(apart(tail, piece) < 0.1 for piece in meets) or any(apart(tail, [at]) < ASIDE + 0.1 for at in whole)
+
+
+def apart(point: tuple[float, float], way: list[tuple[float, float]]) -> float:
+    """How far a point is from a way of level and upright pieces."""
+    (x, y), found = point, []
+    for (ax, ay), (bx, by) in pairwise(way) if len(way) > 1 else [(way[0], way[0])]:
+        near = min(max(x, min(ax, bx)), max(ax, bx)), min(max(y, min(ay, by)), max(ay, by))
+        found.append(float(np.hypot(x - near[0], y - near[1])))
+    return min(found)
+
+
+@pytest.mark.parametrize("first", [1, 3])
+def test_a_memory_is_looked_at_from_straight_below(first: int) -> None:
+    """Up to a rail, along it, and up into each step: no edge turns aside, and the states of a decoder stay level."""
+    drawn = tg.draw(encoder_and_decoder(first=first), level="cell").drawn
+    paths = between_cells(drawn)
+    looks = [path.points for path in paths if path.edge.source.row == 1 and path.edge.target.row == 2]
+    assert len(looks) == 3
+    for points in looks:
+        heights = [round(y, 3) for _, y in points]
+        assert heights == sorted(heights) and len(points) in (2, 4)
+    states = [path.points for path in paths if path.edge.kind == "state"]
+    assert all(len(points) == 2 and points[0][1] == pytest.approx(points[1][1]) for points in states)
+
+
+def test_all_edges_onto_a_rail_reach_their_target_from_both_sides() -> None:
+    """A memory that stands in the middle of the steps it is made of has a rail at its left and one at its right."""
+    paths = between_cells(tg.draw(encoder_and_decoder(first=3), level="cell").drawn)
+    onto = [path for path in paths if path.edge.kind == "gather" and path.edge.target.row == 1]
+    assert len(onto) == 5
+    ways = [path.points for path in onto if path.whole]
+    for path in onto:
+        assert any(apart(path.points[-1], way) < 0.1 for way in ways)
+
+
+def test_sums_of_losses_are_joined_by_straight_thin_lines() -> None:
+    """In a row of their own and inside the steps of a loop: what goes back along them is 1, and no part of the flow."""
+    for loss in (GRAPHS["windows"](), added_in_a_loop()):
+        picture = tg.draw(loss, "op" if loss.name else "cell", grads=True)
+        sums = [path for path in marks(picture.drawn, Path) if picture.picture.adds_losses(path.edge)]
+        across = [path for path in sums if path in between_cells(picture.drawn)]
+        assert len(sums) > len(across) >= 1
+        assert all(len({round(y, 3) for _, y in path.points}) == 1 for path in across)
+        strokes = sum(bool(re.fullmatch(r"grad \d+ head", look)) for look, _ in recorded(picture).ways)
+        amounts = [picture.overlay.along(e) for e in picture.picture.edges() if not picture.picture.adds_losses(e)]
+        assert strokes == sum(a is not None and a.kind == "number" for a in amounts)
+
+
+def added_in_a_loop() -> tg.Tensor:
+    W = tg.tensor(np.eye(2) / 2, requires_grad=True, name="W")
+    h, loss = tg.tensor(np.ones((1, 2)), name="h_0"), tg.tensor(0.0)
+    with tg.scope("mine") as at:
+        for t in (1, 2, 3):
+            at(t)
+            h = np.tanh(h @ W)
+            loss = loss + (h * h).sum()
+    loss.name = "L"
+    return loss
 
 
 @pytest.mark.parametrize("graph", ["windows", "many windows", "stacked windows", "last window", "all past gone"])
@@ -125,13 +247,13 @@ def test_no_gradient_runs_across_a_cut(graph: str, level: str) -> None:
     picture = tg.draw(GRAPHS[graph](), level, grads=True)
     rules = marks(picture.drawn, Rule)
     assert rules
-    for path in marks(picture.drawn, Path):
-        stroked = picture.overlay.along(path.edge) and not picture.picture.adds_losses(path.edge)
-        for way in path.gradient if stroked else ():
+    for stretch in marks(picture.drawn, Stretch):
+        stroked = picture.overlay.along(*stretch.edges) and not picture.picture.adds_losses(stretch.edges[0])
+        for way in stretch.pieces if stroked else ():
             for (ax, ay), (bx, by) in pairwise(way):
                 for (x, top), (_, foot) in rules:
                     crosses = min(ax, bx) < x < max(ax, bx) and foot < max(ay, by) and min(ay, by) < top
-                    assert not crosses, path.edge.ends
+                    assert not crosses, stretch.edges[0].ends
 
 
 @pytest.mark.parametrize("kind", [nn.RNN, nn.LSTM, nn.GRU])

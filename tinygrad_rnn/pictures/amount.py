@@ -44,15 +44,6 @@ def amount(*gradients: Any) -> Amount:
     return Amount("nan" if not math.isfinite(total) else "number" if total else "zero", total)
 
 
-def together(amounts: Sequence[Amount]) -> Amount:
-    """How much several gradients of different tensors are together."""
-    if len(amounts) == 1:
-        return amounts[0]
-    kinds = {a.kind for a in amounts}
-    kind = next(kind for kind in ("nan", "number", "zero", "none") if kind in kinds)
-    return Amount(kind, math.hypot(*(a.norm for a in amounts)))
-
-
 class Scale:
     """A logarithmic scale of norms, from 10**low to 10**top: whole decades, unless it was given."""
 

@@ -117,14 +117,14 @@ class _Lines:
             text._replace(x=x, y=y) for text in drawn.texts for x, y in [self.move(text.x, text.y, self.of(text.x))]
         ]
         drawn.paths = [self.broken(path) for path in drawn.paths]
-        drawn.trunks = [trunk._replace(gradient=self.all_pieces(trunk.gradient)) for trunk in drawn.trunks]
+        drawn.stretches = [one._replace(pieces=self.all_pieces(one.pieces)) for one in drawn.stretches]
         drawn.width = self.width
         drawn.height = self.height
 
     def broken(self, path: Path) -> Path:
         """A path in pieces, each on its line."""
         *earlier, last = self.pieces(path.points)
-        return path._replace(points=last, earlier=tuple(earlier), own=self.all_pieces(path.own))
+        return path._replace(points=last, earlier=tuple(earlier))
 
     def all_pieces(self, ways: Iterable[list[Point]]) -> tuple[list[Point], ...]:
         return tuple(piece for way in ways for piece in self.pieces(way))
@@ -162,11 +162,9 @@ def _turn(drawn: Drawn, turn: Turn, upright: bool) -> None:
     def all_at(pieces: Iterable[list[Point]]) -> tuple[list[Point], ...]:
         return tuple([at(point) for point in piece] for piece in pieces)
 
-    drawn.trunks = [trunk._replace(gradient=all_at(trunk.gradient), level=upright) for trunk in drawn.trunks]
+    drawn.stretches = [one._replace(pieces=all_at(one.pieces), level=upright) for one in drawn.stretches]
     drawn.paths = [
-        path._replace(
-            points=[at(p) for p in path.points], earlier=all_at(path.earlier), own=all_at(path.own), level=upright
-        )
+        path._replace(points=[at(p) for p in path.points], earlier=all_at(path.earlier), level=upright)
         for path in drawn.paths
     ]
     if upright:

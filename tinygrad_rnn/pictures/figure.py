@@ -18,8 +18,7 @@ from .canvas import Canvas, Way, joined, line, over, ring
 from .fit import PAGE_MARGIN
 from .layout import Point
 from .legend import wrap
-from .marks import Block, Mark, Panel, Path, Rule, Text, Tile, Trunk
-from .parts import Inner, Join
+from .marks import Block, Mark, Panel, Path, Rule, Stretch, Text, Tile
 from .reading import MARK
 from .sheet import Sheet
 
@@ -88,8 +87,8 @@ class Figure:
                     self.alike(canvas, mark)
             case Path():
                 self.path(canvas, mark)
-            case Trunk():
-                self.gradient(canvas, mark.edges, mark)
+            case Stretch():
+                self.gradient(canvas, mark)
             case Block():
                 self.block(canvas, mark)
             case Panel():
@@ -125,7 +124,7 @@ class Figure:
             for mark in tile.marks():
                 if isinstance(mark, Path):
                     canvas.arrow(self.look(mark), self.flipped(mark.points), level=mark.level, ends=self.ends(mark))
-                    self.gradient(canvas, [mark.edge], mark)
+                    self.gradient(canvas, Stretch((mark.edge,), (mark.points,), level=mark.level))
                 else:
                     self.block(canvas, mark)
 
@@ -155,12 +154,11 @@ class Figure:
         return self.sheet.prefix + source, self.sheet.prefix + target
 
     def path(self, canvas: Canvas, path: Path) -> None:
-        """An edge, what goes back along it, and a dot where it joins a rail."""
+        """An edge, and a dot where it joins a rail."""
         look = self.look(path)
         for piece in path.earlier:
             canvas.arrow(look, self.flipped(piece), blunt=True, level=path.level)
         canvas.arrow(look, self.flipped(path.points), not path.whole, path.level, self.ends(path))
-        self.gradient(canvas, [path.edge], path)
         if not path.whole and self.picture.full:
             x, y = path.points[-1]
             canvas.field("gather head", x - 2, self.flip(y) - 2, 4.0, 4.0, 2.0)
@@ -168,15 +166,16 @@ class Figure:
     def look(self, path: Path) -> str:
         return "highlight" if self.picture.highlight.edge(path.edge) else EDGES[path.edge.kind]
 
-    def gradient(self, canvas: Canvas, edges: Sequence[Inner | Join], way: Path | Trunk) -> None:
-        """What goes back along edges, beside the way that they share."""
-        if self.picture.adds_losses(edges[0]):  # 1 for each, and no part of what goes back through time
+    def gradient(self, canvas: Canvas, stretch: Stretch) -> None:
+        """What goes back along a stretch of edges, beside it."""
+        overlay = self.overlay
+        if self.picture.adds_losses(stretch.edges[0]):  # 1 for each, and no part of what goes back through time
             return
-        amount = None if self.overlay is None else self.overlay.along(*edges)
-        if amount is not None and self.overlay is not None and self.picture.options.strokes:
-            for k, piece in enumerate(way.gradient):
-                blunt = k > 0 or isinstance(way, Trunk)
-                strokes.stroke(canvas, amount, self.overlay.scale, self.flipped(piece), way.level, blunt)
+        amount = overlay.along(*stretch.edges) if overlay is not None and self.picture.options.strokes else None
+        if amount is not None and overlay is not None:
+            for k, piece in enumerate(stretch.pieces):
+                blunt = k > 0 or not stretch.starts
+                strokes.stroke(canvas, amount, overlay.scale, self.flipped(piece), stretch.level, blunt)
 
 
 def scissors(x: float, y: float, dx: int, dy: int) -> Way:

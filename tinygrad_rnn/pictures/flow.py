@@ -57,18 +57,14 @@ class Flow:
                 sweep(outputs, gs, since=since, retain_graph=True, visit=noting(found))
         return self._inside[step].get(record)
 
-    def along(self, uses: Sequence[Use]) -> Amount | None:
-        """What goes back through these inputs of records, together; None where none of them needs a gradient."""
-        found: dict[Any, list[Any]] = {}  # by tensor: two uses of h add up, two weights stand side by side
+    def along(self, uses: Sequence[Use]) -> dict[Tensor, Any]:
+        """What goes back through these inputs of records, by the Tensor that they are; None where nothing arrived."""
+        found: dict[Tensor, list[Any]] = {}  # two uses of h add up, two weights stand side by side
         for record, i in uses:
             x = drawn_input(self.reading, record, i)
             if x is not None and x.requires_grad:
                 found.setdefault(x, []).append(self._parts_of(record).get(i))
-        sums = []
-        for parts in found.values():
-            arrived = [part for part in parts if part is not None]
-            sums.append(sum(arrived) if arrived else None)
-        return amount(*sums) if sums else None
+        return {x: total(parts) for x, parts in found.items()}
 
     @cached_property
     def states(self) -> dict[str, dict[str, dict[int, Amount]]]:
@@ -114,6 +110,12 @@ class Flow:
         for i, x in enumerate(series.drawn):
             part = (waiting.take(x) or (None,))[0] if isinstance(x, Record) else waiting.at(x)
             yield i, part if part is None or i >= len(series.sources) else part[t]
+
+
+def total(parts: Sequence[Any]) -> Any:
+    """The sum of what arrived of these; None where nothing did."""
+    arrived = [part for part in parts if part is not None]
+    return sum(arrived) if arrived else None
 
 
 def drawn_input(reading: Reading, record: Record, i: int) -> Tensor | None:

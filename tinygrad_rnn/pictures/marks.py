@@ -78,7 +78,6 @@ class Path(NamedTuple):
     whole    false where it ends on the rail that it joins
     earlier  the pieces on the lines before
     level    whether slanted stretches start and end level, and not upright
-    own      the stretch that no other edge runs on, where that is not all of it
     """
 
     edge: Inner | Join
@@ -86,19 +85,19 @@ class Path(NamedTuple):
     whole: bool = True
     earlier: tuple[list[Point], ...] = ()
     level: bool = False
-    own: tuple[list[Point], ...] = ()
-
-    @property
-    def gradient(self) -> tuple[list[Point], ...]:
-        """Beside what the gradient that goes back along it is drawn."""
-        return self.own or (*self.earlier, self.points)
 
 
-class Trunk(NamedTuple):
-    """The way that several edges share, for what goes back along all of them; its pieces, one a line."""
+class Stretch(NamedTuple):
+    """A stretch of a way that one edge runs on, or several share, for what goes back along all of them.
 
-    edges: tuple[Join, ...]
-    gradient: tuple[list[Point], ...]
+    pieces   its way, one a line
+    starts   whether it starts at the box that the edges come from, where what goes back arrives
+    level    as in a Path
+    """
+
+    edges: tuple[Inner | Join, ...]
+    pieces: tuple[list[Point], ...]
+    starts: bool = True
     level: bool = False
 
 
@@ -139,7 +138,7 @@ class Tile:
             yield Block(cell, k, box, *self.at(centre), *(size[::-1] if self.level else size))
 
 
-Mark = Panel | Rule | Text | Path | Trunk | Block
+Mark = Panel | Rule | Text | Path | Stretch | Block
 
 
 class Around(NamedTuple):
@@ -173,7 +172,7 @@ class Drawn:
     rules: list[Rule] = field(default_factory=list)
     tiles: list[Tile] = field(default_factory=list)
     paths: list[Path] = field(default_factory=list)
-    trunks: list[Trunk] = field(default_factory=list)
+    stretches: list[Stretch] = field(default_factory=list)
 
     def marks(self) -> Iterator[Mark]:
         """Everything that is drawn, from the back to the front."""
@@ -188,6 +187,6 @@ class Drawn:
         yield from self.panels
         yield from self.rules
         yield from self.tiles
-        yield from self.trunks
+        yield from self.stretches
         yield from self.paths
         yield from self.texts

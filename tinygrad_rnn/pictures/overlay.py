@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 from math import fsum
+from typing import Any
 
-from .amount import Amount, Scale, amount, together
-from .flow import Flow
+from ..autograd.tensor import Tensor
+from .amount import Amount, Scale, amount
+from .flow import Flow, total
 from .layout import Point
 from .parts import Inner, Join
 from .picture import Picture
@@ -36,7 +38,7 @@ class Overlay:
         edges = picture.edges() if picture.tells_edges else ()
         self._along = {edge: flow.along(edge.uses) for edge in edges}
         amounts = [a for _, _, row in self.rows() for a in row.values()]
-        amounts += [a for a in self._along.values() if a is not None]
+        amounts += [a for one in self._together(picture) if (a := self.along(*one)) is not None]
         fixed = picture.options.scale
         self.scale = Scale.of(amounts) if fixed is None else Scale.between(fixed)
         self._amounts = amounts
@@ -54,12 +56,26 @@ class Overlay:
         return None if self.largest is None else self.largest[1]
 
     def along(self, *edges: Inner | Join) -> Amount | None:
-        """What goes back along edges; None where nothing needs any, or a picture has too many edges to say it.
+        """What goes back along edges together, where they share their way; None where nothing needs any.
 
-        Where several share a way, each comes from a tensor of its own: their gradients lie side by side.
+        Of one tensor it adds up, of several it lies side by side. A picture of very many edges says it of none.
         """
-        found = [a for a in map(self._along.get, edges) if a is not None]
-        return together(found) if found else None
+        found: dict[Tensor, list[Any]] = {}
+        for edge in edges:
+            for x, part in self._along.get(edge, {}).items():
+                found.setdefault(x, []).append(part)
+        return amount(*map(total, found.values())) if found else None
+
+    def _together(self, picture: Picture) -> Iterator[list[Inner | Join]]:
+        """Edges beside which a gradient is drawn, one by one, and all those that share a way."""
+        shared: dict[Any, list[Inner | Join]] = {}
+        for edge in self._along:
+            if picture.adds_losses(edge):
+                continue
+            yield [edge]
+            if isinstance(edge, Join):
+                shared.setdefault(edge.lanes, []).append(edge)
+        yield from (alike for alike in shared.values() if len(alike) > 1)
 
     def _kinds(self) -> set[str]:
         below = any(a.kind == "number" and not self.scale.level(a) for a in self._amounts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..autograd.tensor import Tensor
 from ..engine.modes import Step
@@ -146,3 +146,8 @@ class Join:
     def into(self) -> int:
         """The box it enters."""
         return self.target.template.entries[self.entry]
+
+    @property
+    def lanes(self) -> Any:
+        """The same for edges that share their lanes: those from one port, or those that are gathered at one place."""
+        return ("to", self.target, self.entry) if self.kind == "gather" else ("from", self.source, self.box, self.port)

@@ -161,8 +161,9 @@ class Picture:
         return self.tells_edges and self.options.strokes
 
     def adds_losses(self, edge: Inner | Join) -> bool:
-        """Whether an edge leads from one of several losses to their sum."""
-        return isinstance(edge, Join) and edge.source.row == edge.target.row == self.loss_row
+        """Whether all that an edge does is to lead from a loss, or from a sum of some, to a sum."""
+        sums = self.reading.network.added.sums
+        return bool(edge.uses) and all((record, 0) in sums for record, _ in edge.uses)
 
     def names_edge(self, kind: str) -> bool:
         """Whether the name of what an edge of this kind hands on is written over it: not where the boxes say it."""
@@ -362,6 +363,8 @@ class Picture:
             else:  # and so are two uses of anything else
                 entry = self._entered.setdefault((*start, cell), entry)
             cell.template.entries.setdefault(entry, 0)
+        elif start[0].column.kind == "fold":  # and so is all that folded steps hand on to one box
+            entry = self._entered.setdefault((*start, cell, cell.template.entries.get(entry)), entry)
         key = (*start, cell, entry)
         if key not in self.joins:
             self.joins[key] = Join(*start, cell, entry, kind, name)

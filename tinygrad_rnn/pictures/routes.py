@@ -19,7 +19,7 @@ Heights = tuple[list[float], list[float]]
 class Route:
     """How a join goes from cell to cell: which sides it uses, which gutters, which gap."""
 
-    key: Any  # routes with the same key share their lanes
+    key: Any  # routes with the same key share their lanes: `Join.lanes`
     leaves: str
     arrives: str
     gutters: list[int]
@@ -41,6 +41,8 @@ class Routes:
         for cell in picture.cells.values():
             if cell.row is None:
                 self.spanning[self.place[cell.column]] = True
+        self.loss_row = picture.loss_row
+        self.taken = {(cell.row, self.place[cell.column]) for cell in picture.cells.values()}
         self.spanned_before = list(accumulate(self.spanning, initial=0))
         self.all = [(join, self.route(join)) for join in picture.joins.values()]
 
@@ -49,23 +51,28 @@ class Routes:
         i, j = self.place[source.column], self.place[target.column]
         out = i if source.back else i + 1  # the gutter on the side where time goes on
         into = j + 1 if target.back else j
-        key: Any = ("to", target, join.entry) if join.kind == "gather" else ("from", source, join.box, join.port)
-        low, high = source.row, target.row
+        key, low, high = join.lanes, source.row, target.row
         if i == j and low is not None and high is not None and low < high and join.kind != "gather":
             if high == low + 1:
                 return Route(key, "top", "bottom", [], [])
             return Route(key, "top", "bottom", [i], [low, high - 1])
-        if join.kind == "gather" and low is not None and high is not None:  # up to a loss above a later step
-            through = high > low + 1
+        memory = source.layer is None and low is not None and low < self.loss_row
+        if (memory or join.kind == "gather") and low is not None and high is not None and low < high:
+            through = high > low + 1  # up to a loss above a later step, or from a memory to those who look at it
             return Route(key, "top", "bottom", [j] if through else [], [low, high - 1] if through else [low])
         if low is not None and high is None and (join.kind == "gather" or out != into):
             first, last = sorted((i, into - 1))
             if low == self.top or not self._spanned(first, last + 1) - self.spanning[i]:
                 return Route(key, "top", "side", [into], [low])
-        if out == into:
+        if out == into or (low == high and self._free(low, out, into)):
             return Route(key, "side", "side", [out], [])
         gap = self.top if low is None or self._spanned(*sorted((out, into))) else low
         return Route(key, "side", "side", [out, into], [gap])
+
+    def _free(self, row: int | None, out: int, into: int) -> bool:
+        """Whether no cell of this row stands between two gutters, so that an edge runs straight through."""
+        first, last = sorted((out, into))
+        return not any((row, k) in self.taken or self.spanning[k] for k in range(first, last))
 
     def _spanned(self, first: int, last: int) -> int:
         """How many of the columns first .. last - 1 hold a cell that spans all rows."""

@@ -15,10 +15,11 @@ from typing import Any
 
 from .arrange import PANEL, ROW_NAME, STUB, TURNS, arrange
 from .layout import LANE, CellLayout, Point, Request, lay_out, spread, tidy
-from .marks import Drawn, Panel, Path, Rule, Text, Tile, Trunk
+from .marks import Drawn, Panel, Path, Rule, Text, Tile
 from .parts import Cell, Column, Join
 from .picture import Picture
 from .routes import Heights, Route, Routes, in_order
+from .stretches import stretches
 from .template import Enters, Entry, Leaves, Port, Template
 from .text import FIRST, box_size, line_width
 
@@ -69,7 +70,8 @@ class Tiling:
         ]
         drawn.rules = [Rule((x, self.roof + PANEL - 9), (x, -PANEL)) for x in self.rules]
         drawn.tiles, drawn.paths = list(self.tiles.values()), self._paths()
-        drawn.trunks = self.trunks if self.picture.shows_gradients else []
+        if self.picture.shows_gradients:
+            drawn.stretches = list(stretches(self.ways))
         drawn.texts = list(self._state_names(drawn.paths))
         upright = TURNS[self.picture.options.direction][1]
         beside = 2 * PANEL + (ROW_NAME if len(rows) > 1 else 0.0)
@@ -250,7 +252,20 @@ class Tiling:
             for cell in tiles:
                 if cell.column.kind in kinds:
                     place(tiles, cell, self.heights[cell.row or 0])
+        for join, route in self.routes.all:
+            if join.kind == "forward" and join.source.row == join.target.row and not route.gaps:
+                self._straighten(tiles, join, route)
         return tiles
+
+    def _straighten(self, tiles: dict[Cell, Tile], join: Join, route: Route) -> None:
+        """Let an edge of a row arrive at the height at which it leaves, where it is alone at that side of a box."""
+        (*_, (_, start)), arriving = self._ends(tiles, join, route)
+        tile, entries, box = tiles[join.target], join.target.template.entries, join.into
+        alone = sum(entries[entry] == box for entry in tile.layout.left) == 1
+        shift = start - arriving[0][1]
+        if alone and len(arriving) == 2 and abs(shift) < tile.sizes[box][1] / 2 - 8:
+            moved = [(x, y + shift) for x, y in tile.layout.left[join.entry]]
+            tile.layout = tile.layout._replace(left={**tile.layout.left, join.entry: moved})
 
     def _put_columns(self, lanes: list[dict[Any, int]]) -> None:
         """Where each column stands, each gutter between two, and each rule of a cut."""
@@ -364,28 +379,22 @@ class Tiling:
     # ---------------------------------------------------------------- the edges between cells
 
     def _paths(self) -> list[Path]:
+        """Every edge; those that meet on a rail are drawn to it, and the one from farthest at each side along it."""
         ends = [self._ends(self.tiles, join, route) for join, route in self.routes.all]
-        farthest: dict[Any, tuple[float, int]] = {}  # of those that end on a rail, which makes it as long as it is
-        for n, ((join, route), (leaving, arriving)) in enumerate(zip(self.routes.all, ends, strict=True)):
+        farthest: dict[Any, tuple[float, Join]] = {}
+        for (join, route), (leaving, arriving) in zip(self.routes.all, ends, strict=True):
             if _on_a_bus(join, route):
-                length = abs(leaving[-1][0] - arriving[0][0])
-                if length > farthest.get(route.key, (-1.0, 0))[0]:
-                    farthest[route.key] = length, n
+                away = leaving[-1][0] - arriving[0][0]
+                if abs(away) > farthest.get((route.key, away > 0), (-1.0, join))[0]:
+                    farthest[route.key, away > 0] = abs(away), join
+        drawn_whole = {join for _, join in farthest.values()}
+        self.ways: list[tuple[Join, list[Point]]] = []
         paths: list[Path] = []
-        trunks: dict[Any, tuple[list[Join], list[Point]]] = {}
-        for n, ((join, route), (leaving, arriving)) in enumerate(zip(self.routes.all, ends, strict=True)):
+        for (join, route), (leaving, arriving) in zip(self.routes.all, ends, strict=True):
             points = tidy(self._points(join, route, leaving, arriving))
-            if not _on_a_bus(join, route):
-                paths.append(Path(join, points))
-                continue
-            to_rail = self._to_rail(join, route, points)
-            whole = farthest[route.key][1] == n
-            paths.append(Path(join, points if whole else to_rail, whole, own=(to_rail,)))
-            shared = trunks.setdefault(route.key, ([], []))
-            shared[0].append(join)
-            if whole:
-                shared[1].extend([to_rail[-1], *points[_index_after(points, to_rail[-1]) :]])
-        self.trunks = [Trunk(tuple(joins), (tidy(way),)) for joins, way in trunks.values() if len(tidy(way)) > 1]
+            whole = join in drawn_whole or not _on_a_bus(join, route)
+            paths.append(Path(join, points if whole else self._to_rail(join, route, points), whole))
+            self.ways.append((join, points))
         return paths
 
     def _points(self, join: Join, route: Route, leaving: list[Point], arriving: list[Point]) -> list[Point]:
@@ -416,15 +425,6 @@ class Tiling:
             points.insert(end, (x, rail))
         beside = join.source.column == join.target.column  # then the rail ends at the target, maybe before this
         return points[: end + 1 + beside]
-
-
-def _index_after(points: list[Point], place: Point) -> int:
-    """The number of the first point behind a place on a line."""
-    for k, ((ax, ay), (bx, by)) in enumerate(pairwise(points)):
-        inside = min(ax, bx) - 0.01 <= place[0] <= max(ax, bx) + 0.01
-        if inside and min(ay, by) - 0.01 <= place[1] <= max(ay, by) + 0.01 and (bx, by) != place:
-            return k + 1
-    return len(points)
 
 
 def _on_a_bus(join: Join, route: Route) -> bool:

@@ -24,7 +24,7 @@ from tinygrad_rnn.compiled.kernels import Kernels
 from tinygrad_rnn.compiled.numba_program import NumbaProgram
 from tinygrad_rnn.compiled.numba_run import NumbaRun
 from tinygrad_rnn.errors import CompileError
-from tinygrad_rnn.ops import blas
+from tinygrad_rnn.ops import blas, cross_entropy
 
 numba_is_there = pytest.mark.skipif(fast_module.version() is None, reason="numba is not installed (extra fast)")
 compiles = [numba_is_there, pytest.mark.slow]
@@ -275,6 +275,48 @@ def test_a_product_of_our_own_is_a_product(dtype):
             kernels.multiply(a, b, out, start)
             scale = np.abs(a @ b).max() + np.abs(start).max()
             np.testing.assert_allclose(out, start + a @ b, rtol=0, atol=scale * np.finfo(dtype).eps * 50)
+
+
+@numba_is_there
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # inf - inf
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(1, 1), (3, 5), (2, 7, 16), (4, 33), (5, 2, 100), (50,)], ids=str)
+def test_a_cross_entropy_of_our_own_is_numpys(shape, dtype, monkeypatch):
+    rng = np.random.default_rng(0)
+    x = rng.normal(0, 20, shape).astype(dtype)
+    target = rng.integers(0, shape[-1], shape[:-1]).astype("int32")
+    if shape == (2, 7, 16):
+        x[0, 0], x[0, 1, 2], x[0, 2, 3], x[0, 3], x[0, 4, 5] = -np.inf, np.inf, -np.inf, 1e30, np.nan
+    found = []
+    monkeypatch.setattr(cross_entropy, "LARGE", 0)
+    for kernels in ({}, {np.dtype(dtype): Kernels(np.dtype(dtype))}):
+        monkeypatch.setattr(blas, "kernels", kernels)
+        op = cross_entropy.CrossEntropy(target)
+        losses, s = op.forward(x)
+        g = [np.asarray(rng.standard_normal(target.shape), dtype) for rng in map(np.random.default_rng, (1, 2))]
+        found.append([losses, s, op.vjp(g, (losses, s), x)])
+    for expected, ours in zip(*found, strict=True):
+        assert ours.dtype == dtype and np.shape(ours) == np.shape(expected)
+        np.testing.assert_allclose(ours, expected, rtol=2e3 * np.finfo(dtype).eps, atol=50 * np.finfo(dtype).eps)
+
+
+@numba_is_there
+@pytest.mark.slow
+def test_a_cross_entropy_has_the_same_bits_for_any_number_of_threads(monkeypatch):
+    monkeypatch.setattr(sharing, "LEAST", 1)
+    kernels, rng = Kernels(np.dtype("f4")), np.random.default_rng(0)
+    x, target = rng.standard_normal((10, 9, 30)).astype("f4"), rng.integers(0, 30, (10, 9))
+    found = []
+    try:
+        for n in (1, 2, 3):
+            tg.set_num_threads(n)
+            e, *of_rows = kernels.powers(x, target)
+            found.append([e, *of_rows, kernels.surplus(e, target, of_rows[0], of_rows[1])])
+    finally:
+        tg.set_num_threads(1)
+    for other in found[1:]:
+        assert all((x == y).all() for x, y in zip(found[0], other, strict=True))
 
 
 # ------------------------------------------------------------------ the text

@@ -26,9 +26,9 @@ from .programs import floats64_at, rows, word
 @cfunc(rows, cache=True)
 def count(given, first, last):
     """Add to each entry of an array how long the loop ran, and something that takes a while."""
-    counts, x = floats64_at(word(given, 0)), 1.0
+    counts, x = floats64_at(word(given, 1)), 1.0
     for k in range(first, last):
-        for _ in range(word(given, 1)):
+        for _ in range(word(given, 0)):
             x = x * 0.999 + 0.1
         counts[k] += 1 + 0 * x
 '''
@@ -49,7 +49,7 @@ def counted(tmp_path_factory):
 
     def run(n: int, parts: int, each: int = 100) -> np.ndarray:
         counts = np.zeros(n)
-        sharing.over(work.address, [counts.ctypes.data, each], n, parts)
+        sharing.over(work.address, [each], [counts], n, parts)
         return counts
 
     return run

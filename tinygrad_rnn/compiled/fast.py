@@ -145,7 +145,7 @@ class Fast:
             if wrong:
                 self.trouble = wrong
                 return
-            blas.kernels.setdefault(np.dtype(self.step.dtype), candidate.kernels.multiply)
+            blas.kernels.setdefault(np.dtype(self.step.dtype), candidate.kernels)
             self.ready = candidate
 
     def _tell(self) -> None:

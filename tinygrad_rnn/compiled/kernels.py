@@ -1,4 +1,4 @@
-"""Products by machine code: the functions of `machine/products.py` for one dtype, to be called from Python."""
+"""The functions of `machine/products.py` and `machine/scores.py` for one dtype, to be called from Python."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ class Kernels:
         self.module, self.dtype = cache.machine("products"), dtype
         self.product = self.module.product(dtype.itemsize)
         self.large = self.module.large_product(dtype.itemsize)
+        scores = cache.machine("scores")
+        self.of_scores, self.of_surplus = scores.powers(dtype.itemsize), scores.surplus(dtype.itemsize)
         self.lanes = cache.machine("vectors").BYTES // dtype.itemsize
         self.width = cache.machine("vectors").WIDE * self.lanes
 
@@ -28,10 +30,26 @@ class Kernels:
         """out = a b of three matrices, in parts for the threads that there are; bias + a b with a row `bias`."""
         (M, K), N = a.shape, b.shape[1]
         (a, a_down, a_right), (b, b_down, b_right) = flat(a), flat(b)
-        given = [self.product, a_down, a_right, b_down, b_right, M, K, N, a.ctypes.data, b.ctypes.data, out.ctypes.data]
-        given.append(0 if bias is None else bias.ctypes.data)
+        given = [self.product, a_down, a_right, b_down, b_right, M, K, N, bias is not None]
         n = M if M >= N else -(-N // self.width)
-        sharing.over(self.large, given, n, sharing.parts(n, M * K * N / 60))
+        arrays = (a, b, out.reshape(-1), out.reshape(-1) if bias is None else bias)
+        sharing.over(self.large, given, arrays, n, sharing.parts(n, M * K * N / 60))
+
+    def powers(self, x: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, ...]:
+        """e^(x-m), their sums over the last axis, m (see `CrossEntropy`), and the entries of x that t names."""
+        V, x, t = x.shape[-1], np.ascontiguousarray(x).reshape(-1), np.ascontiguousarray(target, np.int64).reshape(-1)
+        e, sums, m, named = (np.empty(n, x.dtype) for n in (x.size, t.size, t.size, t.size))
+        given = (x, t, e, sums, m, named)
+        sharing.over(self.of_scores, [V], given, t.size, sharing.parts(t.size, x.size / 2))
+        return e.reshape(*target.shape, V), *[of_rows.reshape(target.shape) for of_rows in (sums, m, named)]
+
+    def surplus(self, e: np.ndarray, target: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+        """u e - v onehot(target), with numbers u and v a row."""
+        t, dx = np.ascontiguousarray(target, np.int64).reshape(-1), np.empty_like(e)
+        u, v = (np.ascontiguousarray(x, e.dtype).reshape(-1) for x in (u, v))
+        given = (e.reshape(-1), t, u, v, dx.reshape(-1))
+        sharing.over(self.of_surplus, [e.shape[-1]], given, t.size, sharing.parts(t.size, e.size / 8))
+        return dx
 
 
 def flat(W: np.ndarray) -> tuple[np.ndarray, int, int]:

@@ -62,7 +62,7 @@ class NumbaRun:
         else:
             given = [np.array(list(loop.numbers), dtype), self.ended, *given]
             work = program.rows[loop is program.back]
-            sharing.over(work, [*sizes, *rows, *[x.ctypes.data for x in given]], B, count)
+            sharing.over(work, [*sizes, *rows], given, B, count)
 
     # ---------------------------------------------------------------- what came out
 

@@ -12,6 +12,7 @@ import ctypes
 import os
 import threading
 import time
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -104,7 +105,10 @@ def parts(n: int, cost: float) -> int:
     return max(1, min(get_num_threads(), n, int(cost / LEAST)))
 
 
-def over(work: int, given: list[int], n: int, count: int) -> None:
-    """The function at this address, called for so many parts of n rows: see `machine/programs.py`."""
-    words = np.array(given, np.int64)
-    cache.machine("crew").share(*crew(count - 1), work, words.ctypes.data, n, count)
+def over(work: int, given: Sequence[int], arrays: Sequence[np.ndarray], n: int, count: int) -> None:
+    """The function at this address, called for so many parts of n rows, with numbers and arrays: see `machine/`.
+
+    The arrays have one axis and no gaps.
+    """
+    words = np.array([*given, *map(cache.machine("programs").address, arrays)], np.int64)
+    cache.machine("crew").share(*crew(count - 1), work, cache.machine("programs").address(words), n, count)

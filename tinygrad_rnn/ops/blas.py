@@ -9,8 +9,7 @@ the op that made it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -23,10 +22,19 @@ quiet = np.errstate(divide="ignore", invalid="ignore")
 BLOCK = 3e7
 """Floating-point operations of a block of a large product: about 300 us."""
 
-Multiply = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None], None]
 
-kernels: dict[np.dtype[Any], Multiply] = {}
-"""Products of our own, by dtype, where machine code for them is there (`compiled/`): multiply(a, b, out, bias)."""
+class Kernels(Protocol):
+    """Machine code for one dtype: see `compiled/kernels.py`."""
+
+    def multiply(self, a: np.ndarray, b: np.ndarray, out: np.ndarray, bias: np.ndarray | None = None) -> None: ...
+
+    def powers(self, x: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, ...]: ...
+
+    def surplus(self, e: np.ndarray, target: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray: ...
+
+
+kernels: dict[np.dtype[Any], Kernels] = {}
+"""By dtype, where there are some."""
 
 
 @quiet
@@ -44,7 +52,7 @@ def product(a: Any, b: Any, out: np.ndarray | None = None, bias: np.ndarray | No
     result: Any = np.empty((M, N), a.dtype) if out is None else out
     if a.dtype in kernels and min(M, N) > 3 and result.flags.c_contiguous:
         fits = bias is None or (bias.dtype == a.dtype and bias.shape == (N,) and bias.flags.c_contiguous)
-        kernels[a.dtype](a, b, result, bias if fits else None)
+        kernels[a.dtype].multiply(a, b, result, bias if fits else None)
         return result if fits else _plus(result, bias)
     _shared_out(a, b, result, operations)
     return _plus(result, bias)

@@ -250,8 +250,8 @@ def _large_product(floats, kind, size):
             word(given, 4),
         )
         M, K, N = word(given, 5), word(given, 6), word(given, 7)
-        a, b, out = floats(word(given, 8)), floats(word(given, 9)), floats(word(given, 10))
-        start = floats(word(given, 11))[: N if word(given, 11) else 0]
+        a, b, out = floats(word(given, 9)), floats(word(given, 10)), floats(word(given, 11))
+        start = floats(word(given, 12))[: N if word(given, 8) else 0]
         buffer = np.zeros((DEEP + 1) * width, kind)
         r0, r1, n0, n1 = (first, last, 0, N) if M >= N else (0, M, first * width, min(N, last * width))
         for n in range(n0, n1, width):

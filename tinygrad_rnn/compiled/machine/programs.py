@@ -9,6 +9,8 @@ from numba.extending import intrinsic
 fast = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"contract", "nsz"}}
 """How programs are compiled: x * y + z may be rounded once. nan and inf mean what they mean, sums keep their order."""
 
+_KINDS = types.float32, types.float64, types.int64, types.uint8
+
 rows = types.void(types.int64, types.int64, types.int64)
 """What does rows first .. last - 1 of something, as a function that has an address: of (given, first, last), where
 `given` is the address of a list of words, the arguments."""
@@ -44,6 +46,12 @@ def _pointer(typing, address):
     return types.voidptr(types.int64), code
 
 
+@njit([types.int64(types.Array(kind, 1, "C", readonly=True)) for kind in _KINDS], cache=True)
+def address(array):
+    """Where the numbers of an array are; ten times sooner than its `ctypes.data`."""
+    return array.ctypes.data
+
+
 SIZE = 2**40
 """How large an array is said to be whose size nobody asks for."""
 
@@ -61,3 +69,8 @@ def floats32_at(address):
 @njit
 def floats64_at(address):
     return carray(_pointer(address), (SIZE,), np.float64)
+
+
+@njit
+def integers_at(address):
+    return carray(_pointer(address), (SIZE,), np.int64)

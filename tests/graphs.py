@@ -200,3 +200,14 @@ def recorded(picture):
     recorder = Recorder()
     draw(recorder, picture.sheets())
     return recorder
+
+
+def long_memory(T, weight=0.5):
+    """h_t = tanh(weight * h_{t-1}) with the loss at the end: the gradient falls by about the weight a step."""
+    h = tg.tensor(np.full(2, 0.1), requires_grad=True, name="h_0")
+    with tg.scope("net") as at:
+        for t in range(1, T + 1):
+            at(t)
+            h = np.tanh(h * weight)
+            h.name = "h"
+    return h.sum()

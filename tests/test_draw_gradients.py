@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from graphs import GRAPHS, Recorder, between_cells, by_id, network, recorded, windows
+from graphs import GRAPHS, Recorder, between_cells, by_id, long_memory, network, recorded, windows
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.errors import DrawError, GraphError
@@ -20,17 +20,6 @@ from tinygrad_rnn.pictures.theme import looks as looks_of
 
 def edge(picture, source, target):
     return next(e.gradient for e in picture.edges if (e.source, e.target) == (source, target))
-
-
-def long_memory(T, weight=0.5):
-    """h_t = tanh(weight * h_{t-1}) with the loss at the end: the gradient falls by about the weight a step."""
-    h = tg.tensor(np.full(2, 0.1), requires_grad=True, name="h_0")
-    with tg.scope("net") as at:
-        for t in range(1, T + 1):
-            at(t)
-            h = np.tanh(h * weight)
-            h.name = "h"
-    return h.sum()
 
 
 # ---------------------------------------------------------------- how much goes where
@@ -320,39 +309,6 @@ def test_a_default_picture_is_legible_in_a_column_of_1100_px(kind, T, grads):
     width = float(re.match(r'<svg [^>]*?width="([\d.]+)"', svg)[1])
     smallest = min(float(size) for size in re.findall(r'font-size="([\d.]+)"', svg))
     assert smallest * min(1.0, 1100 / width) >= 8
-
-
-# ---------------------------------------------------------------- several graphs
-
-
-def test_two_graphs_below_each_other_on_one_scale():
-    both = tg.draw({"full": long_memory(30), "weak": long_memory(30, weight=0.1)}, grads=True)
-    full, weak = both.drawings
-    assert full.steps == weak.steps == both.steps
-    assert full.overlay.scale.ends == weak.overlay.scale.ends
-    svg = both.svg()
-    document = xml.dom.minidom.parseString(svg)
-    assert len(document.getElementsByTagName("svg")) == 1  # nested ones are put to the upper left corner by MuPDF
-    ids = re.findall(r'\bid="([^"]+)"', svg)
-    assert len(set(ids)) == len(ids)
-    assert "full: net: 30 time steps" in svg and "weak: net: 30 time steps" in svg
-    assert {node.id[:3] for node in both.nodes} == {"p1_", "p2_"}
-    assert {end for e in both.edges for end in (e.source, e.target)} <= {node.id for node in both.nodes}
-    assert repr(both).startswith("<comparison: <drawing: ")
-
-
-def test_equal_graphs_have_different_ids_and_other_cells_the_same_level():
-    twins = tg.draw([network("RNN", T=3), network("RNN", T=3)]).svg()
-    ids = re.findall(r'\bid="([^"]+)"', twins)
-    assert len(set(ids)) == len(ids)
-    assert {drawing.level for drawing in tg.draw([network("RNN", T=3), network("LSTM", T=6)]).drawings} == {"cell"}
-
-
-def test_what_cannot_be_compared():
-    with pytest.raises(DrawError, match="an empty list"):
-        tg.draw([])
-    with pytest.raises(TypeError, match="for the graph '2', not float"):
-        tg.draw([network("RNN"), 3.0])
 
 
 # ---------------------------------------------------------------- all of it, over all graphs

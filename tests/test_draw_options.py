@@ -14,7 +14,7 @@ from graphs import GRAPHS, marks, network, recorded, windows
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.errors import DrawError
-from tinygrad_rnn.pictures.figure import Figure
+from tinygrad_rnn.pictures.figure import Page
 from tinygrad_rnn.pictures.marks import Block, Panel, Path, Text
 from tinygrad_rnn.pictures.options import DIRECTIONS, Look, Options
 
@@ -28,13 +28,13 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "theme": ("pink", None),
     "width": ("8.5", "wide", "0cm", -3, 0, [1]),
     "labels": ("the cat", [1, 2, 3, 4], ["the", "cat"], {9: "x"}, 3),
-    "title": (3, ["a"]),
+    "title": (3, ["a"], " "),
     "direction": ("north", None, 1),
     "show": ("shapes", {"shape": False}, {"shapes": 1}, {"gradients": "bars"}, ["shapes"]),
     "scale": (0, "1", (1, 1e-3), (0, 1), (1, np.inf), (1, 2, 3)),
     "colors": ("rainbow", {"states": "#112233"}, {"state": "red"}, 3),
     "highlight": (7, "q", 2.5, [None]),
-    "font": (3,),
+    "font": (3, "", " "),
     "size": (2, "large", 1000),
     "legend": ("no", None),
     "notes": (0, "below"),
@@ -45,6 +45,27 @@ WRONG: dict[str, tuple[Any, ...]] = {
 def test_a_wrong_option_is_refused_by_name(name: str, value: Any) -> None:
     with pytest.raises(DrawError, match=f"^{name} must "):
         tg.draw(loss_of(), **{name: value})
+
+
+def test_blank_words_are_none_and_other_blank_names_are_refused() -> None:
+    words = [mark.words for mark in marks(tg.draw(loss_of(), labels=["the", "", " ", "end"]).drawn, Text)]
+    assert [word for word in words if word in ("the", "", " ", "end")] == ["the", "end"]
+    for name, value in {"level": "", "steps": [""], "highlight": "", "names": {"": tg.tensor(1.0)}}.items():
+        with pytest.raises(DrawError, match=f"^{name}"):
+            tg.draw(loss_of(), **{name: value})  # type: ignore[call-overload]
+    for names in ([1], "x", 3, {1: tg.tensor(1.0)}):
+        with pytest.raises(DrawError, match=r"^names must be "):
+            tg.draw(loss_of(), names=names)  # type: ignore[call-overload]
+    with pytest.raises(DrawError, match="engine must be one of"):
+        tg.draw(loss_of()).save("x.png", engine="")
+
+
+def test_what_speaks_of_time_steps_is_refused_of_a_graph_that_has_none() -> None:
+    loss = tg.tensor([1.0, 2.0], requires_grad=True).sum()
+    for name, value in {"steps": [1], "labels": {1: "the"}, "highlight": 1}.items():
+        with pytest.raises(DrawError, match=f"^{name} .* none"):
+            tg.draw(loss, **{name: value})  # type: ignore[call-overload]
+    assert tg.draw(loss, steps="all").nodes
 
 
 def test_every_option_is_known_to_the_record_to_the_checker_and_to_these_tests() -> None:
@@ -172,8 +193,8 @@ def test_the_size_of_letters() -> None:
 @pytest.mark.parametrize("graph", GRAPHS)
 def test_legend_and_notes_take_a_quarter_of_the_picture_at_most(graph: str) -> None:
     for options in ({}, {"width": "8.5cm"}, {"level": "layer"} if graph not in ("mlp", "chain") else {}):
-        figure = Figure(tg.draw(GRAPHS[graph](), grads=True, **options).sheet())
-        assert figure.legend.height <= 0.25 * figure.height
+        page = Page(tg.draw(GRAPHS[graph](), grads=True, **options).sheets())
+        assert page.legend.height <= 0.25 * page.height
 
 
 def test_the_legend_explains_what_is_in_the_picture_and_nothing_else() -> None:

@@ -5,8 +5,9 @@
     options                                   how it is to look
     flow, amount, overlay                     how much gradient goes where
     layout, routes, tile, text, fit           where everything is, and how much of it
-    marks, ribbon, sheet                      the picture with coordinates
-    canvas, figure, strokes, legend, theme    the one design, drawn on a canvas: a canvas is a language
+    marks, stretches, ribbon, sheet           the picture with coordinates
+    about, legend                             what it says of itself in words
+    canvas, figure, strokes, theme            the one design, drawn on a canvas: a canvas is a language
     svg, artists, tikz, latex, dot, render    the picture in a language: a file, an Axes of matplotlib, a Digraph
     drawing, comparison, output               what `draw` gives
     stepper                                   `page`, a tape to step through in a browser
@@ -159,14 +160,14 @@ def draw(
     raise no_tensor(root, "draw() needs a Tensor, or a list or mapping of some")
 
 
-def _draw(root: Any, level: str | None, steps: Any, title: str = "", *, names: Any, options: Options) -> Drawing:
+def _draw(root: Any, level: str | None, steps: Any, *, names: Any, options: Options) -> Drawing:
     """The picture of one graph."""
     from .fit import fitted
     from .flow import Flow
     from .reading import Reading
 
     if not isinstance(root, Tensor):
-        raise no_tensor(root, f"draw() needs a Tensor for the graph {title!r}")
+        raise no_tensor(root, "draw() needs a Tensor")
     try:
         tape = Tape(root)
     except FreedGraphError as error:
@@ -176,7 +177,6 @@ def _draw(root: Any, level: str | None, steps: Any, title: str = "", *, names: A
     reading = Reading(tape, names)
     flow = Flow(reading) if options.gradients else None
     picture = fitted(reading, level, steps, flow, options)
-    picture.title = title
     if options.shows("values"):
         picture.notes.append("a number is a value, [·] the entries of a small array, ‖·‖ the norm of a larger one")
     if options.numbers:

@@ -6,7 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from ..errors import DrawError, GraphError
 from .drawing import Drawing
+from .fit import FEWEST, WIDEST
+from .fold import choose
 from .levels import LEVELS
 from .output import Output
 from .parts import Edge, Node
@@ -60,19 +63,49 @@ class Comparison(Output):
 
 
 def compare(roots: Any, draw: Callable[..., Drawing], level: str | None, steps: Any) -> Comparison:
-    """The comparison of several graphs; `draw` draws one of them, given (root, level, steps, title)."""
-    titled = roots.items() if isinstance(roots, Mapping) else enumerate(roots, 1)
-    pairs = [(str(title), root) for title, root in titled]
-    drawings = [draw(root, level, steps, title) for title, root in pairs]
+    """The comparison of several graphs; `draw` draws one of them, given (root, level, steps)."""
+    called = list(roots) if isinstance(roots, Mapping) else [None] * len(roots)
+    graphs = list(zip(called, roots.values() if isinstance(roots, Mapping) else roots, strict=True))
+    if any(isinstance(title, str) and not title.strip() for title in called):
+        raise DrawError("the title of each graph in a mapping is what tells them apart, and may not be blank")
+
+    def one(k: int, level: str | None, steps: Any) -> Drawing:
+        title, root = graphs[k]
+        try:
+            drawing = draw(root, level, steps)
+        except (DrawError, GraphError, TypeError) as error:
+            which = f"graph {k + 1} of {len(graphs)}" if title is None else f"the graph {title!r}"
+            raise type(error)(f"{which}: {error}") from error
+        drawing.picture.title, drawing.picture.number = "" if title is None else str(title), k + 1
+        return drawing
+
+    drawings = [one(k, level, steps) for k in range(len(graphs))]
     levels = {drawing.level for drawing in drawings}
-    chosen = sorted({t for drawing in drawings for t in drawing.steps})
-    if len(levels) > 1 or (steps is None and any(drawing.hidden for drawing in drawings)):
-        level = level or ("cell" if len(levels) > 1 else levels.pop())
-        again = []
-        for (title, root), drawing in zip(pairs, drawings, strict=True):
-            known = set(drawing.picture.reading.times)
-            shown = [t for t in chosen if t in known]
-            chooses = steps is None and shown and not LEVELS[level].all_steps
-            again.append(draw(root, level, shown if chooses else steps, title))
-        drawings = again
+    if len(levels) > 1:
+        level = level or "cell"
+        drawings = [one(k, level, steps) for k in range(len(graphs))]
+    elif steps is not None or not any(drawing.hidden for drawing in drawings):
+        return Comparison(drawings)
+    level = drawings[0].level
+    if steps is None and not LEVELS[level].all_steps:
+        chosen = unfolded(drawings, {t for drawing in drawings for t in drawing.steps})
+        while chosen:
+            shown = [sorted(chosen.intersection(drawing.picture.reading.times)) for drawing in drawings]
+            drawings = [one(k, level, shown[k] or None) for k in range(len(graphs))]
+            chosen = fewer(drawings, chosen)
     return Comparison(drawings)
+
+
+def unfolded(drawings: list[Drawing], chosen: set[int]) -> set[int]:
+    """With every step that would be hidden alone, which saves nothing."""
+    times = {t for drawing in drawings for t in drawing.picture.reading.times}
+    return chosen | {t for t in times if {t - 1, t + 1} <= chosen}
+
+
+def fewer(drawings: list[Drawing], chosen: set[int]) -> set[int]:
+    """The steps to show where these are too wide to be read: without one beside a fold; none if nothing can be done."""
+    if any(d.picture.page is not None for d in drawings) or max(d.drawn.width for d in drawings) <= WIDEST:
+        return set()
+    needed = {t for d in drawings for t in choose(d.picture.reading, None, FEWEST, d.picture.largest)[0]}
+    beside = [(b - a, t) for d in drawings for a, b in d.hidden for t in (b + 1, a - 1) if t in chosen - needed]
+    return chosen - {max(beside)[1]} if beside else set()

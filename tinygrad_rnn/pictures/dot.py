@@ -17,6 +17,7 @@ from .figure import EDGES
 from .labels import escape, label, looks, strokes, tooltip
 from .legend import Legend, wrap
 from .marks import Block, Panel, Path
+from .overlay import Overlay
 from .parts import Cell, Column, Join
 from .pinned import Pinned
 from .sheet import Sheet
@@ -48,10 +49,13 @@ def digraph(sheets: Sequence[Sheet], pinned: bool = True) -> Any:
     if sum(len(sheet.picture.steps) for sheet in sheets) > UNPINNED:
         steps = f"{UNPINNED} time steps and more take Graphviz minutes to lay out"
         warnings.warn(f"pinned=False: {steps}; pinned=True keeps the layout of this library", UserWarning, stacklevel=3)
-    title = "; ".join(filter(None, (Legend(sheet.picture).title for sheet in sheets)))
+    legend = Legend(sheets)
+    whole = (len(sheets) > 1 and first.options.title) or ""
+    title = "; ".join(filter(None, (whole, *(about.title for about in legend.abouts))))
     graph.attr(newrank="true", nodesep="0.2", ranksep="0.3", labelloc="t", label=escape(title))
     for sheet in sheets:
         Free(graph, sheet).write()
+    Explained(graph, first, legend).write()
     return graph
 
 
@@ -63,7 +67,6 @@ class Free:
         self.picture, self.overlay = sheet.picture, sheet.overlay
         colors = sheet.options.colors
         self.colours, self.looks = theme.palette(sheet.theme, colors), theme.looks(sheet.theme, True, colors)
-        self.ramp = theme.ramp(sheet.theme, colors)
 
     def write(self) -> None:
         blocks: dict[Column, list[Block]] = {column: [] for column in self.picture.columns}
@@ -90,7 +93,6 @@ class Free:
         for path in paths:
             self.edge(path, severed)
         self.in_order([inside for inside in blocks.values() if inside])
-        self.legend()
 
     def panel(self, cluster: Any, column: Column) -> None:
         """The frame and the heading of a time step."""
@@ -137,33 +139,39 @@ class Free:
         for a, b in pairwise(firsts):
             self.graph.edge(a, b, style="invis")
 
-    def legend(self) -> None:
-        """A cluster of samples, each a node that says what it stands for; the scale; and the notes."""
-        notes, shown = Legend(self.picture, self.overlay), self.picture.options
+
+class Explained:
+    """Writes a cluster of samples, each a node that says what it stands for; the scale; and the notes."""
+
+    def __init__(self, graph: Any, sheet: Sheet, legend: Legend) -> None:
+        self.graph, self.legend, self.options = graph, legend, sheet.options
+        self.colours = theme.palette(sheet.theme, sheet.options.colors)
+        self.ramp = theme.ramp(sheet.theme, sheet.options.colors)
+
+    def write(self) -> None:
         names = []
-        with self.graph.subgraph(name=f"cluster_{self.p}legend") as cluster:
+        with self.graph.subgraph(name="cluster_legend") as cluster:
             cluster.attr(label="", style="invis")
-            for kind in notes.kinds if shown.legend else ():
-                names.append(f"{self.p}legend_{kind}")
-                cluster.node(names[-1], label([notes.words[kind]], 10.0), **looks(kind, self.colours))
-            if shown.legend and self.overlay is not None:
-                names.append(f"{self.p}legend_scale")
-                cluster.node(names[-1], self.scale(), shape="plaintext")
-            lines = [line for text in notes.texts for line in wrap(text, 500.0)] if shown.notes else []
+            for kind in self.legend.kinds if self.options.legend else ():
+                names.append(f"legend_{kind}")
+                cluster.node(names[-1], label([self.legend.words[kind]], 10.0), **looks(kind, self.colours))
+            if self.options.legend and self.legend.overlay is not None:
+                names.append("legend_scale")
+                cluster.node(names[-1], self.scale(self.legend.overlay), shape="plaintext")
+            lines = [line for text in self.legend.texts for line in wrap(text, 500.0)]
             if lines:
-                names.append(f"{self.p}legend")
+                names.append("legend")
                 cluster.node(names[-1], label(lines, 10.0, align="LEFT"), shape="plaintext", tooltip="legend")
             for a, b in pairwise(reversed(names)):
                 cluster.edge(a, b, style="invis")
 
-    def scale(self) -> str:
+    def scale(self, overlay: Overlay) -> str:
         """The colours and widths of gradients as a table, with the numbers of their decades."""
-        assert self.overlay is not None
         cells = [
             f'<TD WIDTH="18" HEIGHT="{2 * theme.width(k):.0f}" FIXEDSIZE="TRUE" BGCOLOR="{self.ramp[k]}"></TD>'
             for k in range(1, LEVELS + 1)
         ]
-        low, top = self.overlay.scale.ends
+        low, top = overlay.scale.ends
         table = 'BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0"'
         numbers = f'<TD COLSPAN="6" ALIGN="LEFT">{low}</TD><TD COLSPAN="6" ALIGN="RIGHT">{top}</TD>'
         words = f'<TD COLSPAN="{LEVELS}">gradient that goes back, its norm</TD>'

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from math import ceil
 
 from . import legend, strokes
+from .about import About
 from .arrange import PANEL
 from .canvas import Canvas, Way, joined, line, over, ring
 from .fit import PAGE_MARGIN
@@ -30,8 +31,42 @@ EDGES = {"forward": "forward", "state": "handed on", "gather": "gather", "cut": 
 """The look of each kind of edge."""
 
 
+class Page:
+    """One sheet, or several below each other, all as wide as the widest; below them what explains them all.
+
+    `width` and `height` are those of all of it, in px of the layout.
+    """
+
+    def __init__(self, sheets: Sequence[Sheet]) -> None:
+        self.options = sheets[0].options
+        self.figures = [Figure(sheet) for sheet in sheets]
+        if len(sheets) > 1:
+            widest = max(figure.inner for figure in self.figures)
+            self.figures = [Figure(sheet, widest) for sheet in sheets]
+        self.margin, inner = self.figures[0].margin, self.figures[0].inner
+        self.titles = wrapped((len(sheets) > 1 and self.options.title) or "", inner)
+        self.top = self.margin + TITLE * len(self.titles) if self.titles else 0.0
+        self.foot = self.top + sum(figure.height for figure in self.figures) - self.margin
+        self.legend = legend.Legend(sheets)
+        self.legend.fit(inner, self.foot / 3)  # a quarter of all
+        self.width = inner + 2 * self.margin
+        self.height = self.foot + (self.legend.height + 16 if self.legend.height else 0.0) + self.margin
+
+    def draw(self, canvas: Canvas) -> None:
+        titles = [" ".join(self.titles), *(about.title for about in self.legend.abouts)]
+        canvas.about("; ".join(filter(None, titles)), "; ".join(about.description for about in self.legend.abouts))
+        written(canvas, self.titles, self.margin)
+        y = self.top
+        for figure in self.figures:
+            with canvas.group(0.0, y, title=figure.title if len(self.figures) > 1 else ""):
+                figure.draw(canvas)
+            y += figure.height
+        with canvas.group(self.margin, self.foot + 16):
+            self.legend.draw(canvas)
+
+
 class Figure:
-    """One sheet, laid out as a whole. `width` is that of all of it, and `height` is known when it is drawn."""
+    """One sheet with its title and its ribbon. `width` and `height` are those of all of it."""
 
     def __init__(self, sheet: Sheet, shared: float = 0.0) -> None:
         """shared   the width of the widest of several figures, where they stand below each other"""
@@ -44,20 +79,15 @@ class Figure:
         self.margin = MARGIN if page is None else PAGE_MARGIN
         least = 430.0 if page is None else page - 2 * self.margin
         self.inner = max(shared, self.content, least, self.ribbon.room if self.ribbon else 0.0)
-        self.legend = legend.Legend(self.picture, self.overlay)
-        self.title = self.legend.title
-        self.titles = wrap(self.title, self.inner, 14.0) if self.title else []
+        self.title = About(sheet).title
+        self.titles = wrapped(self.title, self.inner)
         self.top = self.margin + TITLE * len(self.titles) + around.above + (6.0 if self.titles else 0.0)
         self.strip = self.top + self.drawn.height + around.below
         self.foot = self.strip + (self.ribbon.height + RIBBON_GAP if self.ribbon else 0.0)
-        self.width = self.inner + 2 * self.margin
-        self.legend.fit(self.inner, self.foot / 3)  # a quarter of all
-        self.height = self.foot + (self.legend.height + 16 if self.legend.height else 0.0) + self.margin
+        self.height = self.foot + self.margin
 
     def draw(self, canvas: Canvas) -> None:
-        canvas.about(self.title, self.legend.description)
-        for k, words in enumerate(self.titles):
-            canvas.words("title", words, self.margin, self.margin + 13 + TITLE * k)
+        written(canvas, self.titles, self.margin)
         shift = (self.inner - self.content) / 2 if self.alone else 0.0
         with canvas.group(self.margin + shift + self.drawn.around.left, self.top):
             for mark in self.drawn.groups():
@@ -66,8 +96,6 @@ class Figure:
             space = min(self.inner, self.drawn.width or self.inner) - self.ribbon.room
             with canvas.group(self.margin + max(0.0, space) / 2, self.strip):
                 strokes.ribbon(canvas, self.ribbon)
-        with canvas.group(self.margin, self.foot + 16):
-            self.legend.draw(canvas)
 
     def flipped(self, points: list[Point]) -> list[Point]:
         return [(x, self.flip(y)) for x, y in points]
@@ -188,16 +216,18 @@ def scissors(x: float, y: float, dx: int, dy: int) -> Way:
     return joined([*blades, ring(*at(3.6, -9.4), 2.4), ring(*at(-3.6, -9.4), 2.4)])
 
 
+def wrapped(title: str, width: float) -> list[str]:
+    """The lines of a title; none where there is none."""
+    return wrap(title, width, 14.0) if title else []
+
+
+def written(canvas: Canvas, titles: list[str], margin: float) -> None:
+    for k, words in enumerate(titles):
+        canvas.words("title", words, margin, margin + 13 + TITLE * k)
+
+
 def draw(canvas: Canvas, sheets: Sequence[Sheet]) -> tuple[float, float]:
-    """One sheet, or several below each other, all as wide as the widest; gives the size of it all, in whole px."""
-    figures = [Figure(sheet) for sheet in sheets]
-    if len(figures) > 1:
-        widest = max(figure.inner for figure in figures)
-        figures = [Figure(sheet, widest) for sheet in sheets]
-    y = 0.0
-    for figure in figures:
-        with canvas.group(0.0, y, title=figure.title if len(figures) > 1 else ""):
-            figure.draw(canvas)
-        y += figure.height
-    width = figures[0].width
-    return ceil(width) if figures[0].picture.page is None else width, ceil(y)
+    """One sheet, or several below each other; gives the size of it all, in whole px."""
+    page = Page(sheets)
+    page.draw(canvas)
+    return ceil(page.width) if sheets[0].picture.page is None else page.width, ceil(page.height)

@@ -51,6 +51,10 @@ def fitted(reading: Reading, level: str | None, steps: Any, flow: Flow | None, o
         raise DrawError(
             f'level="{level}" needs time steps, and this graph has none: tg.nn.unroll and tg.scope tag them'
         )
+    if not reading.times and steps is not None and not (isinstance(steps, str) and steps == "all"):
+        raise DrawError(
+            "steps says which time steps to show, and this graph has none: tg.nn.unroll and tg.scope tag them"
+        )
     if options.page is not None:
         return _on_page(reading, level, steps, flow, options)
     if not reading.times:

@@ -1,22 +1,17 @@
-"""What the picture says about itself: a title, a description for those who cannot see it, and the legend."""
+"""The legend: what each mark means that is in a picture or in one of several, the scale of gradients, and notes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
 
+from .about import About, together
 from .canvas import Canvas
-from .overlay import Overlay
-from .picture import Picture
-from .reading import MARK
+from .sheet import Sheet
 from .strokes import Sample, scale_samples
-from .template import layer_title, shape_text
 from .text import line_width
 
 LINE = 20.0
-
-MANY = 30  # ops without time steps, from which on it is said how to tag steps
-ROWS = 4  # sequences of which it is said what they are
 
 WORDS = {
     "op": "operation",
@@ -35,116 +30,26 @@ WORDS = {
 
 
 class Legend:
-    """The words that go with a picture."""
+    """What stands below one picture, or below several: what their marks mean, the scale of gradients, and notes."""
 
-    def __init__(self, picture: Picture, overlay: Overlay | None = None) -> None:
-        self.picture, self.overlay = picture, overlay
-        self.boxes = [box for template in {cell.template for cell in picture.cells.values()} for box in template.boxes]
-        kinds = {box.kind for box in self.boxes}
+    def __init__(self, sheets: Sequence[Sheet]) -> None:
+        self.options, self.pictures = sheets[0].options, [sheet.picture for sheet in sheets]
+        self.overlay = next((sheet.overlay for sheet in sheets if sheet.overlay is not None), None)
+        self.abouts = [About(sheet) for sheet in sheets]
+        kinds = set().union(*(about.kinds for about in self.abouts))
         self.kinds = [kind for kind in WORDS if kind in kinds]
-        if "ref" in kinds and not picture.rows:
-            self.words = {**WORDS, "ref": "parameter"}
-        else:
-            self.words = WORDS
-        title = self._title() if picture.options.title is None else picture.options.title
-        self.title = ": ".join(filter(None, (picture.title, title)))
-        self.explained, self.facts = self._rows(), self._facts()
-
-    def _title(self) -> str:
-        picture = self.picture
-        if not picture.rows:
-            n = len(picture.reading.tape)
-            return f"{n} operation{'s' * (n != 1)}"
-        times = picture.reading.times
-        layers = ", ".join(dict.fromkeys(layer_title(name) for name in picture.reading.layers))
-        text = f"{layers}: {len(times)} time step{'s' * (len(times) != 1)}"
-        return text + (f", {len(picture.steps)} shown" if picture.hidden else "")
-
-    def _facts(self) -> list[str]:
-        picture = self.picture
-        facts = []
-        hidden = [f"{a} to {b}" if a != b else str(a) for a, b in picture.hidden]
-        if hidden:
-            facts.append(f"not shown: step{'s' * (len(hidden) > 1 or ' to ' in hidden[0])} {', '.join(hidden)}")
-        at_once: dict[str, list[str]] = {}
-        for text, counts in picture.sources.formulas.items():
-            n, windows = sum(counts.values()), len(counts)
-            if n > windows:
-                where = f"for all {n} steps" if windows == 1 else f"for the steps of each of {windows} windows"
-                at_once.setdefault(where, []).append(text.replace(MARK, "t").replace(" ", "\u00a0"))
-        facts += [f"computed at once {where}: {'   '.join(texts)}" for where, texts in at_once.items()]
-        if any(line.endswith(" go on") for box in self.boxes for line in box.lines):
-            facts.append("go on: how many sequences of the batch have not ended; the others keep their state")
-        if any("#" in name for name in picture.reading.told_apart.values()):
-            facts.append("#1, #2: different weights of one name; draw(root, names=model) gives their full names")
-        if not picture.rows and len(picture.reading.tape) > MANY:
-            facts.append("no time steps are tagged: tg.nn.unroll and tg.scope tag them, and time then goes right")
-        facts += picture.notes
-        if self.overlay is not None and self.overlay.largest is not None:
-            layer, t, a = self.overlay.largest
-            at = f"at t = {t}" + (f" of {layer_title(layer)}" if len(picture.reading.layers) > 1 else "")
-            facts.append(f"largest gradient of a state: {a} {at}")
-        return facts
-
-    def _rows(self) -> list[str]:
-        """Where the entries that the steps take come from."""
-        if "entry" not in self.kinds:
-            return []
-        picture = self.picture
-        found: dict[str, None] = {}
-        for x in picture.reading.rows.values():
-            if x.record is not None:
-                name = picture.reading.sequence_name(x)
-                made = f"{name} = {picture.sources.made_as(x.record)} {shape_text(x.shape)}".replace(" ", "\u00a0")
-                found[f"entry for step t, {name}_t ↗, of the sequence {made}"] = None
-        return [*found][:ROWS]
-
-    @property
-    def shared(self) -> list[str]:
-        """The master list of the shared weights, each with what all its uses together get."""
-        texts = []
-        drawn = "ref" in self.kinds  # a picture without references looks at too few steps to know all weights
-        for (name, shape), counts in self.picture.sources.shared.items() if drawn else ():
-            n = sum(counts.values())
-            text = f"{name} {shape_text(shape)}" + (f" in {n} steps" if n > 1 else "")
-            if self.overlay is not None:
-                text += f", ∇ ‖{self.overlay.weights[name, shape]}‖"
-            texts.append(text.replace(" ", "\u00a0"))  # not to be torn apart at the end of a line
-        return texts
-
-    @property
-    def description(self) -> str:
-        cuts = sum(cell.column.kind.startswith("cut") for cell in self.picture.cells.values())
-        parts = [self.title, f"level {self.picture.level}", *self.explained, *self.facts]
-        if cuts:
-            parts.append(f"cut by detach at {cuts} place{'s' * (cuts > 1)}")
-        if self.shared:
-            parts.append(f"weights: {', '.join(self.shared)}")
-        return "; ".join(parts) + "."
+        stepless = not any(picture.rows for picture in self.pictures)
+        self.words = {**WORDS, "ref": "parameter"} if stepless else WORDS
 
     @property
     def texts(self) -> list[str]:
-        """The lines below the samples: what needs to be explained most comes first."""
-        weights = [f"weights: {'   '.join(self.shared)}"] if self.shared else []
-        return [fact[:1].upper() + fact[1:] for fact in (*self.explained, *weights, *self.facts)]
-
-    @property
-    def all_texts(self) -> list[str]:
-        """The same where no samples are drawn: with the scale of gradients in words."""
-        options, texts = self.picture.options, self.texts
-        texts = texts if options.notes else []
-        if self.overlay is None or not options.legend:
-            return texts
-        low, top = self.overlay.scale.ends
-        scale = f"{top} (wide) to {low} (thin; dotted below)"
-        marks = "an open circle is exactly 0, a bar not reached, a diamond nan or inf"
-        return [*texts, f"Beside an edge: the gradient that goes back along it, its norm from {scale}; {marks}"]
+        """The lines below the samples."""
+        return list(together(self.abouts)) if self.options.notes else []
 
     def fit(self, width: float, tallest: float) -> None:
         """Place the legend and the notes. What does not fit is left out: notes, then samples that explain least."""
-        options = self.picture.options
-        samples = self._samples() if options.legend else []
-        texts = [wrap(text, width) for text in self.texts] if options.notes else []
+        samples = self._samples() if self.options.legend else []
+        texts = [wrap(text, width) for text in self.texts]
         while True:
             placed, y = flow(samples, width)
             lines = [line for text in texts for line in text]
@@ -168,13 +73,13 @@ class Legend:
     def _samples(self) -> list[Sample]:
         """What each mark means that is in the picture, and the scale of gradients."""
         kinds = [(kind, self.words[kind]) for kind in self.kinds]
-        if any(join.kind == "state" for join in self.picture.joins.values()):
+        if any(join.kind == "state" for picture in self.pictures for join in picture.joins.values()):
             kinds.append(("handed on", "state handed on"))
         found = [
             Sample(34 + line_width(words, 10) + 14, RANKS.index(kind), partial(_sample, kind=kind, words=words))
             for kind, words in kinds
         ]
-        if self.overlay is not None and (self.picture.options.strokes or not self.picture.cells):
+        if self.overlay is not None and (self.options.strokes or not any(p.cells for p in self.pictures)):
             found += scale_samples(self.overlay.scale, self.overlay.kinds)
         return found
 

@@ -71,7 +71,7 @@ class Options:
     def __post_init__(self) -> None:
         _one_of("theme", self.theme, THEMES)
         _one_of("direction", self.direction, DIRECTIONS)
-        _text("title", self.title, "a text, None or '' for none")
+        _text("title", self.title or None, "a text, None or '' for none")
         _text("font", self.font, "the name of a font, such as 'serif'")
         if self.width is not None:
             pixels(self.width)
@@ -150,7 +150,8 @@ def _one_of(name: str, value: Any, allowed: Sequence[str]) -> None:
 
 
 def _text(name: str, value: Any, words: str) -> None:
-    if value is not None and not isinstance(value, str):
+    """Refuse what is no text, and a blank one, of which nothing would be seen."""
+    if value is not None and (not isinstance(value, str) or not value.strip()):
         raise DrawError(f"{name} must be {words}, not {value!r}")
 
 

@@ -63,6 +63,8 @@ class Output:
             raise DrawError(f"this needs matplotlib: {cures}") from None
         from .artists import plot
 
+        if ax is not None and not hasattr(ax, "add_artist"):
+            raise TypeError(f"plot() draws into an Axes of matplotlib, or with None into one of its own, not {ax!r}")
         return plot(self.sheets(), ax)
 
     def digraph(self, pinned: bool = True) -> Digraph:

@@ -75,13 +75,14 @@ class Picture:
         largest = flow.largest[1] if flow is not None and flow.largest is not None else None
         self.largest = largest  # the step whose state gets the largest gradient
         words = self._labelled()
-        self.labels = {t: shorten(word, 20) for t, word in words.items() if word}
+        self.labels = {t: shorten(word, 20) for t, word in words.items() if word.strip()}
         self.highlight = Highlight(reading, self.options, words)
         self.unit = self.options.smallest  # px of a unit of the layout
         self.page = self.options.page  # how wide it is to be, in these
         self.breaks_anywhere = False  # whether a line may end between a step and what it starts from
         self.steps, self.notes = self._choose(steps, room, largest)
-        self.title = ""  # of one of several
+        self.title = ""  # what it is called as one of several
+        self.number: int | None = None  # which of several it is
         self.rows = list(reading.layers)
         self.loss_row = len(self.rows)  # that of losses, if they have one: above layers and memories
         self.cells: dict[tuple[Any, ...], Cell] = {}
@@ -122,6 +123,10 @@ class Picture:
         labels, times = self.options.labels, self.reading.times
         if labels is None:
             labels = self.reading.words
+        elif not times:
+            raise DrawError(
+                "labels are words for time steps, and this graph has none: tg.nn.unroll and tg.scope tag them"
+            )
         elif isinstance(labels, Sequence):
             if len(labels) != len(times):
                 raise DrawError(f"labels must have a word for each of {len(times)} time steps, not {len(labels)}")

@@ -20,6 +20,7 @@ import numpy as np
 from ..autograd.tensor import Tensor
 from ..engine.modes import Step
 from ..engine.tape import Record
+from ..errors import DrawError
 from ..nn.module import Module, Parameter
 from ..ops.elementwise import Elementwise
 from ..unrolled.expand import fused
@@ -378,7 +379,11 @@ def _given_names(names: Mapping[str, Any] | Module | None) -> tuple[dict[Any, st
     paths: dict[Any, str] = {}
     if isinstance(names, Module):
         return {parameter: path for path, parameter in names.named_parameters()}, paths
+    if not isinstance(names, Mapping | None):
+        raise DrawError(f"names must be a mapping from names to Tensors, such as locals(), or a Module, not {names!r}")
     for name, x in (names or {}).items():
+        if isinstance(x, Tensor | Module) and not (isinstance(name, str) and name.strip()):
+            raise DrawError(f"names must be texts, and {name!r} is none")
         if isinstance(x, Tensor) and not name.startswith("_"):
             given.setdefault(key_of(x), name)
         elif isinstance(x, Module) and not name.startswith("_"):

@@ -31,7 +31,7 @@ def write(sheets: Sequence[Sheet]) -> str:
     w, h = map(number, size)
     wide, tall = (number(side * first.picture.unit) for side in size)
     canvas.flush()
-    title, description = ("; ".join(filter(None, texts)) for texts in zip(*canvas.said, strict=True))
+    title, description = canvas.said
     font = escape(first.options.font or theme.FONT)
     letters = f'font-family="{font}" font-size="10" text-anchor="middle"'
     body = (
@@ -55,7 +55,7 @@ class SVG(Canvas):
         self.out: list[str] = []
         self.classes = look == "auto"
         self.look, self.waiting = "", list[str]()  # what waits to be written, and the look that all of it has
-        self.said: list[tuple[str, str]] = []  # title and description of each figure
+        self.said = "", ""  # title and description
         self.known: dict[Any, str] = {}  # what was written to be used again
         self.attributes = {name: self._attributes(name) for name in self.looks}
         self.letters = {name: self._letters(name) for name in theme.LETTERS}
@@ -99,7 +99,7 @@ class SVG(Canvas):
         return f"<style>@media (prefers-color-scheme:dark){{{''.join(rules)}}}</style>"
 
     def about(self, title: str, description: str) -> None:
-        self.said.append((title, description))
+        self.said = title, description
 
     # ---------------------------------------------------------------- elements
 

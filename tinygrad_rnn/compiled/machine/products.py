@@ -9,6 +9,7 @@ import functools
 import numpy as np
 from llvmlite import ir
 from numba import cfunc, njit, types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .programs import fast, floats32_at, floats64_at, rows, word
@@ -190,14 +191,37 @@ def _move(typing, kind, source, count, to):
     return types.void(kind, types.int64, types.int64, types.int64), code
 
 
+DEEP = 64
+"""How many k of a large product are summed at a time: their part of a panel fits into the first-level cache, and sums
+of sums are nearer to the truth than one long sum."""
+
+
+@intrinsic
+def _fetch(typing, address):
+    """Begin to bring what is there into the second-level cache."""
+
+    def code(context, builder, signature, args):
+        byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(function, [builder.inttoptr(args[0], byte), *[ir.Constant(word, k) for k in (0, 2, 1)]])
+        return context.get_dummy_value()
+
+    return types.void(types.int64), code
+
+
 @njit(**fast)
 def _pack_panel(b, at_b, down, right, rows, columns, to, j):
-    """A panel of b, whose entry (k, c) lies at k down + c right, row by row, each filled up with 0 to whole vectors."""
+    """A panel of b, whose entry (k, c) lies at k down + c right, row by row, each filled up with 0 to whole vectors.
+
+    Panels follow each other, with DEEP rows in each: what is below this one is fetched while it is multiplied.
+    """
     lanes = BYTES // to.itemsize
     if right == 1:
         for k in range(rows):
             for c in range(0, columns, lanes):
                 _move(to[0], at(b, at_b + k * down + c), columns - c, at(to, j))
+                _fetch(at(b, at_b + (k + DEEP) * down + c))
                 j += lanes
         return
     width = (columns + lanes - 1) // lanes * lanes
@@ -213,11 +237,6 @@ def pack(b, down, right, K, N, to):
     lanes = BYTES // to.itemsize
     for n in range(0, N, WIDE * lanes):
         _pack_panel(b, n * right, down, right, K, min(N - n, WIDE * lanes), to, n * K)
-
-
-DEEP = 64
-"""How many k of a large product are summed at a time: their part of a panel fits into the first-level cache, and sums
-of sums are nearer to the truth than one long sum."""
 
 
 @njit(**fast)
@@ -242,14 +261,8 @@ def _large_product(floats, kind, size):
     width = WIDE * BYTES // size
 
     def part(given, first, last):
-        product, a_down, a_right, b_down, b_right = (
-            word(given, 0),
-            word(given, 1),
-            word(given, 2),
-            word(given, 3),
-            word(given, 4),
-        )
-        M, K, N = word(given, 5), word(given, 6), word(given, 7)
+        product, a_down, a_right, b_down = word(given, 0), word(given, 1), word(given, 2), word(given, 3)
+        b_right, M, K, N = word(given, 4), word(given, 5), word(given, 6), word(given, 7)
         a, b, out = floats(word(given, 9)), floats(word(given, 10)), floats(word(given, 11))
         start = floats(word(given, 12))[: N if word(given, 8) else 0]
         buffer = np.zeros((DEEP + 1) * width, kind)

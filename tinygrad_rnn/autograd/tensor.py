@@ -69,7 +69,7 @@ def apply(op: Op, *inputs: Any) -> Any:
     record = Record(op, tensors, tuple(arrays), values) if needed and now.recording else None
     if now.anomaly:
         check_forward(op, arrays, values, record)
-    return _result(values[0], record, 0, cut) if op.outputs == 1 else results(values, record, cut)
+    return result(values[0], record, 0, cut) if op.outputs == 1 else results(values, record, cut)
 
 
 class Tensor(ArrayLike, Copied):
@@ -201,7 +201,7 @@ class Tensor(ArrayLike, Copied):
         """
         if not self.locked:
             self.lock()
-        y = _result(self._array, None)
+        y = result(self._array)
         y.name = self.name
         y.cut = self.cut if self.record is None else Cut(weakref.ref(self.record), self.output, self.record.step)
         return y
@@ -272,11 +272,11 @@ def tensor(data: Operand, dtype: DType = None, requires_grad: bool = False, name
 
 def results(values: tuple[np.ndarray, ...], record: Record | None, cut: Cut | None = None) -> tuple[Tensor, ...]:
     """The Tensors that came out of an op."""
-    return tuple([_result(value, record, k, cut) for k, value in enumerate(values)])
+    return tuple([result(value, record, k, cut) for k, value in enumerate(values)])
 
 
-def _result(array: np.ndarray, record: Record | None, output: int = 0, cut: Cut | None = None) -> Tensor:
-    """A Tensor around the output of an op."""
+def result(array: np.ndarray, record: Record | None = None, output: int = 0, cut: Cut | None = None) -> Tensor:
+    """A Tensor around the output of an op; or, without a record, a constant, around the very array."""
     t = _new(Tensor)
     t._array = array
     t.locked = True

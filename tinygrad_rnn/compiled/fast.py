@@ -104,11 +104,13 @@ class Fast:
             threading.Thread(target=self.compile, args=(weights,), name="tinygrad_rnn-compiler").start()
         return self.ready
 
-    def before_the_first_run(self, weights: Sequence[np.ndarray]) -> None:
+    def before_the_first_run(self, weights: Sequence[Any]) -> None:
         """Fetch what is in the cache, so that the products before the steps are those of all later runs too."""
-        candidate = self._printed() if self.ready is None and not _cut_short else None
+        if self.runs or self.ready is not None or self.refused or _cut_short:
+            return
+        candidate = self._printed()
         if candidate is not None and (mode() == "wait" or cache.has_machine_code("step", candidate.text)):
-            self.now(weights)
+            self.now([w.array for w in weights])
 
     def now(self, weights: Sequence[np.ndarray]) -> NumbaProgram | None:
         """The program, compiled at once where it has to be, with a word to whoever waits."""

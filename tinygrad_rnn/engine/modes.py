@@ -74,19 +74,22 @@ class Mode:
 
     `recorder`, unless it is None, is asked in the place of `apply`: (op, inputs) -> what comes out.
 
-    Each (owner, name, value) of `in_force` was put there by a `Setting`; the innermost for a name decides.
+    Each (owner, name, value) of `in_force` was put there by a `Setting`; the innermost for a name decides. `before` is
+    what was in force without the innermost, where that is known.
     """
 
-    __slots__ = ("anomaly", "in_force", "recorder", "recording", "step")
+    __slots__ = ("anomaly", "before", "in_force", "recorder", "recording", "step")
 
-    def __init__(self, in_force: tuple[tuple[weakref.ref[Setting], str, Any], ...] = ()) -> None:
+    def __init__(
+        self, in_force: tuple[tuple[weakref.ref[Setting], str, Any], ...] = (), before: Mode | None = None
+    ) -> None:
         self.recording = True
         self.anomaly = False
         self.recorder: Callable[[Any, tuple[Any, ...]], Any] | None = None
         self.step: Step | None = None
         for _, name, value in in_force:
             setattr(self, name, value)
-        self.in_force = in_force
+        self.in_force, self.before = in_force, before
 
 
 _UNCHANGED = Mode()
@@ -105,15 +108,18 @@ class Setting(ContextDecorator):
         self.name, self.value = name, value
 
     def __enter__(self) -> Any:
+        now = mode()
         try:
-            _mode.set(Mode((*mode().in_force, (weakref.ref(self, _drop), self.name, self.value))))
+            _mode.set(Mode((*now.in_force, (weakref.ref(self, _drop), self.name, self.value)), now))
         except BaseException:  # an interrupt: no `with` will ever leave this
             self.__exit__()
             raise
 
     def __exit__(self, *_: object) -> None:
-        mine = [owner for owner, _, _ in mode().in_force if owner() is self]
-        if mine:
+        now = mode()
+        if now.before is not None and now.in_force[-1][0]() is self:  # as nearly always
+            _mode.set(now.before)
+        elif mine := [owner for owner, _, _ in now.in_force if owner() is self]:
             _drop(mine[-1])
 
     def _recreate_cm(self) -> Setting:

@@ -27,6 +27,8 @@ def parts(tree: Any) -> list[tuple[Any, Any]] | None:
     """What a container holds, each with its key, index or attribute; None for what is no container."""
     if type(tree) is tuple or type(tree) is list:  # nearly every state, at every step
         return list(enumerate(tree))
+    if type(tree) is dict:
+        return list(tree.items())
     if isinstance(tree, dict | MappingProxyType):
         held = list(tree.items())
     elif isinstance(tree, SEQUENCES):

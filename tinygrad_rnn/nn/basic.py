@@ -205,7 +205,11 @@ class TiedLinear(Module):
 def class_numbers(ids: Operand, classes: int, name: str) -> np.ndarray:
     """The ids as an integer array, each in 0 .. classes - 1."""
     refuse_several(ids, name)
-    array = np.asarray(ids.array if isinstance(ids, Tensor) else ids)
+    return numbered(np.asarray(ids.array if isinstance(ids, Tensor) else ids), classes, name)
+
+
+def numbered(array: np.ndarray, classes: int, name: str) -> np.ndarray:
+    """A copy of the array as class numbers: DtypeError or DataError where it holds anything else."""
     if array.dtype.kind not in "iu" and array.size:
         raise DtypeError(f"{name} must be integers, not {array.dtype}")
     if array.size and not 0 <= array.min() <= array.max() < classes:

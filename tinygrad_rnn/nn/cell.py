@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.tensor import Tensor
+from ..autograd.tensor import Tensor, result
 from ..engine import randomness
 from ..engine.arrays import DType, Operand
 from ..errors import ShapeError
@@ -83,7 +83,7 @@ class Cell(Module):
         parts = []
         for name in self.states:
             learned = getattr(self, f"{name}_0")
-            part = Tensor(np.zeros(shape, self.W_hh.dtype)) if learned is None else broadcast_to(learned, shape)
+            part = result(np.zeros(shape, self.W_hh.dtype)) if learned is None else broadcast_to(learned, shape)
             part.name = f"{name}_0"
             parts.append(part)
         return tuple(parts) if len(parts) > 1 else parts[0]

@@ -179,8 +179,7 @@ class Layer(Module):
             bound = compiled(cell)
             if self.fused == "auto" and any(bound.kind.cut):  # a report is to see the cuts, within the step
                 return None
-            if not bound.kind.fast.runs:
-                bound.kind.fast.before_the_first_run([w.array for w in bound.weights])
+            bound.kind.fast.before_the_first_run(bound.weights)
             return bound
         except CompileError as error:
             if self.fused == "auto":  # the composed step says what is wrong, if anything is

@@ -11,8 +11,8 @@ from ..engine.arrays import Operand
 from ..errors import DataError, DtypeError, ShapeError
 from ..ops.cross_entropy import CrossEntropy, places
 from ..ops.elementwise import softplus, where
-from ..ops.reduction import log_softmax
-from .basic import as_tensor, class_numbers
+from ..ops.reduction import log_softmax, mean
+from .basic import as_tensor, numbered
 
 
 def cross_entropy(
@@ -88,10 +88,10 @@ def _classes(
         )
     counted = y != ignore_index
     if counted.all():
-        return scores, class_numbers(y, scores.shape[-1], f"{name}: target"), None
+        return scores, numbered(y, scores.shape[-1], f"{name}: target"), None
     # so that not even a nan in the scores of an ignored target reaches a gradient
     y, scores = np.where(counted, y, 0), where(counted[..., None], scores, 0)
-    return scores, class_numbers(y, scores.shape[-1], f"{name}: target"), counted
+    return scores, numbered(y, scores.shape[-1], f"{name}: target"), counted
 
 
 def _class_weights(name: str, weight: Operand | None, scores: Tensor) -> np.ndarray | None:
@@ -223,7 +223,7 @@ def reduce(losses: Tensor, reduction: str) -> Tensor:
         return losses
     if reduction == "mean" and not losses.size:
         raise ValueError(f"no mean over nothing: the losses have shape {losses.shape}; reduction='sum' gives 0")
-    return losses.mean() if reduction == "mean" else losses.sum()
+    return mean(losses) if reduction == "mean" else losses.sum()
 
 
 def _compared(

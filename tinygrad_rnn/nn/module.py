@@ -228,11 +228,25 @@ class Module:
         """Every parameter once."""
         return (parameter for _, parameter in self.named_parameters())
 
+    def _everything(self) -> list[Any]:
+        """What is held here and further inside, each once and in no certain order: without names it is a short walk."""
+        found: dict[int, Any] = {}
+        waiting: list[Any] = [self]
+        while waiting:
+            x = waiting.pop()
+            if type(x) not in _PLAIN and id(x) not in found:
+                found[id(x)] = x
+                if isinstance(x, Module):
+                    waiting += vars(x).values()
+                elif not isinstance(x, Tensor):
+                    waiting += [held for _, held in parts(x) or ()]
+        return list(found.values())
+
     # ---------------------------------------------------------------- state
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters."""
-        assign((parameter, "_grad", None) for parameter in self.parameters())
+        assign([(x, "_grad", None) for x in self._everything() if isinstance(x, Parameter)])
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Let all parameters be trained; with False, freeze them: no gradient comes, and no optimizer moves them."""
@@ -355,7 +369,8 @@ def dotted(path: Path) -> str:
     return ".".join(map(str, path))
 
 
-_SIMPLE = {type(None), bool, int, float, str, np.random.Generator, Parameter, Tensor}
+_PLAIN = {type(None), bool, int, float, str, np.random.Generator}
+_SIMPLE = {*_PLAIN, Parameter, Tensor}
 """What most attributes are besides modules: nothing is within, and the walk need not look."""
 
 

@@ -165,6 +165,8 @@ def check_lengths(lengths: Any, T: int, shape: tuple[int, ...], caller: str) -> 
 
 def last_step(state: Any) -> int:
     """The time step at which a carried state was computed, 0 if it was not: numbering continues where it left off."""
+    if state is None:
+        return 0
     step = None
     part = next(leaves(state), None)
     if isinstance(part, Tensor):

@@ -26,7 +26,7 @@ class CrossEntropy(Op):
     outputs = 2
 
     def __init__(self, target: np.ndarray) -> None:
-        self.target = target
+        self.target, self.places = target, places(target)
         self.kept: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None  # x, e^(x-m), its sums
 
     def forward(self, x: np.ndarray) -> Arrays:
@@ -36,7 +36,7 @@ class CrossEntropy(Op):
             m = largest(x)
             e = x - m
             np.exp(e, out=e)
-            sums, m, named = e @ np.ones(x.shape[-1], x.dtype), m[..., 0], x[places(self.target)]
+            sums, m, named = e @ np.ones(x.shape[-1], x.dtype), m[..., 0], x[self.places]
         with np.errstate(divide="ignore"):  # a row of -inf alone has log 0 = -inf
             s = np.log(sums) + m
         self.kept = x, e, sums
@@ -50,7 +50,7 @@ class CrossEntropy(Op):
         if x.size >= LARGE and x.dtype in blas.kernels and share.dtype == x.dtype:
             return blas.kernels[x.dtype].surplus(e, self.target, share, np.asarray(g[0]))
         dx = e * share[..., None]
-        dx[places(self.target)] -= g[0]
+        dx[self.places] -= g[0]
         return dx
 
     def let_go(self) -> None:
@@ -91,8 +91,8 @@ def largest(x: np.ndarray) -> np.ndarray:
     Where all scores lie close together that of them all will do, which is found far sooner.
     """
     if x.size:
-        m = x.max(keepdims=True)
-        if m < x.min() - np.log(np.finfo(x.dtype).tiny) / 2:
+        m = np.maximum.reduce(x, axis=None, keepdims=True)
+        if m < np.minimum.reduce(x, axis=None) - np.log(np.finfo(x.dtype).tiny) / 2:
             return m
     m = x.max(-1, keepdims=True, initial=-np.inf)
     return np.where(np.isfinite(m), m, 0).astype(x.dtype)

@@ -36,16 +36,19 @@ class MatMul(Op):
 
 
 class Affine(Op):
-    """Y = X W + b, the sum in the memory of the product.  dL/dX = G Wᵀ,  dL/dW = Xᵀ G,  dL/db = the sum of G's rows."""
+    """Y = X W + b, the sum in the memory of the product.  dL/dX = G Wᵀ,  dL/dW = Xᵀ G,  dL/db = the sum of G's rows.
+
+    X is (..., I), W one matrix (I, O), b (O,).
+    """
 
     def forward(self, x: np.ndarray, W: np.ndarray, b: np.ndarray) -> np.ndarray:
-        return _product(x, W, b)
+        return product(_rows(x), W, bias=b).reshape(*x.shape[:-1], W.shape[-1])
 
     def vjp_x(self, g: Array, y: Array, x: Array, W: Array, b: Array) -> Array:
-        return _left(g, x, W)
+        return product(_rows(g), W.T).reshape(x.shape)
 
     def vjp_W(self, g: Array, y: Array, x: Array, W: Array, b: Array) -> Array:
-        return _right(g, x, W)
+        return product(_rows(x).T, _rows(g))
 
     def vjp_b(self, g: Array, y: Array, x: Array, W: Array, b: Array) -> Array:
         return sum_to(g, b.shape)
@@ -82,7 +85,7 @@ def affine(x: A, W: A, b: A | None) -> A:
 
 def _rows(x: Array) -> Array:
     """All rows of a batch of matrices as one matrix: rows times one matrix is one product, not one a batch entry."""
-    return np.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
+    return x.reshape((math.prod(x.shape[:-1]), x.shape[-1]))
 
 
 def _matrices(g: Array, a: Array, b: Array) -> tuple[Any, Any, Any]:

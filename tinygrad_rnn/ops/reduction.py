@@ -17,6 +17,8 @@ from ..errors import NotDifferentiableError
 from . import elementwise
 from .registry import implements
 
+_added_up: Any = np.add.reduce
+
 
 class Reduction(Op):
     """An op over some axes of its input."""
@@ -45,7 +47,10 @@ class Sum(Reduction):
 class Mean(Reduction):
     """y = (Σ x) / n, which is nan, with NumPy's warning, where n = 0.  dy/dx = 1 / n."""
 
-    def forward(self, x: Array) -> Array:
+    def forward(self, x: Array) -> Any:
+        if type(x) is np.ndarray and x.dtype.char in "fd" and x.size:  # what np.mean does, without what it asks before
+            total = _added_up(x, self.axis, keepdims=self.keepdims)
+            return total / (x.size // total.size)
         if np.size(x):
             return np.mean(x, self.axis, keepdims=self.keepdims)
         with np.errstate(invalid="ignore"):  # 0 / 0 would warn a second time

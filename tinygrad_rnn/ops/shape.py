@@ -103,11 +103,11 @@ class SumTo(Op):
         self.shape = shape
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        extra = x.ndim - len(self.shape)
-        stretched = tuple(k for k, n in enumerate(self.shape, extra) if n == 1 and x.shape[k] != 1)
-        if not stretched and x.flags.c_contiguous and math.prod(self.shape) > 1:
-            rows = x.reshape(-1, math.prod(self.shape))
+        extra, size = x.ndim - len(self.shape), math.prod(self.shape)
+        if x.shape[extra:] == self.shape and x.flags.c_contiguous and size > 1:
+            rows = x.reshape(-1, size)
             return product(np.ones(len(rows), x.dtype), rows).reshape(self.shape)  # faster than np.sum adds up rows
+        stretched = tuple(k for k, n in enumerate(self.shape, extra) if n == 1 and x.shape[k] != 1)
         return np.sum(x, axis=(*range(extra), *stretched)).reshape(self.shape)
 
     def vjp(self, g: Array, y: Array, x: Array) -> Array:

@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 
 def compiled(cell: Cell) -> Bound:
     """See `compiling.compiled`."""
-    from . import compiling
+    from .compiling import compiled
 
-    return compiling.compiled(cell)
+    return compiled(cell)
 
 
 def unroll_fused(*arguments: Any) -> tuple[Tensor, Any]:
     """See `steps.unroll_fused`."""
-    from . import steps
+    from .steps import unroll_fused
 
-    return steps.unroll_fused(*arguments)
+    return unroll_fused(*arguments)
 
 
 def unroll_compiled(*arguments: Any) -> tuple[Tensor, Any]:
     """See `demand.unroll_compiled`."""
-    from . import demand
+    from .demand import unroll_compiled
 
-    return demand.unroll_compiled(*arguments)
+    return unroll_compiled(*arguments)

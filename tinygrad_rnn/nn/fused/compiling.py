@@ -113,28 +113,39 @@ _known: OrderedDict[Any, Any] = OrderedDict()
 
 def compiled(cell: Cell) -> Bound:
     """The compiled step of a cell. Raises CompileError where it cannot be compiled, which says why."""
-    H, width, dtype = cell.hidden_size, len(cell.gates) * cell.hidden_size, cell.W_hh.dtype
-    name, widths = type(cell).__name__.lower().removesuffix("cell"), [H] * len(cell.states)
     if not by_itself(cell):
+        name, width, widths, dtype = _sizes(cell)
         return on_demand(cell.step, name, cell.states, width, widths, dtype, cell)
-    tensors = {key: x for key, x in vars(cell).items() if isinstance(x, Tensor)}
-    if len({x.dtype for x in tensors.values()}) > 1:
-        raise CompileError("its weights are of several dtypes")
-    ids = [id(x) for x in tensors.values()]
+    own = vars(cell)
+    ids = [id(x) for x in own.values() if isinstance(x, Tensor)]
     shared = tuple(map(ids.index, ids)) if len(set(ids)) < len(ids) else ()
-    key = type(cell), shared, *[(name, _form(x)) for name, x in vars(cell).items()]
+    key = type(cell), shared, tuple(own), *[x if type(x) in _SETTINGS else _form(x) for x in own.values()]
     found = _known.get(key)
     if found is None:
         try:
-            recorded = _tried(record, cell.step, width, widths, dtype)
-            _locate(recorded, {id(x): name for name, x in tensors.items()})
-            found = Compiled(name, cell.states, recorded)
+            found = _compiled(cell, {name: x for name, x in own.items() if isinstance(x, Tensor)})
         except CompileError as error:
             found = str(error)
         _keep(key, found)
     if isinstance(found, str):
         raise CompileError(found)
-    return Bound(found, cell, [tensors[name] for name in found.sources], found.sources)
+    return Bound(found, cell, [own[name] for name in found.sources], found.sources)
+
+
+def _compiled(cell: Cell, tensors: dict[str, Tensor]) -> Compiled:
+    """The step of a cell of the library's, with these weights."""
+    if len({x.dtype for x in tensors.values()}) > 1:
+        raise CompileError("its weights are of several dtypes")
+    name, *sizes = _sizes(cell)
+    recorded = _tried(record, cell.step, *sizes)
+    _locate(recorded, {id(x): name for name, x in tensors.items()})
+    return Compiled(name, cell.states, recorded)
+
+
+def _sizes(cell: Cell) -> tuple[str, int, list[int], Any]:
+    """What its step is called; the columns of what it gets of the input, and of the parts of the state; the dtype."""
+    H, name = cell.hidden_size, type(cell).__name__.lower().removesuffix("cell")
+    return name, len(cell.gates) * H, [H] * len(cell.states), cell.W_hh.dtype
 
 
 def on_demand(
@@ -180,8 +191,9 @@ def _tried(function: Callable[..., Any], *args: Any) -> Any:
         raise CompileError(f"it fails on what it is given to be recorded, {type(error).__name__}: {error}") from error
 
 
+_SETTINGS = {int, float, str, bool, type(None)}
+
+
 def _form(x: Any) -> Any:
-    """What of an attribute decides the program."""
-    if isinstance(x, Tensor):
-        return x.shape, x.dtype, x.requires_grad
-    return x if isinstance(x, int | float | str | bool | None) else (type(x), id(x))
+    """What decides the program of an attribute that is no setting."""
+    return (x.shape, x.dtype, x.requires_grad) if isinstance(x, Tensor) else (type(x), id(x))

@@ -22,7 +22,7 @@ from ...autograd.checkpoint import pulled_back
 from ...autograd.tensor import Tensor, apply, results
 from ...compiled.run import Run
 from ...engine.anomaly import check_forward
-from ...engine.modes import Step, during, enable_grad, mode, scope
+from ...engine.modes import Step, during, enable_grad, mode
 from ...engine.tape import Op, Record, clock
 from ...ops.elementwise import where
 from ...ops.shape import Stack
@@ -166,11 +166,11 @@ def unroll_fused(
     bound: Bound, a: Tensor, state: Any, lengths: np.ndarray | None, name: str, first: int, reverse: bool
 ) -> tuple[Tensor, Any]:
     """As `unroll` with the step of a cell, or another function, the steps computed together and recorded as one."""
-    T, states = len(a), state if isinstance(state, tuple) else (state,)
+    T, states = a.shape[0], state if isinstance(state, tuple) else (state,)
     alive = None if lengths is None or (lengths == T).all() else np.arange(T)[:, None, None] < lengths[:, None]
     dead = None if alive is None else ~alive[::-1] if reverse else ~alive
     op = FusedRun(bound, dead, reverse, T, name, first)
-    with scope(name, first + (0 if reverse else T - 1)):  # until it is opened, a run stands at its last step
+    with during(Step(name, first + (0 if reverse else T - 1))):  # until it is opened, a run stands at its last step
         output, *ends = apply(op, a, *states, *bound.weights)
     op.ends = [weakref.ref(end) for end in ends]
     label(**dict(zip(bound.kind.states, ends, strict=True)))

@@ -113,6 +113,47 @@ def test_plain_arrays_are_called_by_what_they_are_in_the_loop(level: str) -> Non
     assert picture.figures[start] == ("[0.5 0.5 0.5]",)
 
 
+def written(step: Any, tensors: bool = False, T: int = 4, **options: Any) -> dict[str, tuple[str, ...]]:
+    """The data that is drawn of a loop over `step`, whose start is constant, in windows of T steps; by the step."""
+    rng = np.random.default_rng(0)
+    W, U = (tg.tensor(rng.normal(size=shape), requires_grad=True, name="W") for shape in [(5, 3), (3, 3)])
+    windows, h, loss = rng.normal(size=(2, T, 1, 2)), np.ones((1, 3)), tg.tensor(0.0)
+    for k, window in enumerate(windows):
+        x, start = (tg.tensor(window), tg.tensor(h)) if tensors and k == 0 else (window, h)
+        _, h = tg.nn.unroll(lambda x_t, h_t: (step(x_t, h_t, W, U),) * 2, x, start, first=1 + k * T, **options)
+        loss, h = loss + (h**2).sum(), tg.bptt.detach(h)
+    nodes = tg.draw(loss, level="op", steps="all").nodes
+    found: dict[str, tuple[str, ...]] = {}
+    for node in nodes:
+        if node.kind in ("input", "cut"):
+            at = node.id.split("_")[0]
+            found[at] = (*found.get(at, ()), node.lines[0])
+    return found
+
+
+@pytest.mark.parametrize("tensors", [False, True])
+@pytest.mark.parametrize(
+    ("step", "first", "behind"),
+    [
+        (lambda x, h, W, U: np.tanh(np.concatenate([x, h], -1) @ W), "[x_1; h_0]", "[x_5; h_4]"),
+        (lambda x, h, W, U: np.tanh(np.concatenate([x, np.tanh(h)], -1) @ W), "[x_1; tanh(h_0)]", "[x_5; tanh(h_4)]"),
+        (lambda x, h, W, U: np.tanh((np.array(x[:, :1]) * h) @ U), "· × h_0", "· × h_4"),
+        (lambda x, h, W, U: np.tanh((float(x[0, 0]) * h) @ U), "· × h_0", "· × h_4"),  # another number at each step
+    ],
+    ids=["concat", "of tanh", "of a part", "of a number"],
+)
+def test_what_was_computed_from_constants_alone_is_named_by_how(
+    step: Any, first: str, behind: str, tensors: bool
+) -> None:
+    """It is not on the tape; but in another step, where it takes a gradient, it is."""
+    found = written(step, tensors)
+    assert found["t1"] == (first,) and found["cut5"] == (behind,)
+
+
+def test_what_was_computed_from_constants_alone_in_a_loop_that_runs_backwards() -> None:
+    assert written(lambda x, h, W, U: np.tanh(np.concatenate([x, h], -1) @ W), reverse=True)["t4"] == ("[x_4; h_5]",)
+
+
 def test_a_mask_is_not_called_an_input() -> None:
     picture = tg.draw(plain(mask=True), level="op")
     names = [node.lines[0] for node in picture.nodes if node.kind == "input"]

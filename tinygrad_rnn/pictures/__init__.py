@@ -1,6 +1,6 @@
 """Pictures of unrolled graphs.
 
-    reading, sources, fold, template, parts   what is to be drawn of a tape
+    reading, constants, sources, fold, template, parts   what is to be drawn of a tape
     picture, levels, outside                  the picture as data
     options                                   how it is to look
     flow, amount, overlay                     how much gradient goes where

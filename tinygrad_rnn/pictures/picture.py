@@ -89,7 +89,7 @@ class Picture:
         self.joins: dict[Any, Join] = {}
         self._entered: dict[Any, Entry] = {}  # by the end and the cell of an edge into a box for a whole step
         self._entries: dict[Any, Start] = {}  # where the entries of sequences are drawn
-        self.sources = Sources(reading, self.all_steps)
+        self.sources = Sources(reading, self.all_steps, self.steps)
         self.flow, self._grads = flow, flow is not None
         shown = map(self.options.shows, ("shapes", "weights"))
         self._show = Show(int(self.options.shows("values")), int(self.options.numbers), *shown)
@@ -411,7 +411,8 @@ class Picture:
         found = self._beside(cell, "cut" if kind == "cut" else "init")
         before = self._before(cell)
         given = x.name if x.name and "_" in x.name else None
-        name = self.reading.given.get(x) or given or f"{role}_{before}"
+        made = self.sources.constants.name(cell.step, use) if kind == "cut" and cell.step is not None else None
+        name = self.reading.given.get(x) or given or (made and cell.text(made)) or f"{role}_{before}"
         names = self._constants.setdefault((*found.column, found.layer), [])
         port = Port(Leaves.RESULT, 0, names.index(name) if name in names else len(names))
         if name in names:

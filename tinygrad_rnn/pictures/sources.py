@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from ..engine.modes import Step
 from ..engine.tape import Record
 from ..nn.module import Parameter
 from ..unrolled.expand import fused
+from .constants import Constants
 from .reading import DATA_OPS, MARK, Reading, entry_of, formula, key_of
 from .template import Source, entry_kind
 
@@ -47,8 +49,10 @@ class Sources:
     folds     for each hidden step the range that it lies in
     """
 
-    def __init__(self, reading: Reading, all_steps: bool = False) -> None:
+    def __init__(self, reading: Reading, all_steps: bool = False, steps: Sequence[int] = ()) -> None:
+        """steps   those that are drawn"""
         self.reading, self._all_steps = reading, all_steps
+        self.constants = Constants(reading, steps)
         self._takers: dict[tuple[int, int], str] = {}  # the layer that an entry of a sequence is drawn with
         self.wanted: list[tuple[int, Record]] = []
         self.shared: dict[tuple[str, tuple[int, ...]], dict[Any, int]] = {}
@@ -159,6 +163,7 @@ class Sources:
             if once and x.record is None and not isinstance(x, Parameter):  # data of this step alone, and no weight
                 return Source("leaf", name or f"x_{MARK}", self.number(x), shape=x.shape), None
             return self._reference(step, x, x), None
+        name = name or self.constants.name(step, (reading.steps[step][slot[0]], slot[1]))
         return Source("input", name or f"x_{MARK}", self.number(x) if name else 0, shape=x.shape), None
 
     def _operand(self, step: Step, slot: tuple[int, int], array: Any) -> Source:
@@ -170,7 +175,9 @@ class Sources:
         name = self.reading.array_name(step, array) if np.ndim(array) and op.name in DATA_OPS else None
         if name is not None:
             return Source("input", f"{name}_{MARK}", shape=array.shape)
-        return _plain(array)
+        plain = _plain(array)
+        made = self.constants.name(step, (self.reading.steps[step][slot[0]], slot[1])) if np.ndim(array) else None
+        return plain if made is None else plain._replace(text=made)
 
     def of_loose(self, record: Record, places: dict[Record, int]) -> list[Found]:
         """The inputs of a record outside the steps, in a cell that holds the records of `places`."""

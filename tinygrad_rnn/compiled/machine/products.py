@@ -9,7 +9,6 @@ import functools
 import numpy as np
 from llvmlite import ir
 from numba import cfunc, njit, types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .programs import fast, floats32_at, floats64_at, rows, word
@@ -42,6 +41,8 @@ def _tile(height, vectors, chains):
 
             mask = v.mask(builder.sub(columns, number((vectors - 1) * v.n)))
             row = [place(left, ldx, r, 0) for r in range(height)]
+            for r, c in grid:
+                v.fetch(place(source, lds, r, c), 3)
             entry, loop, after = builder.block, builder.append_basic_block("k"), builder.append_basic_block("sums")
             builder.branch(loop)
             builder.position_at_end(loop)
@@ -197,17 +198,15 @@ of sums are nearer to the truth than one long sum."""
 
 
 @intrinsic
-def _fetch(typing, address):
+def _fetch(typing, kind, address):
     """Begin to bring what is there into the second-level cache."""
 
     def code(context, builder, signature, args):
-        byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        builder.call(function, [builder.inttoptr(args[0], byte), *[ir.Constant(word, k) for k in (0, 2, 1)]])
+        v = Vectors(context, builder, signature.args[0])
+        v.fetch(v.numbers(args[1]), 2)
         return context.get_dummy_value()
 
-    return types.void(types.int64), code
+    return types.void(kind, types.int64), code
 
 
 @njit(**fast)
@@ -221,7 +220,7 @@ def _pack_panel(b, at_b, down, right, rows, columns, to, j):
         for k in range(rows):
             for c in range(0, columns, lanes):
                 _move(to[0], at(b, at_b + k * down + c), columns - c, at(to, j))
-                _fetch(at(b, at_b + (k + DEEP) * down + c))
+                _fetch(to[0], at(b, at_b + (k + DEEP) * down + c))
                 j += lanes
         return
     width = (columns + lanes - 1) // lanes * lanes

@@ -74,6 +74,12 @@ class Vectors:
         store = self.function(f"llvm.masked.store.{self.name}.p0", ir.VoidType(), *kinds)
         self.builder.call(store, [value, self.pointer(p), self.align, mask])
 
+    def fetch(self, p, level):
+        """Begin to bring what is there into a cache, of which 3 is the nearest. Nothing happens where nothing is."""
+        byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
+        fetch = self.function("llvm.prefetch.p0", ir.VoidType(), byte, word, word, word)
+        self.builder.call(fetch, [self.builder.bitcast(p, byte), *[ir.Constant(word, k) for k in (0, level, 1)]])
+
     def fma(self, a, b, c):
         """a b + c, rounded once."""
         fma = self.function(f"llvm.fma.{self.name}", *[self.vector] * 4)

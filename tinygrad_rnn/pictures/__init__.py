@@ -1,7 +1,8 @@
 """Pictures of unrolled graphs.
 
-    reading, constants, sources, fold, template, parts   what is to be drawn of a tape
-    picture, levels, outside                  the picture as data
+    reading, sources, constants, fold         what is to be drawn of a tape
+    template, parts                           boxes, and how they are joined
+    picture, cells, levels, outside           the picture as data
     options                                   how it is to look
     flow, amount, overlay                     how much gradient goes where
     layout, routes, tile, text, fit           where everything is, and how much of it

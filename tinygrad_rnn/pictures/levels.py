@@ -16,9 +16,10 @@ from ..engine.modes import Step
 from ..engine.tape import Record
 from ..errors import DrawError
 from ..unrolled.expand import fused
+from .cells import GUARD, Outside, Start
 from .fold import choose
 from .parts import Cell, Column
-from .picture import GUARD, Outside, Picture, Start
+from .picture import Picture
 from .reading import key_of
 from .sources import Origin
 from .template import Enters, Entry, Leaves, Port, Rows, Show, Template, labels, op_template, shape_text

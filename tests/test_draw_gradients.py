@@ -213,7 +213,7 @@ def test_the_stroke_runs_beside_its_edge_and_back():
 
 def test_a_folded_picture_shows_the_gradient_of_every_step():
     picture = tg.draw(network("LSTM", T=300), grads=True)
-    row, of_c = picture.ribbon.rows
+    row, of_c = picture.ribbons[0].rows
     assert (row.state, of_c.state) == ("h", "c")
     assert [bar.first for bar in row.bars] == list(range(1, 301)) and picture.hidden
     loss = network("LSTM", T=300)
@@ -225,7 +225,7 @@ def test_a_folded_picture_shows_the_gradient_of_every_step():
     assert layer == "lstm" and most == max((row.top.amount, of_c.top.amount), key=lambda a: a.norm)
     svg = picture.svg()
     assert largest in picture.steps and f"the largest, {most}, at t = {largest}" in svg and "largest ∇" in svg
-    assert tg.draw(network("LSTM", T=5), grads=True).ribbon is None  # each step has its own figure there
+    assert tg.draw(network("LSTM", T=5), grads=True).ribbons == []  # each step has its own figure there
     fold = next(node for node in picture.nodes if node.kind == "fold")
     assert [line[:5] for line in picture.figures[fold.id]] == ["∇ min", "∇ max"]
 
@@ -240,21 +240,21 @@ def test_the_step_with_the_largest_gradient_is_marked_in_every_format():
 def test_level_strip_is_the_ribbon_alone():
     picture = tg.draw(network("LSTM", T=120, layers=2), level="strip")
     assert picture.nodes == [] and picture.edges == [] and picture.steps == list(range(1, 121))
-    rows = [(row.layer, row.state) for row in picture.ribbon.rows]
-    assert rows == [("lstm_l1", "h"), ("lstm_l1", "c"), ("lstm", "h"), ("lstm", "c")] and picture.ribbon.px == 4
+    rows = [(row.layer, row.state) for row in picture.ribbons[0].rows]
+    assert rows == [("lstm_l1", "h"), ("lstm_l1", "c"), ("lstm", "h"), ("lstm", "c")] and picture.ribbons[0].px == 4
     svg = picture.svg()
     xml.dom.minidom.parseString(svg)
     assert "at each of 120 steps" in svg and len(svg) < 50_000
     assert picture.dot().count("shape=box") > 240  # a column a step
     long = tg.draw(long_memory(3000, weight=0.99), level="strip")
-    assert long.ribbon.per == 3 and long.ribbon.px == 1 and "the largest of 3 in a column" in long.svg()
+    assert long.ribbons[0].per == 3 and long.ribbons[0].px == 1 and "the largest of 3 in a column" in long.svg()
     with pytest.raises(GraphError, match="one entry"):
         tg.draw(tg.nn.RNN(1, 2, rng=0)(np.ones((3, 1, 1)))[0], level="strip")
 
 
 def test_a_ribbon_shows_cuts_and_marks():
     picture = tg.draw(windows("RNN", T=40, k=10), grads=True)
-    assert len(picture.ribbon.cuts) == 3 and picture.ribbon.cuts == sorted(picture.ribbon.cuts)
+    assert len(picture.ribbons[0].cuts) == 3 and picture.ribbons[0].cuts == sorted(picture.ribbons[0].cuts)
     x = tg.tensor(np.zeros(2), requires_grad=True)
     with tg.scope("net") as at:
         for t in range(1, 31):
@@ -262,7 +262,7 @@ def test_a_ribbon_shows_cuts_and_marks():
             x = np.minimum(x + 1.0, 0.0) if t == 20 else x + 1.0  # nothing passes back through step 20
             x.name = "h"
     strip = tg.draw(x.sum(), level="strip")
-    (run,) = strip.ribbon.runs()
+    (run,) = strip.ribbons[0].runs()
     assert (run[1].first, run[2].last, run[3]) == (1, 19, "zero")
 
 
@@ -369,7 +369,7 @@ def test_the_legend_gives_the_whole_gradient_of_each_weight():
 
 def test_the_words_of_a_short_ribbon_are_neither_cut_off_nor_crossed_out():
     picture = tg.draw(windows(T=12, k=4), level="layer", grads=True)
-    ribbon, figure = picture.ribbon, Figure(picture.sheet())
+    ribbon, figure = picture.ribbons[0], Figure(picture.sheet())
     assert ribbon.room > ribbon.width
     assert figure.inner >= ribbon.room
     drawn = recorded(picture)
@@ -415,8 +415,8 @@ def test_a_strip_does_not_list_some_of_the_weights():
 
 def test_beyond_thirty_drawn_steps_the_ribbon_stands_for_the_edges():
     few, many = (tg.draw(long_memory(T), level="cell", steps="all", grads=True) for T in (30, 31))
-    assert few.ribbon is None and any(e.gradient is not None for e in few.edges)
-    assert many.ribbon is not None and all(e.gradient is None for e in many.edges)
+    assert few.ribbons == [] and any(e.gradient is not None for e in few.edges)
+    assert many.ribbons != [] and all(e.gradient is None for e in many.edges)
 
 
 def test_the_scale_of_a_comparison_holds_the_largest_and_its_legend_every_mark():
@@ -432,15 +432,15 @@ def test_the_scale_of_a_comparison_holds_the_largest_and_its_legend_every_mark()
 
 def test_a_column_of_several_steps_shows_the_largest_of_them():
     strip = tg.draw(long_memory(1500, weight=0.99), level="strip")
-    (row,) = strip.ribbon.rows
-    assert strip.ribbon.per == 2 and len(row.bars) == 750
+    (row,) = strip.ribbons[0].rows
+    assert strip.ribbons[0].per == 2 and len(row.bars) == 750
     for bar in row.bars:
         assert bar.amount.norm == max(strip.gradients["net"][t].norm for t in (bar.first, bar.last))
         assert bar.height >= 1.5
 
 
 def test_a_ribbon_has_the_highest_layer_on_top_and_cuts_before_the_step_they_cut_off():
-    ribbon = tg.draw(windows("RNN", T=40, k=10, layers=2), grads=True).ribbon
+    ribbon = tg.draw(windows("RNN", T=40, k=10, layers=2), grads=True).ribbons[0]
     assert [row.layer for row in ribbon.rows] == ["rnn_l1", "rnn"]
     assert ribbon.cuts == [ribbon.x(t) for t in (11, 21, 31)]
     places = [x for x, _ in ribbon.ticks()]
@@ -469,7 +469,7 @@ def test_the_head_of_a_gradient_points_back_to_where_the_edge_starts(end, sign):
 
 def test_brackets_below_a_ribbon_span_the_steps_that_are_drawn():
     picture = tg.draw(long_memory(60), level="cell", steps=[1, 2, 3, "...", 59, 60], grads=True)
-    ribbon = picture.ribbon
+    ribbon = picture.ribbons[0]
     ends = [(ribbon.x(first), ribbon.x(last) + ribbon.px) for first, last in ((1, 3), (59, 60))]
     assert brackets(ribbon) == ends
 

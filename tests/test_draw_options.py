@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from graphs import GRAPHS, marks, network, recorded, windows
+from graphs import GRAPHS, between_cells, marks, network, recorded, windows
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.errors import DrawError
@@ -27,6 +27,7 @@ def loss_of(T: int = 4) -> tg.Tensor:
 WRONG: dict[str, tuple[Any, ...]] = {
     "theme": ("pink", None),
     "width": ("8.5", "wide", "0cm", -3, 0, [1]),
+    "height": ("8.5", "tall", "0cm", -3, [1], "8cm"),  # the last is right, but has no width
     "labels": ("the cat", [1, 2, 3, 4], ["the", "cat"], {9: "x"}, 3),
     "title": (3, ["a"], " "),
     "direction": ("north", None, 1),
@@ -175,6 +176,120 @@ def test_lines_hold_all_steps_and_what_runs_from_line_to_line_is_drawn_on_both()
             assert before[-1][0] > drawn.width / 3 and after[0][0] < 1 and before[-1][1] - after[0][1] > 50
 
 
+def stack(T: int = 4) -> tg.Tensor:
+    """The last output of three layers."""
+    return (tg.nn.LSTM(4, 5, 3, rng=0)(np.ones((T, 1, 4)))[0][-1] ** 2).sum()
+
+
+FIGURES = {
+    **{
+        name: GRAPHS[name] for name in ("lstm", "bidirectional", "folded", "many windows", "per step", "long attention")
+    },
+    "three layers": stack,
+    "windows": lambda: windows("RNN", T=6, k=2),
+}
+
+
+def size(picture: Any) -> tuple[float, float]:
+    """Width and height, in cm."""
+    root = ET.fromstring(picture.svg())
+    return float(root.attrib["width"]) / 96 * 2.54, float(root.attrib["height"]) / 96 * 2.54
+
+
+def emptiest(drawn: Any) -> float:
+    """How high the highest stretch is, all over the width, in which there is neither box nor edge."""
+    spans = [(box.y - box.height / 2, box.y + box.height / 2) for box in marks(drawn, Block)]
+    for path in marks(drawn, Path):
+        spans += [(min(y), max(y)) for y in ([y for _, y in piece] for piece in (*path.earlier, path.points))]
+    reached, most = 0.0, 0.0
+    for low, high in sorted(spans):
+        most, reached = max(most, low - reached), max(reached, high)
+    return max(most, drawn.height - reached)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("grads", [False, True])
+@pytest.mark.parametrize("graph", FIGURES)
+def test_a_figure_fits_into_the_column_of_a_page(graph: str, grads: bool) -> None:
+    loss = FIGURES[graph]()
+    for level in (None, "cell", "layer"):
+        for width in (8.5, 17.0):
+            picture = tg.draw(loss, level, grads=grads, width=f"{width}cm")
+            wide, tall = size(picture)
+            assert wide == pytest.approx(width, abs=0.01) and tall <= 20.0
+            assert letters(picture) > 6.45
+            assert emptiest(picture.drawn) < 80
+            into = [path for path in between_cells(picture.drawn) if path.edge.target.template.boxes[0].kind == "loss"]
+            assert any(not path.earlier for path in into) or graph == "bidirectional"  # the loss is on their line
+            if level != "layer":
+                known = [*picture.steps, *(t for a, b in picture.hidden for t in range(a, b + 1))]
+                assert sorted(known) == picture.picture.reading.times
+                folds = " ".join(node.label for node in picture.nodes if node.kind == "fold")
+                assert all(f"t = {a}" in folds and f"{b}" in folds for a, b in picture.hidden)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+def test_the_ops_of_one_layer_fit_into_the_width_of_a_page(kind: str) -> None:
+    for T in (3, 30):
+        picture = tg.draw(network(kind, T=T), "op", grads=True, width="17cm")
+        assert size(picture)[1] <= 20.0 and letters(picture) > 6.45 and picture.steps[-1] == T
+
+
+def test_what_is_folded_for_want_of_height_is_said_where_it_is_folded() -> None:
+    picture = tg.draw(windows("RNN", T=12, k=2), "cell", width="8.5cm", height="10cm")
+    assert size(picture)[1] <= 10.0 and picture.hidden
+    labels = {node.id: node.label for node in picture.nodes if node.kind == "fold"}
+    assert len(labels) == len(picture.hidden)
+    for first, last in picture.hidden:
+        cuts = sum(first <= t <= last for t in (3, 5, 7, 9, 11))
+        losses = sum(first <= t <= last for t in (2, 4, 6, 8, 10, 12))
+        label = next(label for label in labels.values() if f"t = {first}" in label)
+        assert f"{cuts} cut" in label and f"{losses} loss" in label
+
+
+def test_the_steps_that_are_asked_for_are_shown_however_tall_that_is() -> None:
+    loss = network("RNN", T=6)
+    assert tg.draw(loss, width="8.5cm", steps="all", grads=True).steps == [1, 2, 3, 4, 5, 6]
+    with pytest.raises(DrawError, match=r"height='5cm' is too low .* needs \d+\.\d cm for letters of 6.5 pt"):
+        tg.draw(loss, width="8.5cm", height="5cm", steps="all")
+    low = tg.draw(loss, "cell", width="8.5cm", height="8cm", notes=False)
+    assert size(low)[1] <= 8.0 and letters(low) > 6.45
+    tall = tg.draw(network("LSTM", T=3, layers=2), "op", width="17cm", height="40cm")
+    assert 20.0 < size(tall)[1] <= 40.0
+
+
+def test_what_is_too_tall_however_it_is_folded_is_drawn_as_low_as_it_goes() -> None:
+    low, asked = (tg.draw(stack(), "op", steps, width="17cm") for steps in (None, "all"))
+    assert len(low.steps) == 1 and 20.0 < size(low)[1] < size(asked)[1]
+
+
+def test_entries_of_small_arrays_are_written_as_norms_when_asked() -> None:
+    loss = loss_of()
+    entries, norms = (tg.draw(loss, "cell", grads=True, show={"entries": told}).figures for told in (True, False))
+    assert all(line.startswith("∇ [") for (line,) in entries.values() if line.startswith("∇ [") or "‖" in line)
+    assert not any("[" in line for lines in norms.values() for line in lines)
+    assert norms["t4_cell"][0].startswith("∇ ‖")
+
+
+@pytest.mark.parametrize("graph", ["lstm", "three layers"])
+def test_the_ribbons_of_several_states_stand_side_by_side_where_there_is_room(graph: str) -> None:
+    picture = tg.draw(FIGURES[graph](), "layer", grads=True, width="8.5cm")
+    h, c = picture.ribbons
+    assert {row.state for row in h.rows} == {"h"} and {row.state for row in c.rows} == {"c"}
+    assert h.room < c.left + 44 and c.room <= picture.picture.page - 4
+    assert len(tg.draw(FIGURES[graph](), "layer", grads=True).ribbons) == 1
+
+
+def test_several_graphs_share_the_height_of_a_page() -> None:
+    losses = {}
+    for layer in (tg.nn.RNN(4, 5, dtype=float, rng=0), tg.nn.LSTM(4, 5, dtype=float, rng=0)):
+        losses[type(layer).__name__] = (layer(np.random.default_rng(0).normal(size=(12, 1, 4)))[0] ** 2).sum()
+    both = tg.draw(losses, grads=True, width="8.5cm")
+    assert size(both)[1] <= 20.0 and letters(both) > 6.45
+    assert both.drawings[0].steps == both.drawings[1].steps
+
+
 def test_several_graphs_have_letters_of_one_size_at_the_width_that_is_stated() -> None:
     both = tg.draw({"short": loss_of(1), "long": network("LSTM", T=9, layers=2)}, width="12cm", grads=True)
     (short, long) = (drawing.picture for drawing in both.drawings)
@@ -186,6 +301,7 @@ def test_several_graphs_have_letters_of_one_size_at_the_width_that_is_stated() -
 def test_the_size_of_letters() -> None:
     assert letters(tg.draw(loss_of(), size=9)) == pytest.approx(9, abs=0.1)
     assert letters(tg.draw(loss_of(), size=9, width="15cm")) == pytest.approx(9, abs=0.1)
+    assert letters(tg.draw(loss_of(), size=6.6, width="40cm")) == pytest.approx(6.6, abs=0.1)
     assert letters(tg.draw(loss_of(), width="40cm")) == pytest.approx(7.5, abs=0.1)
 
 

@@ -377,7 +377,7 @@ def test_a_cell_with_two_states_shows_both(learned: bool) -> None:
         assert figures == [f"∇fast ‖{fast[t]}‖", f"∇slow ‖{slow[t]}‖"]
         assert [line.split()[0] for line in boxes[f"t{t}_cell"]] == ["fast", "∇fast", "slow", "∇slow"]
     strip = tg.draw(loss, level="strip")
-    words = [strip.ribbon.words(row) for row in strip.ribbon.rows]  # type: ignore[union-attr]
+    words = [strip.ribbons[0].words(row) for row in strip.ribbons[0].rows]
     assert [text[:20] for text in words] == ["‖∂L/∂fast‖ of cell a", "‖∂L/∂slow‖ of cell a"]
     svg, dot = strip.svg(), strip.dot()
     assert all(text in svg and text in dot for text in words)

@@ -33,6 +33,7 @@ from .stepper import page
 if TYPE_CHECKING:
     from ..nn.module import Module
     from .comparison import Comparison
+    from .fit import Place
     from .options import Highlight, Look, Options
 
 __all__ = ["Drawing", "draw", "page"]
@@ -70,6 +71,7 @@ def draw(
     names: Mapping[str, Any] | Module | None = None,
     *,
     width: str | float | None = None,
+    height: str | float | None = None,
     labels: Sequence[str] | Mapping[int, str] | None = None,
     title: str | None = None,
     direction: str = "right",
@@ -102,12 +104,15 @@ def draw(
 
     width   how wide it is to be in print: "8.5cm" (or mm, in, pt), or a number of px. It is made for that width, with
             letters of 6.5 pt at least: with fewer words, on several lines or with fewer steps, never by shrinking
+    height  how tall it may be at that width. None takes 20 cm where that can be, and more where it cannot; one that is
+            stated and cannot be met is refused with what is needed
     labels  a word for each time step, or a mapping from steps to words, to stand under them. None takes the words that
             steps are called by
     title   the title; "" for none. None says what there is
     direction  where time goes: "right", "left", "up" or "down"
-    show    what is said of "shapes" and "weights" (False leaves them out), "values" (as `values`) and "gradients" (as
-            `grads`; or "strokes" beside the edges or "numbers" in the boxes alone)
+    show    what is said of "shapes" and "weights" (False leaves them out), "entries" of small arrays (False takes their
+            norm), "values" (as `values`) and "gradients" (as `grads`; or "strokes" beside the edges or "numbers" in the
+            boxes alone)
     scale   the norms at the foot and the top of the scale of gradients, such as ``(1e-3, 1)``. None takes the decades
             that occur, twelve at most
     colors  a palette, "default", "muted" or "grey", or colours for some of state, weight, input, op, cut, edge, text,
@@ -137,6 +142,7 @@ def draw(
         grads=bool(grads) or level == "strip",
         values=bool(values),
         width=width,
+        height=height,
         labels=labels,
         title=title,
         direction=direction,
@@ -161,8 +167,10 @@ def draw(
     raise no_tensor(root, "draw() needs a Tensor, or a list or mapping of some")
 
 
-def _draw(root: Any, level: str | None, steps: Any, *, names: Any, options: Options) -> Drawing:
-    """The picture of one graph."""
+def _draw(
+    root: Any, level: str | None, steps: Any, place: Place | None = None, *, names: Any, options: Options
+) -> Drawing:
+    """The picture of one graph; `place` says which of several it is."""
     from .fit import fitted
     from .flow import Flow
     from .reading import Reading
@@ -177,9 +185,4 @@ def _draw(root: Any, level: str | None, steps: Any, *, names: Any, options: Opti
         raise GraphError("draw() of the gradients of a tensor that needs no gradient: there are none to show")
     reading = Reading(tape, names)
     flow = Flow(reading) if options.gradients else None
-    picture = fitted(reading, level, steps, flow, options)
-    if options.shows("values"):
-        picture.notes.append("a number is a value, [·] the entries of a small array, ‖·‖ the norm of a larger one")
-    if options.numbers:
-        picture.notes.append("∇ is the gradient of the root with respect to a result, ‖·‖ its norm")
-    return Drawing(picture, flow)
+    return Drawing(fitted(reading, level, steps, flow, options, place), flow)

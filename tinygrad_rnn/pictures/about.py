@@ -81,6 +81,10 @@ class About:
         if not picture.rows and len(picture.reading.tape) > MANY:
             facts.append("no time steps are tagged: tg.nn.unroll and tg.scope tag them, and time then goes right")
         facts += picture.notes
+        if picture.options.shows("values"):
+            facts.append("a number is a value, [·] the entries of a small array, ‖·‖ the norm of a larger one")
+        if picture.options.numbers:
+            facts.append("∇ is the gradient of the root with respect to a result, ‖·‖ its norm")
         if self.overlay is not None and self.overlay.largest is not None:
             layer, t, a = self.overlay.largest
             at = f"at t = {t}" + (f" of {layer_title(layer)}" if len(picture.reading.layers) > 1 else "")

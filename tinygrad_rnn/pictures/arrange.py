@@ -1,7 +1,7 @@
 """From a strip of columns to a page: broken into lines, turned to the direction of time, with the words around it.
 
 A strip is broken between two steps, like a line of music: what runs across the break ends a little behind it, and goes
-on a little before the start of the next line. All lines are equally high.
+on a little before the start of the next line. A line is as high as what is on it.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 
 from .layout import Point
-from .marks import Around, Drawn, Panel, Path, Rule, Text, Turn, unturned
+from .marks import Around, Block, Drawn, Panel, Path, Rule, Text, Tile, Turn, unturned
 from .text import HEADING, line_width
 
+PAGE_MARGIN = 2.0  # around a picture of a stated width
 PANEL = 8.0  # around the cells of a column
 STUB = 12.0  # of what runs across a break, at both of its sides
 TEXT = 14.0  # of a line of words beside a panel
@@ -72,27 +73,25 @@ class _Lines:
         self.starts = [0.0, *(x - STUB for x in breaks)]
         ends = [*(x + STUB for x in breaks), width]
         self.width = max(end - start for start, end in zip(self.starts, ends, strict=True))
-
-        self.full = {self.of(panel.x) for panel in drawn.panels}  # the lines on which steps stand
-        spans = [self.span(drawn, line) for line in range(len(self.starts))]
+        self.rows = {(self.of(middle(tile)), tile.cell.row) for tile in drawn.tiles}  # which rows are on which lines
+        self.spans = [self.span(drawn, line) for line in range(len(self.starts))]
         self.height = 0.0
         self.up: list[float] = []  # how far each line moves up: the last one stands at the bottom
-        for low, high in reversed(spans):
+        for low, high in reversed(self.spans):
             self.up.append(self.height - low)
             self.height += high - low + between
         self.height -= between
         self.up.reverse()
 
     def span(self, drawn: Drawn, line: int) -> tuple[float, float]:
-        """From where to where a line goes up: all of it where there is a step on it."""
-        if not self.breaks or line in self.full:
+        """From where to where a line goes up: as far as there is something on it."""
+        if not self.breaks:
             return 0.0, drawn.height
-        cells = [tile for tile in drawn.tiles if self.of(tile.x + tile.layout.width / 2) == line]
-        ends = [(tile.y, tile.y + tile.layout.height) for tile in cells]
+        ends = [span for tile in drawn.tiles if self.of(middle(tile)) == line for span in heights(tile)]
+        ends += [(0.0, rule.start[1]) for rule in drawn.rules if self.of(rule.start[0]) == line]
         for path in drawn.paths:
-            ends += [(y, y) for x, y in path.points if self.of(x) == line]
             for (ax, ay), (bx, by) in pairwise(path.points):
-                ends += [(ay, by)] if any(min(ax, bx) < at < max(ax, bx) for at in self.breaks) else []
+                ends += [(ay, by)] if self.of(min(ax, bx)) <= line <= self.of(max(ax, bx)) else []
         return min(min(a, b) for a, b in ends), max(max(a, b) for a, b in ends)
 
     def of(self, x: float) -> int:
@@ -105,12 +104,13 @@ class _Lines:
     def lay(self, drawn: Drawn) -> None:
         """Move everything to its line."""
         for tile in drawn.tiles:
-            line = self.of(tile.x + tile.layout.width / 2)
+            line = self.of(middle(tile))
             tile.x, tile.y = self.move(tile.x, tile.y, line)
         drawn.panels = [
-            panel._replace(x=x, y=y)
+            panel._replace(x=x, y=y, height=high - low)
             for panel in drawn.panels
-            for x, y in [self.move(panel.x, panel.y, self.of(panel.x))]
+            for low, high in [self.spans[self.of(panel.x)]]
+            for x, y in [self.move(panel.x, low, self.of(panel.x))]
         ]
         drawn.rules = [Rule(*(self.move(*point, self.of(rule.start[0])) for point in rule)) for rule in drawn.rules]
         drawn.texts = [
@@ -141,6 +141,21 @@ class _Lines:
                 piece = [(at - step * STUB, by)]
             piece.append((bx, by))
         yield [self.move(*point, line) for point in piece]
+
+
+def middle(tile: Tile) -> float:
+    """The middle of a cell, which says on what line it stands."""
+    return tile.x + tile.layout.width / 2
+
+
+def heights(tile: Tile) -> Iterator[tuple[float, float]]:
+    """From where to where each box of a cell goes up, and each edge in it."""
+    for mark in tile.marks():
+        if isinstance(mark, Block):
+            yield mark.y - mark.height / 2, mark.y + mark.height / 2
+        else:
+            ys = [y for _, y in mark.points]
+            yield min(ys), max(ys)
 
 
 def _turn(drawn: Drawn, turn: Turn, upright: bool) -> None:
@@ -207,12 +222,13 @@ def _headings(drawn: Drawn, upright: bool) -> Iterator[Text]:
 
 
 def _row_names(drawn: Drawn, rows: list[tuple[str, float, float]], lines: _Lines, upright: bool) -> Iterator[Text]:
-    for name, floor, height in rows:
-        middle = floor + height / 2
+    for row, (name, floor, height) in enumerate(rows):
+        at = floor + height / 2
         if upright:
-            yield Text("row", name, middle, drawn.height + PANEL + 4)
+            yield Text("row", name, at, drawn.height + PANEL + 4)
             continue
         left = drawn.picture.options.direction != "left"
         x = -PANEL - 4 if left else drawn.width + PANEL + 12
-        for line in sorted(lines.full):
-            yield Text("row", name, x, lines.move(0.0, middle, line)[1], turned=True)
+        for line in range(len(lines.spans)):
+            if (line, row) in lines.rows:
+                yield Text("row", name, x, lines.move(0.0, at, line)[1], turned=True)

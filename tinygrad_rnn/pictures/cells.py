@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
+from math import inf
 from typing import Any, ClassVar
 
 from ..autograd.tensor import Tensor
@@ -16,7 +17,7 @@ from ..engine.tape import Record
 from ..errors import DrawError
 from ..unrolled.listing import shorten
 from .flow import Flow
-from .fold import LIMIT
+from .fold import LIMIT, largest_step
 from .highlight import Highlight
 from .options import Options
 from .outside import columns_outside
@@ -66,17 +67,24 @@ class Cells:
     """Whether it shows all time steps at once, so that none is chosen or folded."""
 
     def __init__(
-        self, reading: Reading, steps: Any, flow: Flow | None, options: Options | None = None, room: int = LIMIT
+        self,
+        reading: Reading,
+        steps: Any,
+        flow: Flow | None,
+        options: Options | None = None,
+        room: int = LIMIT,
+        above: bool = False,
     ) -> None:
+        """above   whether a loss at the end stands above its step and not behind it, as those before do anyway"""
         self.reading, self.options = reading, options or Options()
-        largest = flow.largest[1] if flow is not None and flow.largest is not None else None
-        self.largest = largest  # the step whose state gets the largest gradient
+        self.largest = largest = largest_step(flow)
         words = self._labelled()
         self.labels = {t: shorten(word, 20) for t, word in words.items() if word.strip()}
         self.highlight = Highlight(reading, self.options, words)
         self.unit = self.options.smallest  # px of a unit of the layout
         self.page = self.options.page  # how wide it is to be, in these
-        self.breaks_anywhere = False  # whether a line may end between a step and what it starts from
+        self.tallest = inf  # and how tall it may be
+        self.above = above
         self.steps, self.notes = self._choose(steps, room, largest)
         self.title = ""  # what it is called as one of several
         self.number: int | None = None  # which of several it is
@@ -138,7 +146,8 @@ class Cells:
         """For each node the values and gradients that were asked for, as text; notes the longest at each box."""
         found: dict[str, tuple[str, ...]] = {}
         if self._show.lines:
-            results = Results(self.sources, self.flow if self.options.numbers else None, bool(self._show.values))
+            flow = self.flow if self.options.numbers else None
+            results = Results(self.sources, flow, bool(self._show.values), self.options.shows("entries"))
             for cell in self.cells.values():
                 for k, lines in results.lines(cell):
                     found[cell.id_of(k)] = lines
@@ -228,14 +237,14 @@ class Cells:
                 groups.setdefault(column, []).append(record)
         for column in [column for column in groups if column.kind == "memory"]:
             self._make_room(self._row_of(groups[column]))
-        early = any(column.kind == "head" and column.t < self.reading.times[-1] for column in groups)
+        early = any(c.kind == "head" and (self.above or c.t < self.reading.times[-1]) for c in groups)
         if early:  # losses of windows or of steps stand above their step, so that they are not in the way of the states
             self.rows.append("loss")
         entering = list(self._entering_hidden(hidden))
         for column, records in groups.items():
             cell, outside = self._add_group(column, records, ends)
             if early and column.kind == "head":
-                cell.column, cell.row = Column("step", column.t), len(self.rows) - 1
+                cell.column, cell.row = self._step_column(column.t), len(self.rows) - 1
             elif column.kind == "memory":
                 cell.column, cell.row = self._step_column(column.t), self._row_of(records)
             entering += [(cell, *rest) for rest in outside]

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import DrawError, GraphError
 from .drawing import Drawing
-from .fit import FEWEST, WIDEST
+from .fit import FEWEST, WIDEST, Place
 from .fold import choose
 from .levels import LEVELS
 from .output import Output
@@ -31,7 +31,8 @@ class Comparison(Output):
         unit = min(picture.unit for picture in pictures)
         for picture in pictures:  # letters of one size
             if picture.page is not None:
-                picture.unit, picture.page = unit, picture.page * picture.unit / unit
+                ratio, picture.unit = picture.unit / unit, unit
+                picture.page, picture.tallest = picture.page * ratio, picture.tallest * ratio
 
     @property
     def level(self) -> str:
@@ -63,7 +64,7 @@ class Comparison(Output):
 
 
 def compare(roots: Any, draw: Callable[..., Drawing], level: str | None, steps: Any) -> Comparison:
-    """The comparison of several graphs; `draw` draws one of them, given (root, level, steps)."""
+    """The comparison of several graphs; `draw` draws one of them, given (root, level, steps, place)."""
     called = list(roots) if isinstance(roots, Mapping) else [None] * len(roots)
     graphs = list(zip(called, roots.values() if isinstance(roots, Mapping) else roots, strict=True))
     if any(isinstance(title, str) and not title.strip() for title in called):
@@ -72,12 +73,10 @@ def compare(roots: Any, draw: Callable[..., Drawing], level: str | None, steps: 
     def one(k: int, level: str | None, steps: Any) -> Drawing:
         title, root = graphs[k]
         try:
-            drawing = draw(root, level, steps)
+            return draw(root, level, steps, Place("" if title is None else str(title), k + 1, len(graphs)))
         except (DrawError, GraphError, TypeError) as error:
             which = f"graph {k + 1} of {len(graphs)}" if title is None else f"the graph {title!r}"
             raise type(error)(f"{which}: {error}") from error
-        drawing.picture.title, drawing.picture.number = "" if title is None else str(title), k + 1
-        return drawing
 
     drawings = [one(k, level, steps) for k in range(len(graphs))]
     levels = {drawing.level for drawing in drawings}
@@ -88,7 +87,7 @@ def compare(roots: Any, draw: Callable[..., Drawing], level: str | None, steps: 
         return Comparison(drawings)
     level = drawings[0].level
     if steps is None and not LEVELS[level].all_steps:
-        chosen = unfolded(drawings, {t for drawing in drawings for t in drawing.steps})
+        chosen = together(drawings)
         while chosen:
             shown = [sorted(chosen.intersection(drawing.picture.reading.times)) for drawing in drawings]
             drawings = [one(k, level, shown[k] or None) for k in range(len(graphs))]
@@ -96,8 +95,16 @@ def compare(roots: Any, draw: Callable[..., Drawing], level: str | None, steps: 
     return Comparison(drawings)
 
 
-def unfolded(drawings: list[Drawing], chosen: set[int]) -> set[int]:
-    """With every step that would be hidden alone, which saves nothing."""
+def together(drawings: list[Drawing]) -> set[int]:
+    """The steps to show of each: on a page those for which all have room, else what any shows.
+
+    There, with every step that would be hidden alone, which saves nothing.
+    """
+    if drawings[0].picture.page is not None:
+        folded = [drawing.steps for drawing in drawings if drawing.hidden]
+        fewest = min(folded, key=len, default=[])
+        return set(fewest)
+    chosen = {t for drawing in drawings for t in drawing.steps}
     times = {t for drawing in drawings for t in drawing.picture.reading.times}
     return chosen | {t for t in times if {t - 1, t + 1} <= chosen}
 

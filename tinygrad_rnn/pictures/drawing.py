@@ -88,31 +88,31 @@ class Drawing(Output):
     @cached_property
     def drawn(self) -> Drawn:
         """The picture with coordinates."""
-        from .fit import room
         from .tile import draw
 
-        return draw(self.picture, room(self.picture))
+        return draw(self.picture)
 
     @cached_property
-    def ribbon(self) -> Ribbon | None:
-        """The gradient of every step, where not every step is drawn with its own."""
-        from .fit import PAGE_MARGIN
-        from .ribbon import Ribbon
+    def ribbons(self) -> list[Ribbon]:
+        """The gradient of every step, where not every step is drawn with its own; several stand side by side."""
+        from .arrange import PAGE_MARGIN
+        from .ribbon import Ribbon, side_by_side
 
         picture, overlay = self.picture, self.overlay
         if overlay is None or (picture.full and not self.hidden and not picture.all_steps):
-            return None
-        page = None if picture.page is None else picture.page - 2 * PAGE_MARGIN
-        if not picture.cells:  # it is all there is
-            return Ribbon(picture.reading, overlay, self.steps, page or STRIP_WIDTH, 90.0, widest=4, page=bool(page))
-        wide = page or max(self.drawn.width, 430.0)
-        return Ribbon(picture.reading, overlay, self.steps, wide, 34.0, widest=10, page=bool(page))
+            return []
+        tall, widest = (34.0, 10) if picture.cells else (90.0, 4)  # it may be all there is
+        if picture.page is not None:
+            page = picture.page - 2 * PAGE_MARGIN
+            return side_by_side(picture.reading, overlay, self.steps, page, tall, widest)
+        wide = max(self.drawn.width, 430.0) if picture.cells else STRIP_WIDTH
+        return [Ribbon(picture.reading, overlay, [*overlay.rows()], self.steps, wide, tall, widest)]
 
     def sheet(self, prefix: str = "") -> Sheet:
         """The picture with coordinates and what is written over it; the names of its nodes begin with `prefix`."""
         from .sheet import Sheet
 
-        return Sheet(self.drawn, self.figures, self.overlay, self.ribbon, prefix)
+        return Sheet(self.drawn, self.figures, self.overlay, self.ribbons, prefix)
 
     def sheets(self) -> list[Sheet]:
         return [self.sheet()]

@@ -14,9 +14,8 @@ from math import ceil
 
 from . import legend, strokes
 from .about import About
-from .arrange import PANEL
+from .arrange import PAGE_MARGIN, PANEL
 from .canvas import Canvas, Way, joined, line, over, ring
-from .fit import PAGE_MARGIN
 from .layout import Point
 from .legend import wrap
 from .marks import Block, Mark, Panel, Path, Rule, Stretch, Text, Tile
@@ -25,6 +24,7 @@ from .sheet import Sheet
 
 MARGIN = 16.0
 TITLE = 19.0  # of a line of the title
+BOLD = 15.4  # px, the letters of which are as wide as those of a title
 RIBBON_GAP = 10.0
 
 EDGES = {"forward": "forward", "state": "handed on", "gather": "gather", "cut": "severed"}
@@ -48,7 +48,8 @@ class Page:
         self.top = self.margin + TITLE * len(self.titles) if self.titles else 0.0
         self.foot = self.top + sum(figure.height for figure in self.figures) - self.margin
         self.legend = legend.Legend(sheets)
-        self.legend.fit(inner, self.foot / 3)  # a quarter of all
+        room = sum(sheet.picture.tallest for sheet in sheets) - self.foot - 16 - self.margin
+        self.legend.fit(inner, self.foot / 3, room)  # a quarter of all
         self.width = inner + 2 * self.margin
         self.height = self.foot + (self.legend.height + 16 if self.legend.height else 0.0) + self.margin
 
@@ -71,19 +72,20 @@ class Figure:
     def __init__(self, sheet: Sheet, shared: float = 0.0) -> None:
         """shared   the width of the widest of several figures, where they stand below each other"""
         self.sheet, self.drawn, self.picture = sheet, sheet.drawn, sheet.picture
-        self.overlay, self.ribbon = sheet.overlay, sheet.ribbon
+        self.overlay, self.ribbons = sheet.overlay, sheet.ribbons
         self.alone = not shared
         around = self.drawn.around
         self.content = around.left + self.drawn.width + around.right
         page = self.picture.page
         self.margin = MARGIN if page is None else PAGE_MARGIN
         least = 430.0 if page is None else page - 2 * self.margin
-        self.inner = max(shared, self.content, least, self.ribbon.room if self.ribbon else 0.0)
+        self.ribbon_room = max((ribbon.room for ribbon in self.ribbons), default=0.0)
+        self.inner = max(shared, self.content, least, self.ribbon_room)
         self.title = About(sheet).title
         self.titles = wrapped(self.title, self.inner)
         self.top = self.margin + TITLE * len(self.titles) + around.above + (6.0 if self.titles else 0.0)
         self.strip = self.top + self.drawn.height + around.below
-        self.foot = self.strip + (self.ribbon.height + RIBBON_GAP if self.ribbon else 0.0)
+        self.foot = self.strip + max((ribbon.height + RIBBON_GAP for ribbon in self.ribbons), default=0.0)
         self.height = self.foot + self.margin
 
     def draw(self, canvas: Canvas) -> None:
@@ -92,10 +94,10 @@ class Figure:
         with canvas.group(self.margin + shift + self.drawn.around.left, self.top):
             for mark in self.drawn.groups():
                 self.mark(canvas, mark)
-        if self.ribbon is not None:
-            space = min(self.inner, self.drawn.width or self.inner) - self.ribbon.room
-            with canvas.group(self.margin + max(0.0, space) / 2, self.strip):
-                strokes.ribbon(canvas, self.ribbon)
+        space = min(self.inner, self.drawn.width or self.inner) - self.ribbon_room
+        for ribbon in self.ribbons:
+            with canvas.group(self.margin + max(0.0, space) / 2 + ribbon.left, self.strip):
+                strokes.ribbon(canvas, ribbon)
 
     def flipped(self, points: list[Point]) -> list[Point]:
         return [(x, self.flip(y)) for x, y in points]
@@ -218,7 +220,7 @@ def scissors(x: float, y: float, dx: int, dy: int) -> Way:
 
 def wrapped(title: str, width: float) -> list[str]:
     """The lines of a title; none where there is none."""
-    return wrap(title, width, 14.0) if title else []
+    return wrap(title, width, BOLD) if title else []
 
 
 def written(canvas: Canvas, titles: list[str], margin: float) -> None:

@@ -3,22 +3,28 @@
 The smallest text is 10 px, so a picture may be 1375 px wide before a column of 1100 px shrinks it too far. It is laid
 out, and where it is too wide it is made again with fewer steps. What must not be hidden (cuts, losses) stays.
 
-For a stated width, as that of a column in print, the picture is made with letters of 6.5 pt there, and never shrunk:
-first with fewer words, then on several lines, then with fewer steps.
+For a stated width, as that of a column in print, the picture is made with letters of 6.5 pt there, never shrunk, and
+no taller than the figure may be: the first of `Paper.ways` that fits into both is taken. They begin with every step on
+one line and all words, and end with a single step beside a stretch of those that are not shown.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 
 from ..errors import DrawError
 from . import tile
+from .arrange import PAGE_MARGIN
+from .drawing import Drawing
+from .figure import Page
 from .flow import Flow
+from .fold import LIMIT, choose, largest_step
 from .levels import LEVELS
-from .marks import Drawn
-from .options import LETTER, UNITS, Options
+from .options import LETTER, UNITS, Options, pixels
 from .picture import Picture
 from .reading import Reading
 
@@ -26,21 +32,42 @@ WIDEST = 1375.0 - 48  # less the margins
 FIRST_TRY = {"op": 4, "cell": 10}  # steps
 FEWEST = 3
 
-
-PAGE_MARGIN = 2.0  # around a picture of a stated width
-MOST = 12  # steps that are shown of a sequence on such a page, unless the caller chooses
-TRIES: tuple[tuple[int, dict[str, bool]], ...] = (
-    (1, {}),
-    (1, {"shapes": False}),
-    (1, {"shapes": False, "weights": False}),
-    (2, {"shapes": False}),
-    (2, {"shapes": False, "weights": False}),
+MOST = 12  # steps that are shown of a sequence at a stated width, unless the caller chooses
+TALLEST = "20cm"  # of a picture of a stated width, unless the caller says it: a column of a page has 20 to 24
+WORDS: tuple[dict[str, bool | str], ...] = (
+    {},
+    {"shapes": False},
+    {"shapes": False, "entries": False},
+    {"shapes": False, "entries": False, "weights": False},
+    {"shapes": False, "entries": False, "weights": False, "gradients": "strokes"},
 )
-"""On so many lines, and with ever fewer words, all steps of a sequence are shown; if that fails some are folded."""
+"""Ever fewer words, where the author says nothing of them."""
 
 
-def fitted(reading: Reading, level: str | None, steps: Any, flow: Flow | None, options: Options) -> Picture:
+class Place(NamedTuple):
+    """Which of several pictures below each other one is: what it is called, its number, and how many there are."""
+
+    title: str
+    number: int
+    all: int
+
+
+def fitted(
+    reading: Reading, level: str | None, steps: Any, flow: Flow | None, options: Options, place: Place | None = None
+) -> Picture:
     """The picture of a tape, at the level that was asked for or at one that can be read."""
+    check(reading, level, steps)
+    if options.page is None:
+        picture = on_screen(reading, level, steps, flow, options)
+    else:
+        picture = Paper(reading, steps, flow, options, place).picture(level)
+    if place is not None:
+        picture.title, picture.number = place.title, place.number
+    return picture
+
+
+def check(reading: Reading, level: str | None, steps: Any) -> None:
+    """DrawError where there is no such level, or steps are asked for of a tape that has none."""
     if level is not None and level not in LEVELS:
         raise DrawError(
             'level must be "op" (a node an op), "cell" (a node a time step), "layer" (a node a layer, with a loop) or '
@@ -55,11 +82,13 @@ def fitted(reading: Reading, level: str | None, steps: Any, flow: Flow | None, o
         raise DrawError(
             "steps says which time steps to show, and this graph has none: tg.nn.unroll and tg.scope tag them"
         )
-    if options.page is not None:
-        return _on_page(reading, level, steps, flow, options)
+
+
+def on_screen(reading: Reading, level: str | None, steps: Any, flow: Flow | None, options: Options) -> Picture:
+    """The picture where no width is stated."""
     if not reading.times:
         return LEVELS[level or "op"](reading, None, flow, options)
-    if level is not None and all_steps:
+    if level is not None and LEVELS[level].all_steps:
         return LEVELS[level](reading, steps, flow, options)
     if level is None and steps is None and len(reading.times) <= FIRST_TRY["op"]:
         picture = LEVELS["op"](reading, None, flow, options)
@@ -78,66 +107,138 @@ def fitted(reading: Reading, level: str | None, steps: Any, flow: Flow | None, o
     return picture
 
 
-def room(picture: Picture) -> float | None:
-    """How long a line may be, around what stands at its sides; None where no width is stated."""
-    return None if picture.page is None else picture.page - 2 * PAGE_MARGIN
+class Made(NamedTuple):
+    """A picture made for a page: on how many lines it is, and in px how wide and how tall."""
+
+    picture: Picture
+    lines: int
+    width: float
+    height: float
 
 
-def _on_page(reading: Reading, level: str | None, steps: Any, flow: Flow | None, options: Options) -> Picture:
-    """The picture for a page of a stated width."""
-    levels = [level or "cell"]
-    if level is None and not reading.times:
-        levels = ["op"]
-    elif level is None and steps is None and len(reading.times) <= FIRST_TRY["op"]:
-        levels = ["op", "cell"]
-    for level in levels:
-        for lines, fewer in TRIES[: 2 if level != levels[-1] else None]:
-            picture = LEVELS[level](reading, steps, flow, _saying(options, fewer), MOST)
-            if _spread(picture, lines) and not (picture.hidden and steps is None and not LEVELS[level].all_steps):
-                return picture
-    return _folded(reading, levels[-1], steps, flow, _saying(options, TRIES[-1][1]))
+class Way(NamedTuple):
+    """How to make a picture for a page: which steps it shows, with which of `WORDS`, on how many lines at most, and
+    whether the loss stands above its step."""
+
+    steps: Any
+    words: int
+    lines: float
+    above: bool
 
 
-def _folded(reading: Reading, level: str, steps: Any, flow: Flow | None, options: Options) -> Picture:
-    """A picture of which some steps are folded, on two lines, or on more if more must be shown."""
-    for shown in range(MOST, FEWEST - 1, -1):
-        picture = LEVELS[level](reading, steps, flow, options, shown)
-        lines = 2 if steps is None and shown > FEWEST and picture.rows and not picture.all_steps else math.inf
-        if _spread(picture, lines):
-            return picture
-    picture.breaks_anywhere = True
-    if _spread(picture, math.inf):
-        return picture
-    drawn = tile.draw(picture, room(picture))
-    needs = f"{_width(drawn) * picture.unit / UNITS['cm']:.1f} cm for letters of {picture.unit * LETTER:.2g} pt"
-    raise DrawError(
-        f"width={options.width!r} is too narrow for this picture, which needs {needs}" + _cure(level, options)
-    )
+def whole(steps: Any) -> Iterator[Way]:
+    """The ways to show these steps with ever fewer words: on one line, else on two."""
+    for lines in (1, 2):
+        for above in (False, True):
+            yield from (Way(steps, words, lines, above) for words in range(lines - 1, 4))
 
 
-def _cure(level: str, options: Options) -> str:
-    if options.direction in ("up", "down"):
-        return '; direction="right" needs less where there are several layers or ops'
-    return '; level="cell" needs less' if level == "op" else ""
+def on_lines(steps: Any, fewer: Iterable[int], most: float) -> Iterator[Way]:
+    """The ways to show these steps on as few lines as it goes."""
+    for words in fewer:
+        for lines in sorted({1, 2, most}):
+            yield from (Way(steps, words, lines, above) for above in (False, True))
 
 
-def _spread(picture: Picture, lines: float) -> bool:
-    """Whether a picture has room on its page, on so many lines; then its letters are as large as there is room for."""
-    page, drawn = picture.page or 0.0, tile.draw(picture, room(picture))
-    if drawn.lines > lines or _width(drawn) > page:
-        return False
-    if picture.options.size is None:
-        px = page * picture.unit
-        picture.unit = min(1.0, px / _width(drawn))
-        picture.page = px / picture.unit
-    return True
+class Paper:
+    """The pictures of a tape for a page of a stated width and height, in px."""
+
+    def __init__(self, reading: Reading, steps: Any, flow: Flow | None, options: Options, place: Place | None) -> None:
+        self.place, self.all = place, 1 if place is None else place.all
+        self.reading, self.steps, self.flow, self.options = reading, steps, flow, options
+        self.width = pixels(options.width, "width")
+        self.height = pixels(TALLEST if options.height is None else options.height, "height")
+        self.words = WORDS if options.shows("gradients") is True else WORDS[:-1]
+        self.made: dict[Any, Made] = {}
+
+    def picture(self, level: str | None) -> Picture:
+        """The first picture that fits; where there is none and the height is not the author's, the least tall one."""
+        times = self.reading.times
+        levels = [level or ("cell" if times else "op")]
+        if level is None and times and self.steps is None and len(times) <= FIRST_TRY["op"]:
+            levels = ["op", "cell"]
+        for level in levels:
+            for way in islice(self.ways(level), 2 if level != levels[-1] else None):
+                if made := self.fitting(level, way):
+                    return made.picture
+        narrow = [made for made in self.made.values() if made.width <= self.width + CLOSE]
+        if not narrow or self.options.height is not None:
+            raise DrawError(self.refusal(narrow, levels[-1]))
+        return min(narrow, key=lambda made: made.height).picture
+
+    def ways(self, level: str) -> Iterator[Way]:
+        """The ways to make it, what says most first."""
+        times = self.reading.times
+        if self.steps is not None or LEVELS[level].all_steps or not times:
+            steps = times if self.steps is None else self.steps
+            yield from whole(steps)
+            yield from on_lines(steps, range(3, len(self.words)), math.inf)
+            return
+        if len(times) <= MOST:
+            yield from whole(times)
+        most = min(MOST, len(times))
+        yield from self.folding(3, range(most, FEWEST, -1), LIMIT)
+        for fewest in range(FEWEST, 0, -1):
+            for words in range(3, len(self.words)):
+                yield from self.folding(words, range(most, fewest - 1, -1))
+
+    def folding(self, words: int, room: range, most: int = 0) -> Iterator[Way]:
+        """Those with ever fewer steps.
+
+        most   how many are shown where there are more cuts and losses than `room` says; on two lines at most
+        """
+        for shown in room:
+            steps, _ = choose(self.reading, None, shown, largest_step(self.flow), most or shown)
+            yield from on_lines(steps, [words], 2 if most else math.inf)
+
+    def fitting(self, level: str, way: Way) -> Made | None:
+        """What is made in this way, if it fits."""
+        made = self.make(level, way.steps, way.words, way.above)
+        return made if self.fits(made) and made.lines <= way.lines else None
+
+    def make(self, level: str, steps: Any, words: int, above: bool) -> Made:
+        """The picture with its letters as large as there is room for, unless the author says how large."""
+        key = level, words, str(steps), above
+        if key not in self.made:
+            options = replace(self.options, show={**self.words[words], **(self.options.show or {})})
+            picture = LEVELS[level](self.reading, steps, self.flow, options, above=above)
+            smallest = picture.unit
+            self.made[key] = made = self.measured(picture, smallest)
+            larger = min(1.0, smallest * self.width / made.width, smallest * self.height / made.height)
+            if self.options.size is None and larger > smallest:
+                large = self.measured(picture, larger)
+                if self.fits(large) and large.lines == made.lines:
+                    self.made[key] = large
+                else:
+                    self.measured(picture, smallest)
+        return self.made[key]
+
+    def measured(self, picture: Picture, unit: float) -> Made:
+        """The picture with a unit of so many px."""
+        picture.unit, picture.page, picture.tallest = unit, self.width / unit, self.height / unit / self.all
+        if self.place is not None:
+            picture.title, picture.number = self.place.title, self.place.number
+        sheet = Drawing(picture, self.flow).sheet()
+        page = Page([sheet] * self.all)  # as if the others were like this one
+        width = page.figures[0].content + 2 * PAGE_MARGIN
+        return Made(picture, sheet.drawn.lines, width * unit, math.ceil(page.height) * unit)
+
+    def fits(self, made: Made) -> bool:
+        return made.width <= self.width + CLOSE and made.height <= self.height + CLOSE
+
+    def refusal(self, narrow: list[Made], level: str) -> str:
+        """Why there is no picture, what it needs, and what needs less."""
+        name, of = ("height", narrow) if narrow else ("width", [*self.made.values()])
+        least = min(of, key=lambda made: getattr(made, name))
+        needs = f"{getattr(least, name) / UNITS['cm']:.1f} cm for letters of {least.picture.unit * LETTER:.2g} pt"
+        cure = ""
+        if self.options.direction in ("up", "down"):
+            cure = '; direction="right" needs less where there are several layers or ops'
+        elif level == "op":
+            cure = '; level="cell" needs less'
+        stated = getattr(self.options, name)
+        return f"{name}={stated!r} is too {TOO[name]} for this picture, which needs {needs}{cure}"
 
 
-def _saying(options: Options, fewer: dict[str, bool]) -> Options:
-    """The options with fewer words, where the author says nothing of them."""
-    return replace(options, show={**fewer, **(options.show or {})})
-
-
-def _width(drawn: Drawn) -> float:
-    """How wide a picture is with all that stands beside its cells, in units of its layout."""
-    return drawn.around.left + drawn.width + drawn.around.right + 2 * PAGE_MARGIN
+TOO = {"width": "narrow", "height": "low"}
+CLOSE = 0.01  # px that a picture may be larger than its page

@@ -13,16 +13,20 @@ from typing import Any
 
 from ..errors import DrawError
 from ..unrolled.run import number_of
+from .flow import Flow
 from .reading import Reading
 
 LIMIT = 12  # columns, where the steps to show are chosen here and not by the caller
 
 
-def choose(reading: Reading, steps: Any, room: int, largest: int | None = None) -> tuple[list[int], list[str]]:
+def choose(
+    reading: Reading, steps: Any, room: int, largest: int | None = None, most: int = LIMIT
+) -> tuple[list[int], list[str]]:
     """The time steps to show, in order, and what to say about those that had to be left out.
 
     room     how many to show, where the caller leaves it open
     largest  the step with the largest gradient, to be shown as well
+    most     how many at most, with those at cuts and losses
     """
     times = reading.times
     if isinstance(steps, str) and steps == "all":
@@ -33,10 +37,11 @@ def choose(reading: Reading, steps: Any, room: int, largest: int | None = None) 
         return chosen, hidden_notes(cuts, losses, set(chosen))
     if len(times) <= room:
         return times, []
-    shown = {*times[:2], times[-1]}
-    marked = [(largest,)] if largest is not None else []
-    for place in [*outermost_first(cuts), *outermost_first(losses), *marked]:
-        if len(shown.union(place)) <= LIMIT:
+    last = min(max(run.records) for run in reading.network.runs)  # of those that every layer has
+    first = [*([last] if most < LIMIT else []), times[-1], *([] if largest is None else [largest]), *times[:2]]
+    shown = set(list(dict.fromkeys(first))[:most])
+    for place in [*outermost_first(cuts), *outermost_first(losses)]:
+        if len(shown.union(place)) <= most:
             shown.update(place)
     room -= len(times) == room + 1  # to fold one step would save nothing
     for t in chain.from_iterable(zip(times, reversed(times), strict=True)):  # from both ends
@@ -45,17 +50,26 @@ def choose(reading: Reading, steps: Any, room: int, largest: int | None = None) 
         shown.add(t)
     for before, behind in pairwise(sorted(shown)):
         between = bisect_left(times, before) + 1
-        if times[between + 1 : between + 2] == [behind] and len(shown) < LIMIT:
+        if times[between + 1 : between + 2] == [behind] and len(shown) < most:
             shown.add(times[between])
     return sorted(shown), hidden_notes(cuts, losses, shown)
 
 
+def largest_step(flow: Flow | None) -> int | None:
+    """The step whose state gets the largest gradient."""
+    return flow.largest[1] if flow is not None and flow.largest is not None else None
+
+
 def hidden_notes(cuts: list[tuple[int, ...]], losses: list[tuple[int, ...]], shown: set[int]) -> list[str]:
     """What to say about cuts and losses that had to be left out."""
-    counts = [sum(not shown.issuperset(place) for place in places) for places in (cuts, losses)]
-    named = zip(counts, ("cut", "loss"), ("s", "es"), strict=True)
-    words = [f"{n} {word}{ending * (n != 1)}" for n, word, ending in named if n]
+    words = counted(*(sum(not shown.issuperset(place) for place in places) for places in (cuts, losses)))
     return [f"not shown: {' and '.join(words)}"] if words else []
+
+
+def counted(cuts: int, losses: int) -> list[str]:
+    """How many there are, in words: ``["2 cuts", "1 loss"]``, and nothing of what there is none of."""
+    named = zip((cuts, losses), ("cut", "loss"), ("s", "es"), strict=True)
+    return [f"{n} {word}{ending * (n != 1)}" for n, word, ending in named if n]
 
 
 def cut_places(reading: Reading) -> list[tuple[int, ...]]:

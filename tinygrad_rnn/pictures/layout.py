@@ -20,6 +20,7 @@ from math import fsum
 from typing import Any, NamedTuple
 
 GAP = 24.0  # between layers
+TIGHT = 15.0  # and where there is little room
 SPACE = 14.0  # between boxes of a layer
 LANE = 7.0  # between parallel lines
 
@@ -32,6 +33,7 @@ class Request(NamedTuple):
     edges     (source box, its output, target box)
     left, bottom   entries: key -> box
     right, top     exits: (box, output)
+    gap     between layers
     """
 
     sizes: Sequence[tuple[float, float]]
@@ -40,6 +42,7 @@ class Request(NamedTuple):
     bottom: dict[Any, int]
     right: list[tuple[int, Any]]
     top: list[tuple[int, Any]]
+    gap: float = GAP
 
 
 class CellLayout(NamedTuple):
@@ -256,7 +259,7 @@ class _Placing:
         self.floor: list[float] = []
         y = 0.0
         for k, height in enumerate(self.tall):
-            y += room[k] + (GAP if k else 0)
+            y += room[k] + (self.request.gap if k else 0)
             self.floor.append(y)
             y += height
         self.height = y + room[-1]

@@ -46,15 +46,19 @@ class Legend:
         """The lines below the samples."""
         return list(together(self.abouts)) if self.options.notes else []
 
-    def fit(self, width: float, tallest: float) -> None:
-        """Place the legend and the notes. What does not fit is left out: notes, then samples that explain least."""
+    def fit(self, width: float, tallest: float, room: float) -> None:
+        """Place the legend and the notes. What does not fit is left out: notes, then samples that explain least.
+
+        tallest  how high both may be together
+        room     how high, where there are notes
+        """
         samples = self._samples() if self.options.legend else []
         texts = [wrap(text, width) for text in self.texts]
         while True:
             placed, y = flow(samples, width)
             lines = [line for text in texts for line in text]
             self.height = y + (LINE - 4) * len(lines)
-            if self.height <= tallest or not (texts or samples):
+            if self.height <= (min(tallest, room) if texts else tallest) or not (texts or samples):
                 break
             if texts:
                 texts.pop()

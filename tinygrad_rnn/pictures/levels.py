@@ -17,7 +17,7 @@ from ..engine.tape import Record
 from ..errors import DrawError
 from ..unrolled.expand import fused
 from .cells import GUARD, Outside, Start
-from .fold import choose
+from .fold import choose, counted, loss_places
 from .parts import Cell, Column
 from .picture import Picture
 from .reading import key_of
@@ -91,7 +91,9 @@ class Steps(Picture):
         span = f"t = {first} … {last}" if first != last else f"t = {first}"
         template = Template(True, self._show)
         cuts = sum(first <= t <= last for _, t in self.reading.network.cuts)
-        inside = [f"{cuts} cut{'s' * (cuts != 1)} inside"] if cuts else []
+        lowest = next(layer for layer in self.reading.layers if self.reading.count(layer, first, last)[0])
+        losses = sum(first <= t <= last for (t,) in loss_places(self.reading)) if step.layer == lowest else 0
+        inside = [f"{words} inside" for words in counted(cuts, losses)]
         lines = (f"{count} step{'s' * (count != 1)}", "not shown", span, f"{ops} ops", *inside)
         words = f"{count} steps of {step.layer} are not shown: {span}"
         template.add("fold", "fold", lines, words, 2 * self.options.numbers)
@@ -176,6 +178,12 @@ class LayerPicture(Picture):
     level = "layer"
     all_steps: ClassVar[bool] = True
 
+    def _layer_cell(self, template: Template, column: Column, start: str, layer: str) -> Cell:
+        """On a page all layers are drawn the same way round, which needs half the width."""
+        cell = super()._layer_cell(template, column, start, layer)
+        cell.back = cell.back and self.page is None
+        return cell
+
     def _choose(self, steps: Any, room: int, largest: int | None) -> tuple[list[int], list[str]]:
         times = self.reading.times
         self.reading.expand([*times[:2], *times[-2:]])
@@ -230,8 +238,11 @@ class LayerPicture(Picture):
         called = [self.reading.output_name(x.record, x.output) or "s" for _, (_, x, _), _ in states]  # type: ignore[arg-type]
         names = list(dict.fromkeys(called))
         cuts = [str(t) for _, t in sorted(self.reading.network.cuts)]
-        places = f"✂ detach before t = {', '.join(cuts)}" if len(cuts) < 4 else f"✂ {len(cuts)} times detached"
-        lines = (f"× {times}", f"{' '.join(names)} of t {'+' if cell.back else '−'} 1", *([places] if cuts else []))
+        places = ["✂ detach", f"before t = {', '.join(cuts)}"] if len(cuts) < 4 else [f"✂ {len(cuts)} times detached"]
+        if self.page is None:  # on a page, two short lines
+            places = [" ".join(places)]
+        other = "+" if self.reading.reverse[cell.layer or ""] else "−"
+        lines = (f"× {times}", f"{' '.join(names)} of t {other} 1", *(places if cuts else []))
         box = before.template.add("loop", "loop", lines, f"{', '.join(names)}, handed on {times} times")
         for _, origin, use in starts:
             start = Entry(Enters.INPUT, 0, names.index(origin.role) if origin.role in names else 0)

@@ -19,12 +19,14 @@ DIRECTIONS = ("right", "left", "up", "down")
 SHOWN: Mapping[str, tuple[Any, ...]] = {
     "shapes": (True, False),
     "weights": (True, False),
+    "entries": (True, False),
     "values": (True, False),
     "gradients": (True, False, "strokes", "numbers"),
 }
 """What `show` may speak of, and what it may say."""
 
 UNITS = {"cm": 96 / 2.54, "mm": 9.6 / 2.54, "in": 96.0, "pt": 96 / 72, "px": 1.0}
+LENGTH = r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(cm|mm|in|pt|px)\s*"
 SMALLEST = 6.5  # pt, of letters in a picture of a stated width
 LETTER = 7.5  # pt, of the smallest letters where nothing is stated: 10 px
 
@@ -35,6 +37,7 @@ class Look(TypedDict, total=False):
     """The options of `draw` that are given by name only."""
 
     width: str | float | None
+    height: str | float | None
     labels: Sequence[str] | Mapping[int, str] | None
     title: str | None
     direction: str
@@ -56,6 +59,7 @@ class Options:
     grads: bool = False
     values: bool = False
     width: str | float | None = None
+    height: str | float | None = None
     labels: Sequence[str] | Mapping[int, str] | None = None
     title: str | None = None
     direction: str = "right"
@@ -73,8 +77,11 @@ class Options:
         _one_of("direction", self.direction, DIRECTIONS)
         _text("title", self.title or None, "a text, None or '' for none")
         _text("font", self.font, "the name of a font, such as 'serif'")
-        if self.width is not None:
-            pixels(self.width)
+        for name in ("width", "height"):
+            if getattr(self, name) is not None:
+                pixels(getattr(self, name), name)
+        if self.height is not None and self.width is None:
+            raise DrawError(f'height must come with a width, as in width="8.5cm", height={self.height!r}')
         if self.labels is not None:
             _check_labels(self.labels)
         if self.show is not None:
@@ -123,20 +130,20 @@ class Options:
     @property
     def page(self) -> float | None:
         """The stated width in units of the layout."""
-        return None if self.width is None else pixels(self.width) / self.smallest
+        return None if self.width is None else pixels(self.width, "width") / self.smallest
 
 
-def pixels(width: Any) -> float:
-    """A width in px: a number, or with a unit as "8.5cm"."""
-    if _is_number(width):
-        found = float(width)
+def pixels(length: Any, name: str) -> float:
+    """A width or a height in px: a number, or with a unit as "8.5cm"."""
+    if _is_number(length):
+        found = float(length)
     else:
-        match = (
-            re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(cm|mm|in|pt|px)\s*", width) if isinstance(width, str) else None
-        )
+        match = re.fullmatch(LENGTH, length) if isinstance(length, str) else None
         found = float(match[1]) * UNITS[match[2]] if match else math.nan
     if not 0 < found < math.inf:
-        raise DrawError(f'width must be a number of px, or one with a unit such as "8.5cm" (mm, in, pt), not {width!r}')
+        raise DrawError(
+            f'{name} must be a number of px, or one with a unit such as "8.5cm" (mm, in, pt), not {length!r}'
+        )
     return found
 
 

@@ -27,9 +27,15 @@ class Picture(Cells):
     level: ClassVar[str]
 
     def __init__(
-        self, reading: Reading, steps: Any, flow: Flow | None, options: Options | None = None, room: int = LIMIT
+        self,
+        reading: Reading,
+        steps: Any,
+        flow: Flow | None,
+        options: Options | None = None,
+        room: int = LIMIT,
+        above: bool = False,
     ) -> None:
-        super().__init__(reading, steps, flow, options, room)
+        super().__init__(reading, steps, flow, options, room, above)
         self.joins: dict[Any, Join] = {}
         self._entered: dict[Any, Entry] = {}  # by the end and the cell of an edge into a box for a whole step
         self._constants: dict[tuple[Any, ...], list[str]] = {}  # what stands in the box of what a layer starts from

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,9 @@ from .sources import Sources
 from .template import VALUED, small
 
 
-def written(array: Any) -> str:
+def written(array: Any, entries: bool = True) -> str:
     """A number, the entries of a small array, or the norm of a larger one: ``0.5``, ``[0.5 -1]``, ``‖2.3‖``."""
-    if array.size <= 1 or not small(array.shape):
+    if array.size <= 1 or not (entries and small(array.shape)):
         return figure(array)
     rows = [" ".join(f"{x:.3g}" for x in row) for row in np.reshape(array, (-1, array.shape[-1]))]
     return f"[{'; '.join(rows)}]"
@@ -26,8 +27,9 @@ def written(array: Any) -> str:
 class Results:
     """The texts of one picture: ``lines()`` for each box of each of its cells."""
 
-    def __init__(self, sources: Sources, flow: Flow | None, values: bool) -> None:
+    def __init__(self, sources: Sources, flow: Flow | None, values: bool, entries: bool) -> None:
         self.reading, self.sources, self.flow, self.values = sources.reading, sources, flow, values
+        self.written = partial(written, entries=entries)
 
     def lines(self, cell: Cell) -> Iterator[tuple[int, tuple[str, ...]]]:
         """(box, its lines) where there is something to say."""
@@ -42,12 +44,12 @@ class Results:
                 value = [written(record.values[0]) if one else ""] if self.values else []
                 yield k, (*value, *([self.gradient(self.flow.of(record)) if one else ""] if self.flow else []))
         for k, start in enumerate(cell.starts):
-            yield k, tuple(f"{name} {written(x.data)}" if name else written(x.data) for name, x in start)
+            yield k, tuple(f"{name} {self.written(x.data)}" if name else self.written(x.data) for name, x in start)
         rows = self.sources.rows_of(cell.records) if cell.step else {}
         first = 1 if cell.template.folded and cell.step is not None else len(cell.records)
         for k, box in enumerate(cell.template.boxes):
             if k >= first and box.extra and box.kind in VALUED and not cell.starts:
-                several = [f"{name} {written(self.sources.tensors[n].data)}" for name, n in box.named]
+                several = [f"{name} {self.written(self.sources.tensors[n].data)}" for name, n in box.named]
                 yield k, tuple(several or self.of_source(cell, k, rows))
 
     def states_after(self, step: Step) -> Iterator[str]:
@@ -57,7 +59,7 @@ class Results:
             called = f"{shorten(name, 8)} " if len(names) > 1 else ""
             places = self.reading.state(step, name)
             if self.values:
-                yield called + written(places[-1][0].values[places[-1][1]]) if places else ""
+                yield called + self.written(places[-1][0].values[places[-1][1]]) if places else ""
             if self.flow is not None:
                 yield self.gradient(self.flow.at_state(step, name), called)
 
@@ -67,7 +69,7 @@ class Results:
         x = self.sources.tensors.get(box.number)
         part = rows.get(box.number, ...)
         if self.values:
-            yield written(self.used(cell, k) if x is None else x.data[part])
+            yield self.written(self.used(cell, k) if x is None else x.data[part])
         if self.flow is not None and box.kind in ("leaf", "entry"):
             g = None if x is None else self.flow.at(x)
             yield self.gradient(None if g is None else g[part])
@@ -87,6 +89,5 @@ class Results:
         low, high = (choose(amounts, key=lambda a: a.norm) for choose in (min, max))
         return f"∇ min {low:.2g}", f"∇ max {high:.2g}"
 
-    @staticmethod
-    def gradient(g: Any, called: str = "") -> str:
-        return f"∇{called or ' '}{'none' if g is None else written(np.asarray(g))}"
+    def gradient(self, g: Any, called: str = "") -> str:
+        return f"∇{called or ' '}{'none' if g is None else self.written(np.asarray(g))}"

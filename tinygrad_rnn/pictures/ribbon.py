@@ -18,6 +18,7 @@ from .text import line_width
 
 LABELS = 44.0  # px at the left, for the numbers of the scale
 ROOM = 22.0  # above a row, for its name and what is pointed at
+THINNEST = 3  # px of a column, where several ribbons stand side by side
 TICKS = 16.0  # below the rows, for the numbers of steps
 
 
@@ -50,9 +51,36 @@ class Row(NamedTuple):
     top: Top | None
 
 
-class Ribbon:
-    """The columns of the states of all layers, the highest layer on top, with coordinates: x to the right, y down.
+State = tuple[str, str, dict[int, Amount]]
+"""A layer, one of its states, and what reaches it at each step."""
 
+
+def side_by_side(
+    reading: Reading, overlay: Overlay, shown: list[int], width: float, tall: float, widest: int
+) -> list[Ribbon]:
+    """The states of all layers as several ribbons beside each other, as many as a page of this width has room for."""
+    states, steps = list(overlay.rows()), len(reading.times)
+    words = max(line_width(title(layer, name), 10) for layer, name, _ in states)
+    bars = steps * max(THINNEST, min(widest, int(words) // steps))
+    pitch = max(LABELS + bars, words) + 12
+    n = max(1, 1 + int((width - LABELS - max(words, bars)) // pitch))
+    n = -(-len(states) // -(-len(states) // n))  # fewer, where that needs no more rows
+    wide = LABELS + bars if n > 1 else width
+    parts = [states[k::n] for k in range(n)]
+    return [
+        Ribbon(reading, overlay, part, shown, wide, tall, widest, page=True, left=pitch * k)
+        for k, part in enumerate(parts)
+    ]
+
+
+def title(layer: str, state: str) -> str:
+    return f"‖∂L/∂{shorten(state, 16)}‖ of {layer_title(layer)}"
+
+
+class Ribbon:
+    """The columns of states of layers, the highest layer on top, with coordinates: x to the right, y down.
+
+    left   where it begins, where several stand side by side
     cuts   x of each cut
     shown  (x, width) of the steps that the picture above shows
     room   the width that it takes with its words, which a short row of columns is narrower than
@@ -62,15 +90,17 @@ class Ribbon:
         self,
         reading: Reading,
         overlay: Overlay,
+        states: list[State],
         shown: list[int],
         width: float,
         tall: float,
         widest: int,
         page: bool = False,
+        left: float = 0.0,
     ) -> None:
         """page   whether the width is one that was stated, so that its words may not be wider"""
-        self.times, self.tall, self.scale = reading.times, tall, overlay.scale
-        room = max(width - LABELS, 200.0)
+        self.times, self.tall, self.scale, self.left = reading.times, tall, overlay.scale, left
+        room = max(width - LABELS, 20.0 if page else 200.0)
         self.per = -(-len(self.times) // int(room))  # steps in a column
         self.columns = -(-len(self.times) // self.per)
         self.px = min(widest, int(room // self.columns))
@@ -78,7 +108,7 @@ class Ribbon:
         self.width = LABELS + self.px * self.columns
         self.rows: list[Row] = []
         self.long = True  # whether there is room for all its words
-        for layer, name, amounts in overlay.rows():
+        for layer, name, amounts in states:
             base = (len(self.rows) + 1) * (ROOM + tall)
             self.rows.append(Row(layer, name, base, self._bars(amounts), self._top(amounts)))
         self.foot = len(self.rows) * (ROOM + tall)
@@ -87,7 +117,7 @@ class Ribbon:
         self.shown = [(self.x(t), float(self.px)) for t in shown] if len(shown) < len(self.times) else []
         self.long = not page or all(LABELS + line_width(self.words(row), 10) <= width for row in self.rows)
         words = [line_width(self.words(row), 10) for row in self.rows]
-        self.room = max([self.width, *(LABELS + width for width in words)])
+        self.room = left + max([self.width, *(LABELS + width for width in words)])
 
     def x(self, t: int) -> float:
         """The left edge of the column of step t."""
@@ -129,7 +159,7 @@ class Ribbon:
 
     def words(self, row: Row) -> str:
         """What a row shows, and where it is largest."""
-        text = f"‖∂L/∂{shorten(row.state, 16)}‖ of {layer_title(row.layer)}"
+        text = title(row.layer, row.state)
         if not self.long:
             return text
         text += f" at each of {len(self.times)} steps"

@@ -11,6 +11,8 @@ from typing import Any
 from .parts import Join
 from .picture import Picture
 
+APART = 10.0  # between routes that share a lane
+
 Heights = tuple[list[float], list[float]]
 """Where edges touch a gutter, at its left and at its right."""
 
@@ -108,10 +110,19 @@ def _packed(wanted: dict[Any, tuple[float, float]]) -> list[dict[Any, None]]:
 
 
 def in_order(gutter: dict[Any, Heights]) -> dict[Any, int]:
-    """The lane of each route that bends in a gutter, by where it comes from and where it goes."""
+    """The lane of each route that bends in a gutter, by where it comes from and where it goes.
+
+    Routes above each other, as those of two layers, share a lane.
+    """
     bent = [key for key, (lefts, rights) in gutter.items() if max(lefts + rights) - min(lefts + rights) > 0.5]
     shape = tuple((tuple(gutter[key][0]), tuple(gutter[key][1])) for key in bent)
-    return {bent[k]: place for place, k in enumerate(best_order(shape))}
+    spans = [(min(lefts + rights), max(lefts + rights) + APART) for lefts, rights in shape]
+    lanes: dict[int, int] = {}
+    for k in best_order(shape):
+        low, high = spans[k]
+        beside = [lane for j, lane in lanes.items() if spans[j][0] < high and low < spans[j][1]]
+        lanes[k] = max(beside, default=-1) + 1
+    return {bent[k]: lane for k, lane in lanes.items()}
 
 
 @lru_cache(maxsize=1024)

@@ -17,14 +17,14 @@ class Sheet:
 
     figures  for the id of a node the values and gradients that stand in it
     overlay  how much gradient goes along each edge, if that is shown
-    ribbon   the gradient of every step, if that is shown
+    ribbons  the gradient of every step, if that is shown
     prefix   what the names of its nodes begin with, where it is one of several
     """
 
     drawn: Drawn
     figures: dict[str, tuple[str, ...]]
     overlay: Overlay | None
-    ribbon: Ribbon | None
+    ribbons: list[Ribbon]
     prefix: str = ""
 
     @property

@@ -68,12 +68,13 @@ def line_width(line: str, size: float) -> float:
     return fsum(text_width(part, INDEX if index else size) for part, index in pieces(line))
 
 
-def box_size(box: Box, digits: int) -> tuple[float, float]:
-    """Width and height of a box whose step number has so many digits."""
+def box_size(box: Box, digits: int, spare: bool = True) -> tuple[float, float]:
+    """Width and height of a box whose step number has so many digits, with room for any gradient or for that it has."""
     lines = [line.replace(MARK, "8" * digits) for line in box.lines]
     widths = [line_width(line, OTHER if k else FIRST) for k, line in enumerate(lines)]
     if box.extra:
-        widths.append(text_width("∇ ‖2.22e-22‖" if box.kind not in ("input", "ref", "cut") else "", OTHER))
+        if spare and box.kind not in ("input", "ref", "cut"):
+            widths.append(text_width("∇ ‖2.22e-22‖", OTHER))
         widths += [line_width(line, OTHER) for line in box.widest]
     count = len(lines) + box.extra
     round_ends = 14 if box.kind in ROUND else 0

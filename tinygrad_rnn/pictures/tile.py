@@ -13,8 +13,8 @@ from itertools import pairwise
 from math import fsum
 from typing import Any
 
-from .arrange import PANEL, ROW_NAME, STUB, TURNS, arrange
-from .layout import LANE, CellLayout, Point, Request, lay_out, spread, tidy
+from .arrange import PAGE_MARGIN, PANEL, ROW_NAME, STUB, TURNS, arrange
+from .layout import GAP, LANE, TIGHT, CellLayout, Point, Request, lay_out, spread, tidy
 from .marks import Drawn, Panel, Path, Rule, Text, Tile
 from .parts import Cell, Column, Join
 from .picture import Picture
@@ -25,8 +25,9 @@ from .text import FIRST, box_size, line_width
 
 GUTTER = 22.0  # a gutter without lanes
 ROW_GAP = 26.0
+TIGHT_ROWS = 15.0  # and where there is little room
 ASKEW = 80.0  # px that a column may be wider to have nothing bent in it
-CUT_HEAD = 34.0  # above a cut, for its scissors and its word
+CUT_HEAD = 42.0  # above a cut, for its scissors and its word, below what passes over it
 CUT_ROOM = 46.0  # left of a cut, for the rule and its word
 COLUMN_KINDS_WITHOUT_EDGES = ("init", "init_back", "cut", "cut_back")
 LOOPS = ("loop", "loop_back")
@@ -40,7 +41,9 @@ class Tiling:
         self.routes = Routes(picture)
         digits = len(str(max((abs(t) for t in picture.steps), default=1)))
         upright = TURNS[picture.options.direction][1]  # then the boxes of the strip lie on their side
-        sizes = {t: [box_size(b, digits) for b in t.boxes] for t in self._templates()}
+        airy = picture.page is None
+        self.gap, self.row_gap = (GAP, ROW_GAP) if airy else (TIGHT, TIGHT_ROWS)
+        sizes = {t: [box_size(b, digits, airy) for b in t.boxes] for t in self._templates()}
         self.sizes = {t: [size[::-1] for size in row] if upright else row for t, row in sizes.items()}
         self.layouts = self._lay_out_templates()
         self.shifts = self._aligned()
@@ -48,8 +51,8 @@ class Tiling:
         self._stack_rows()
         tiles = self._put_cells()
         lanes = self._assign_lanes(tiles)
-        self.lanes = [len(gutter) for gutter in lanes]
-        self._put_columns(lanes)
+        self.lanes = [max(gutter.values(), default=-1) + 1 for gutter in lanes]
+        self._put_columns()
         for cell, tile in tiles.items():
             k = self.routes.place[cell.column]
             tile.x = self.xs[k] + self.shifts.get(cell, (self.widths[k] - tile.layout.width) / 2)
@@ -58,8 +61,8 @@ class Tiling:
             (k, key): self.gutters[k] + LANE * place for k, row in enumerate(lanes) for key, place in row.items()
         }
 
-    def drawn(self, room: float | None = None) -> Drawn:
-        """Everything at its place; on lines at most so long, with what stands around them, if that is given."""
+    def drawn(self) -> Drawn:
+        """Everything at its place: on one line, or on several where a picture is for a page of a stated width."""
         rows = [(name, self.floors[k], self.heights[k]) for k, name in enumerate(self.picture.rows)]
         columns = list(zip(self.columns, self.xs, self.widths, strict=True))
         drawn = Drawn(self.picture, self.width, self.height, columns, rows)
@@ -75,26 +78,35 @@ class Tiling:
         drawn.texts = list(self._state_names(drawn.paths))
         upright = TURNS[self.picture.options.direction][1]
         beside = 2 * PANEL + (ROW_NAME if len(rows) > 1 else 0.0)
-        return arrange(drawn, [] if room is None or upright else self.breaks(room - beside))
+        page = self.picture.page
+        return arrange(drawn, [] if page is None or upright else self.breaks(page - 2 * PAGE_MARGIN - beside))
 
     def breaks(self, room: float) -> list[float]:
-        """Where the strip is broken, so that no line is longer than this where that can be: before steps."""
-        found: list[float] = []
-        start = 0.0
-        for k in range(1, len(self.columns)):
-            ends = next((j for j in range(k, len(self.columns)) if self._may_break(j + 1)), len(self.columns) - 1)
-            end = self.width if ends + 1 == len(self.columns) else self._break(ends + 1) + STUB
-            if self._may_break(k) and end - start > room:
-                found.append(self._break(k))
-                start = found[-1] - STUB
-        return found
+        """Where the strip is broken, so that no line is longer than this where that can be.
 
-    def _may_break(self, k: int) -> bool:
-        """Whether a line may end before column k: not between a step and what it starts from."""
-        if k >= len(self.columns) or self.picture.breaks_anywhere:
-            return True
+        Of all ways the one with fewest breaks at bad places, then with fewest lines, then with lines that are alike.
+        """
+        n = len(self.columns)
+        starts = [0.0, *(self._break(k) - STUB for k in range(1, n))]
+        ends = [*(self._break(k) + STUB for k in range(1, n)), self.width]
+        best: list[tuple[tuple[float, ...], list[float]]] = [((0.0,) * 4, [])]  # of the first columns: cost, breaks
+        for k in range(1, n + 1):
+            ways = []
+            for j in range(k - 1, -1, -1):
+                long = ends[k - 1] - starts[j]
+                if long > room and j < k - 1:
+                    break
+                line = (max(0.0, long - room), float(self._bad_break(j)), 1.0, long * long)
+                before, breaks = best[j]
+                cost = tuple(a + b for a, b in zip(before, line, strict=True))
+                ways.append((cost, [*breaks, self._break(j)] if j else breaks))
+            best.append(min(ways))
+        return best[n][1]
+
+    def _bad_break(self, k: int) -> bool:
+        """Whether a line should not begin with column k: between a step and what it starts from or leads to."""
         before, after = self.columns[k - 1].kind, self.columns[k].kind
-        return before not in ("cut", "init", "loop") and after not in ("init_back", "cut_back", "loop_back")
+        return k > 0 and (before in ("cut", "init", "loop") or after in ("init_back", "cut_back", "loop_back", "head"))
 
     def _break(self, k: int) -> float:
         """Between the last lane of a gutter and what stands right of it: there, every line is level."""
@@ -124,7 +136,7 @@ class Tiling:
         requests: dict[Template, Request] = {}
         for template in self._templates():
             edges = [(link.source, Port(Leaves.RESULT, 0, link.output), link.target) for link in template.links]
-            requests[template] = Request(self.sizes[template], edges, {}, {}, [], [])
+            requests[template] = Request(self.sizes[template], edges, {}, {}, [], [], self.gap)
         for join, route in self.routes.all:
             leaving, entering = requests[join.source.template], requests[join.target.template]
             exits = leaving.right if route.leaves == "side" else leaving.top
@@ -223,17 +235,17 @@ class Tiling:
             self.floors.append(y)
             y += height
             if row < top:
-                y += ROW_GAP + LANE * len(rails[row]) + (room if row == last else 0.0)
+                y += self.row_gap + LANE * len(rails[row]) + (room if row == last else 0.0)
         self.ceiling = max(y, self.spans)
         self.lane_y: dict[Any, float] = {}
         for row, gap in enumerate(rails):
-            base = self.ceiling + 10 if row == top else self.floors[row] + self.heights[row] + ROW_GAP / 2
+            base = self.ceiling + 10 if row == top else self.floors[row] + self.heights[row] + self.row_gap / 2
             base += room if row == last else 0.0
             for k, lane in enumerate(gap):
                 self.lane_y.update(((row, key), base + LANE * k) for key in lane)
         self.height = self.ceiling + (10 + LANE * len(rails[top]) if rails[top] else 0)
         self.height += room if rails[top] and top == last else 0.0
-        self.roof = self.floors[last] + self.heights[last] + room - 14 if room else self.height
+        self.roof = self.floors[last] + self.heights[last] + room - 22 if room else self.height
 
     def _put_cells(self) -> dict[Cell, Tile]:
         """Every cell at its height: what has no ports of its own last, at the height of its edges."""
@@ -267,14 +279,14 @@ class Tiling:
             moved = [(x, y + shift) for x, y in tile.layout.left[join.entry]]
             tile.layout = tile.layout._replace(left={**tile.layout.left, join.entry: moved})
 
-    def _put_columns(self, lanes: list[dict[Any, int]]) -> None:
+    def _put_columns(self) -> None:
         """Where each column stands, each gutter between two, and each rule of a cut."""
         self.xs: list[float] = []
         self.gutters: list[float] = []
         self.rules: list[float] = []
         x = 0.0
         for k in range(len(self.columns) + 1):
-            n = len(lanes[k])
+            n = self.lanes[k]
             self.gutters.append(x + GUTTER / 2)
             wide = GUTTER + LANE * max(0, n - 1) if 0 < k < len(self.columns) or n else 0.0
             if k < len(self.columns) and self.columns[k].kind == "cut":
@@ -432,6 +444,6 @@ def _on_a_bus(join: Join, route: Route) -> bool:
     return join.kind == "gather" and route.leaves == "top"
 
 
-def draw(picture: Picture, room: float | None = None) -> Drawn:
-    """Give every box and edge of the picture its place, on lines of at most this length where one is given."""
-    return Tiling(picture).drawn(room)
+def draw(picture: Picture) -> Drawn:
+    """Give every box and edge of the picture its place."""
+    return Tiling(picture).drawn()

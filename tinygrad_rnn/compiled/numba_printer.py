@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from ..errors import CompileError
 from .recording import Recorded
-from .scalars import CHEAP, REDUCTIONS, scalar
+from .scalars import REDUCTIONS, by_row, cheap, scalar
 from .values import Value, ordered
 
 Level = tuple[int, int]
@@ -229,7 +229,7 @@ class Loop:
                 last[x] = max(last.get(x, (0, 0)), last.get(v, (0, 0)))
         for v in self.nodes:
             now, later = self.level(v), last.get(v, (0, 0))
-            if v in self.places or v.kind != "op" or v.name in CHEAP:
+            if v in self.places or v.kind != "op" or cheap(v):
                 continue
             if later[0] > now[0] if is_row(v) else later > now:  # a number a row is there until its phase ends
                 self.places[v] = self._new(v)
@@ -294,6 +294,7 @@ class Stage:
         self.inner: list[str] = []
         self.after: list[str] = []
         self.known: dict[tuple[Value, int], str] = {}
+        self.over: dict[Value, str] = {}  # reciprocals of numbers of the row
         self.names: set[str] = set()
         for v in sums:
             self._sum(v)
@@ -345,6 +346,14 @@ class Stage:
             lines.append(f"{self.known[v, 0]} = {text}")
         return self.known[v, 0]
 
+    def reciprocal(self, v: Value) -> str:
+        """The name of 1 / v, for a number v of the row b."""
+        if v not in self.over:
+            text = f"F(1) / {self.row(v, self.before)}"
+            self.over[v] = f"over{len(self.over)}_{'_'.join(map(str, self.level))}"
+            self.before.append(f"{self.over[v]} = {text}")
+        return self.over[v]
+
     def constant(self, v: Value, k: int) -> str:
         if v.kind == "number":
             return self.loop.number(v.number)
@@ -378,6 +387,8 @@ class Stage:
             raise AssertionError("no such block")
         elif v.name == "broadcast":
             return self.row(v.args[0], self.before)
+        elif by_row(v):
+            text = f"{self.entry(v.args[0], k)} * {self.reciprocal(v.args[1])}"
         else:
             text = scalar(v, [self.entry(x, k) for x in v.args])
         self.known[v, k] = name = self.named(v, k)

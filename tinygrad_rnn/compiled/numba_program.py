@@ -12,7 +12,7 @@ from . import cache
 from .kernels import Kernels
 from .numba_printer import AFTER, ARRIVING, BEFORE, GRADIENT, IN, NOW, OUT, Loop, Place, columns, common_width, is_row
 from .recording import Recorded
-from .scalars import CHEAP, REDUCTIONS
+from .scalars import REDUCTIONS, cheap
 from .values import Value, ordered
 
 _SIZES = ["product", "T", "B", "H", "k0", "k1", "t0", "d", "some_end"]
@@ -141,7 +141,7 @@ class NumbaProgram:
             if v in seen or not (v.varies or v.kind == "total"):
                 continue
             seen.add(v)
-            costly = v.kind == "op" and v.name not in CHEAP and (v.name in REDUCTIONS or not is_row(v))
+            costly = v.kind == "op" and not cheap(v) and (v.name in REDUCTIONS or not is_row(v))
             if v in forward and costly:
                 found.append(v)
             else:

@@ -66,7 +66,16 @@ _PLAIN = """
     columns concatenate broadcast
 """
 CHEAP = set(_PLAIN.split())
-"""What is sooner computed again than kept. The rest are products, sums over a row, divisions and functions."""
+
+
+def cheap(v: Value) -> bool:
+    """Whether it is sooner computed again than kept. The rest: products, sums over a row, divisions and functions."""
+    return v.name in CHEAP or by_row(v)
+
+
+def by_row(v: Value) -> bool:
+    """Whether a value is divided by one number a row: multiplied by its reciprocal, of which there is one a row too."""
+    return v.name == "divide" and v.columns > 1 and v.args[1].varies and v.args[1].columns == 1
 
 
 def scalar(v: Value, args: list[str]) -> str:

@@ -572,14 +572,40 @@ def test_graphviz_accepts_the_dot(graph, pinned):
     assert run.returncode == 0 and not run.stderr
 
 
-@needs_dot
-def test_without_positions_graphviz_keeps_time_going_right():
-    dot = tg.draw(network("LSTM", T=6), level="op", steps="all").dot(pinned=False)
+def in_order(picture):
+    """Check that Graphviz puts columns in the order of time, and layers in that of depth."""
+    dot = picture.dot(pinned=False)
     assert "pos=" not in dot and "nop2" not in dot
     plain = subprocess.run(["dot", "-Tplain"], input=dot.encode(), capture_output=True, check=True).stdout.decode()
-    x = {name: float(place) for name, place in re.findall(r"^node (\w+) (\S+)", plain, re.M)}
-    places = [x[f"t{t}_x"] for t in range(1, 7)]
-    assert places == sorted(places)
+    at = {name: (float(x), float(y)) for name, x, y in re.findall(r"^node (\w+) (\S+) (\S+)", plain, re.M)}
+    direction = picture.picture.options.direction
+    along, sign = (0 if direction in ("left", "right") else 1), (1 if direction in ("right", "up") else -1)
+    columns, depths = {}, {}
+    for cell in picture.picture.cells.values():
+        for box in range(len(cell.template.boxes)):
+            place = at[cell.id_of(box)]
+            columns.setdefault(cell.column, []).append(sign * place[along])
+            depths.setdefault(cell.column, []).append((cell.row or 0, place[1 - along]))
+    times = [columns[column] for column in picture.picture.columns]
+    assert all(max(before) < min(behind) for before, behind in pairwise(times)), direction
+    for column, found in depths.items():  # a layer lies above the one below it
+        if column.kind == "step":
+            rows = {row: [place for at, place in found if at == row] for row, _ in sorted(found)}
+            assert all(max(low) < min(high) for low, high in pairwise(rows.values())), (direction, column)
+
+
+@needs_dot
+@pytest.mark.parametrize("direction", ["right", "left", "up", "down"])
+def test_without_positions_graphviz_keeps_time_going_in_its_direction(direction):
+    in_order(tg.draw(GRAPHS["stacked windows"](), level="cell", direction=direction))
+
+
+@pytest.mark.slow
+@needs_dot
+@pytest.mark.parametrize("graph", [name for name in GRAPHS if name not in ("mlp", "chain")])
+@pytest.mark.parametrize("level", ["op", "cell"])
+def test_without_positions_graphviz_keeps_cuts_folds_and_layers_in_order(graph, level):
+    in_order(tg.draw(GRAPHS[graph](), level=level, grads=True))
 
 
 def test_a_long_layout_is_warned_of():

@@ -1,7 +1,7 @@
 """The picture as a graph of the graphviz package, one cluster a time step: as it is drawn here, or left to Graphviz.
 
 Its own layout of an unrolled graph puts steps out of order, and takes minutes from some hundred steps on, so `Pinned`
-writes positions into it. Without them depth goes upwards, and recurrent edges do not count in ranks.
+writes positions into it. Without them each column is a rank of its own, along which depth goes.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 from . import figure, theme
 from .amount import LEVELS, Amount
+from .arrange import TURNS
 from .figure import EDGES
 from .labels import escape, label, looks, strokes, tooltip
 from .legend import Legend, wrap
@@ -21,9 +22,11 @@ from .overlay import Overlay
 from .parts import Cell, Column, Join
 from .pinned import Pinned
 from .sheet import Sheet
-from .template import ROUND
 
 UNPINNED = 100  # steps that Graphviz lays out in a time one can wait for
+
+RANKS = {"right": "LR", "left": "RL", "up": "BT", "down": "TB"}
+"""What Graphviz calls a direction of time."""
 
 FONT = "DejaVu Sans,Verdana,Helvetica,Arial,sans-serif"
 
@@ -37,7 +40,13 @@ def digraph(sheets: Sequence[Sheet], pinned: bool = True) -> Any:
     colours, font = theme.palette(first.theme, colors), first.options.font or FONT
     notes = "the layout is part of this file; to render it: dot -Tsvg, or neato -n2 -Tsvg" if pinned else "dot -Tsvg"
     graph = graphviz.Digraph("tape", comment=notes)
-    graph.attr(rankdir="BT", bgcolor=colours["page"], fontname=font, fontcolor=colours["text"], fontsize="13")
+    graph.attr(
+        rankdir=RANKS[first.options.direction],
+        bgcolor=colours["page"],
+        fontname=font,
+        fontcolor=colours["text"],
+        fontsize="13",
+    )
     graph.attr("node", fontname=font, fontsize="10", margin="0.08,0.04", height="0.3", fontcolor=colours["text"])
     graph.attr("edge", arrowsize="0.5", color=colours["edge"], fontname=font, fontcolor=colours["text"])
     if pinned:
@@ -52,10 +61,9 @@ def digraph(sheets: Sequence[Sheet], pinned: bool = True) -> Any:
     legend = Legend(sheets)
     whole = (len(sheets) > 1 and first.options.title) or ""
     title = "; ".join(filter(None, (whole, *(about.title for about in legend.abouts))))
-    graph.attr(newrank="true", nodesep="0.2", ranksep="0.3", labelloc="t", label=escape(title))
-    for sheet in sheets:
-        Free(graph, sheet).write()
-    Explained(graph, first, legend).write()
+    graph.attr(newrank="true", nodesep="0.2", ranksep="0.55", labelloc="t", label=escape(title))
+    last = [Free(graph, sheet).write() for sheet in sheets]
+    Explained(graph, first, legend).write([name for column in last for name in column[:1]])
     return graph
 
 
@@ -68,7 +76,8 @@ class Free:
         colors = sheet.options.colors
         self.colours, self.looks = theme.palette(sheet.theme, colors), theme.looks(sheet.theme, True, colors)
 
-    def write(self) -> None:
+    def write(self) -> list[str]:
+        """Write all of it; gives the names of its last column."""
         blocks: dict[Column, list[Block]] = {column: [] for column in self.picture.columns}
         panels: set[Column] = set()
         paths: list[Path] = []
@@ -92,7 +101,7 @@ class Free:
         severed = {path.edge.target for path in paths if isinstance(path.edge, Join) and path.edge.kind == "cut"}
         for path in paths:
             self.edge(path, severed)
-        self.in_order([inside for inside in blocks.values() if inside])
+        return self.in_order([inside for inside in blocks.values() if inside])
 
     def panel(self, cluster: Any, column: Column) -> None:
         """The frame and the heading of a time step."""
@@ -113,10 +122,9 @@ class Free:
         amount = None if self.overlay is None else self.overlay.along(edge)
         if amount is not None:
             look |= {"label": f"∇ {amount:.2g}", "fontsize": "8", **self.stroke(amount)}
-        if isinstance(edge, Join) and edge.kind in ("state", "cut", "gather"):
-            look["constraint"] = "false"
-            if "label" in look:  # none can be laid out there ("trouble in init_rank")
-                look["xlabel"] = look.pop("label")
+        look["constraint"] = "false"  # of ranks: what stands where is said by `in_order`
+        if "label" in look:  # none can be laid out within a rank
+            look["xlabel"] = look.pop("label")
         self.graph.edge(*(self.p + end for end in edge.ends), **look)
 
     def stroke(self, amount: Amount) -> dict[str, str]:
@@ -126,18 +134,31 @@ class Free:
             return {"penwidth": f"{theme.width(self.overlay.scale.level(amount)):.2f}"}
         return {"dir": "both", "arrowtail": {"zero": "odot", "none": "tee", "nan": "diamond"}[amount.kind]}
 
-    def in_order(self, columns: list[list[Block]]) -> None:
-        """Keep the columns in the order of time: the data of each on one level, joined by edges that are not seen."""
-        firsts = []
-        for blocks in columns:
-            data = (block for block in blocks if block.cell is blocks[0].cell and block.box.kind in ROUND)
-            firsts.append(self.p + next(data, blocks[0]).id)
-        with self.graph.subgraph() as level:
-            level.attr(rank="same")
-            for name in firsts:
-                level.node(name)
-        for a, b in pairwise(firsts):
-            self.graph.edge(a, b, style="invis")
+    def in_order(self, columns: list[list[Block]]) -> list[str]:
+        """Keep the columns in the order of time, and each in that of depth, by edges that are not seen.
+
+        A column is a rank, as a rank is all of which Graphviz keeps the order for certain. Gives the last one.
+        """
+        upright = TURNS[self.sheet.options.direction][1]  # then depth goes to the right
+        names = [
+            [self.p + block.id for block in sorted(blocks, key=lambda block: block.x if upright else block.y)]
+            for blocks in columns
+        ]
+        for column in names:
+            one_rank(self.graph, column)
+        for before, behind in pairwise(names):
+            self.graph.edge(before[0], behind[0], style="invis")
+        return names[-1] if names else []
+
+
+def one_rank(graph: Any, names: list[str]) -> None:
+    """Nodes on one rank, in this order from the bottom up, or from the left."""
+    with graph.subgraph() as rank:
+        rank.attr(rank="same")
+        for name in names:
+            rank.node(name)
+        for a, b in pairwise(names):
+            rank.edge(a, b, style="invis")
 
 
 class Explained:
@@ -148,8 +169,9 @@ class Explained:
         self.colours = theme.palette(sheet.theme, sheet.options.colors)
         self.ramp = theme.ramp(sheet.theme, sheet.options.colors)
 
-    def write(self) -> None:
-        names = []
+    def write(self, behind: list[str]) -> None:
+        """Write it right of these nodes."""
+        names: list[str] = []
         with self.graph.subgraph(name="cluster_legend") as cluster:
             cluster.attr(label="", style="invis")
             for kind in self.legend.kinds if self.options.legend else ():
@@ -162,8 +184,9 @@ class Explained:
             if lines:
                 names.append("legend")
                 cluster.node(names[-1], label(lines, 10.0, align="LEFT"), shape="plaintext", tooltip="legend")
-            for a, b in pairwise(reversed(names)):
-                cluster.edge(a, b, style="invis")
+        one_rank(self.graph, names[::-1])
+        for name in behind if names else ():
+            self.graph.edge(name, names[-1], style="invis")
 
     def scale(self, overlay: Overlay) -> str:
         """The colours and widths of gradients as a table, with the numbers of their decades."""

@@ -68,7 +68,7 @@ class Output:
         return plot(self.sheets(), ax)
 
     def digraph(self, pinned: bool = True) -> Digraph:
-        """The picture as a ``graphviz.Digraph``: one cluster a time step, time to the right.
+        """The picture as a ``graphviz.Digraph``: one cluster a time step, time as it goes here.
 
         It can be changed, and rendered where the program Graphviz is installed:
         ``picture.digraph().render("rnn", format="pdf")``.

@@ -21,8 +21,10 @@ from tinygrad_rnn import nn
 from tinygrad_rnn.pictures import layout
 from tinygrad_rnn.pictures.canvas import curve, head, shortened
 from tinygrad_rnn.pictures.figure import EDGES
+from tinygrad_rnn.pictures.lines import STUB, breaks
 from tinygrad_rnn.pictures.marks import Block, Panel, Path, Rule, Stretch, Text, Tile
 from tinygrad_rnn.pictures.overlay import ASIDE, beside
+from tinygrad_rnn.pictures.parts import Column
 from tinygrad_rnn.pictures.svg import d
 from tinygrad_rnn.pictures.text import pieces
 
@@ -494,3 +496,41 @@ def test_edges_of_several_kinds_end_at_a_box_in_one_order(graph: str, level: str
                     assert y > lower, f"{what} under {other}"
                     met.add((what, other))
     assert expected in met
+
+
+@pytest.mark.parametrize("graph", ["bidirectional", "both", "windows", "stacked windows"])
+@pytest.mark.parametrize("width", [None, "17cm"])
+def test_edges_arrive_at_a_box_in_the_order_that_they_come_in(graph, width):
+    paths = between_cells(tg.draw(GRAPHS[graph](), "cell", width=width).drawn)
+    for box in {path.edge.ends[1] for path in paths if path.edge.target.column.kind == "head"}:
+        into = {tuple(path.points[-3:]) for path in paths if path.edge.ends[1] == box and path.whole}
+        level = sorted((y, came) for (_, came), (_, y), (_, end) in into if abs(y - end) < 0.1)
+        assert [came for _, came in level] == sorted(came for _, came in level)
+
+
+def test_loops_of_layers_above_each_other_share_their_lanes():
+    drawn = tg.draw(nn.LSTM(4, 5, 3, rng=0)(np.ones((4, 1, 4)))[0].sum(), "layer").drawn
+    loops = [path.points for path in between_cells(drawn) if path.edge.target.column.kind == "loop" and path.edge.name]
+    loops = [points for points in loops if points[0][0] > points[-1][0]]
+    assert len(loops) == 6 and len({(min(x for x, _ in points), max(x for x, _ in points)) for points in loops}) == 2
+
+
+@pytest.mark.parametrize(
+    ("kinds", "room", "lines"),
+    [
+        ("init step step head", 1000, ["init step step head"]),
+        ("init step step step head", 450, ["init step", "step step head"]),  # and not the head alone
+        ("init step step step step", 350, ["init step", "step step step"]),
+        ("step step step step step", 340, ["step step", "step step step"]),
+        ("step step cut step step", 340, ["step step", "cut step step"]),
+        ("init step head", 130, ["init", "step", "head"]),  # rather than a line that is too long
+        ("step step init_back head", 250, ["step step", "init_back head"]),
+    ],
+)
+def test_lines_are_broken_where_a_reader_expects_it(kinds, room, lines):
+    columns = [Column(kind, k) for k, kind in enumerate(kinds.split())]
+    places = [100.0 * k for k in range(1, len(columns))]
+    found = breaks(columns, places, 100.0 * len(columns), room)
+    starts = [0, *(int(x / 100) for x in found), len(columns)]
+    assert [" ".join(c.kind for c in columns[a:b]) for a, b in pairwise(starts)] == lines
+    assert STUB < 15

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
-from math import fsum
+from math import fsum, inf
 from typing import Any
 
-from .arrange import PAGE_MARGIN, PANEL, ROW_NAME, STUB, TURNS, arrange
+from .arrange import PAGE_MARGIN, PANEL, ROW_NAME, TURNS, arrange
 from .layout import GAP, LANE, TIGHT, CellLayout, Point, Request, lay_out, spread, tidy
+from .lines import breaks
 from .marks import Drawn, Panel, Path, Rule, Text, Tile
 from .parts import Cell, Column, Join
 from .picture import Picture
@@ -79,34 +80,9 @@ class Tiling:
         upright = TURNS[self.picture.options.direction][1]
         beside = 2 * PANEL + (ROW_NAME if len(rows) > 1 else 0.0)
         page = self.picture.page
-        return arrange(drawn, [] if page is None or upright else self.breaks(page - 2 * PAGE_MARGIN - beside))
-
-    def breaks(self, room: float) -> list[float]:
-        """Where the strip is broken, so that no line is longer than this where that can be.
-
-        Of all ways the one with fewest breaks at bad places, then with fewest lines, then with lines that are alike.
-        """
-        n = len(self.columns)
-        starts = [0.0, *(self._break(k) - STUB for k in range(1, n))]
-        ends = [*(self._break(k) + STUB for k in range(1, n)), self.width]
-        best: list[tuple[tuple[float, ...], list[float]]] = [((0.0,) * 4, [])]  # of the first columns: cost, breaks
-        for k in range(1, n + 1):
-            ways = []
-            for j in range(k - 1, -1, -1):
-                long = ends[k - 1] - starts[j]
-                if long > room and j < k - 1:
-                    break
-                line = (max(0.0, long - room), float(self._bad_break(j)), 1.0, long * long)
-                before, breaks = best[j]
-                cost = tuple(a + b for a, b in zip(before, line, strict=True))
-                ways.append((cost, [*breaks, self._break(j)] if j else breaks))
-            best.append(min(ways))
-        return best[n][1]
-
-    def _bad_break(self, k: int) -> bool:
-        """Whether a line should not begin with column k: between a step and what it starts from or leads to."""
-        before, after = self.columns[k - 1].kind, self.columns[k].kind
-        return k > 0 and (before in ("cut", "init", "loop") or after in ("init_back", "cut_back", "loop_back", "head"))
+        places = [self._break(k) for k in range(1, len(self.columns))]
+        room = inf if page is None or upright else page - 2 * PAGE_MARGIN - beside
+        return arrange(drawn, breaks(self.columns, places, self.width, room))
 
     def _break(self, k: int) -> float:
         """Between the last lane of a gutter and what stands right of it: there, every line is level."""
@@ -279,6 +255,20 @@ class Tiling:
             moved = [(x, y + shift) for x, y in tile.layout.left[join.entry]]
             tile.layout = tile.layout._replace(left={**tile.layout.left, join.entry: moved})
 
+    def _untwist(self, tiles: dict[Cell, Tile], cell: Cell) -> None:
+        """Let edges arrive at a box in the order of the heights that they come from, so that they do not cross."""
+        tile, came = tiles[cell], {}
+        for join, route in self.routes.all:
+            if join.target is cell and route.arrives == "side":
+                leaving, _ = self._ends(tiles, join, route)
+                came[join.entry] = self.lane_y[route.gaps[-1], route.key] if route.gaps else leaving[-1][1]
+        left = dict(tile.layout.left)
+        for box in {cell.template.entries[entry] for entry in came}:
+            entries = [e for e in came if cell.template.entries[e] == box and len(left[e]) == 2]
+            ways = sorted((left[entry] for entry in entries), key=lambda way: way[0][1])
+            left.update(zip(sorted(entries, key=lambda entry: (came[entry], left[entry][0][1])), ways, strict=True))
+        tile.layout = tile.layout._replace(left=left)
+
     def _put_columns(self) -> None:
         """Where each column stands, each gutter between two, and each rule of a cut."""
         self.xs: list[float] = []
@@ -320,6 +310,7 @@ class Tiling:
             self._place_fold(tiles, cell, self.ceiling)
         else:
             tiles[cell].y = self.ceiling - tiles[cell].layout.height
+        self._untwist(tiles, cell)
 
     def _place_constants(self, tiles: dict[Cell, Tile], cell: Cell, height: float) -> None:
         """Put each initial state at the height of what takes it, so that its edge is straight."""

@@ -192,23 +192,23 @@ class Cells:
 
     def _signature(self, record: Record) -> Any:
         """What two records must have in common to be drawn alike, beside their inputs."""
-        names = tuple(self.reading.output_name(record, k) for k in range(record.op.outputs))
-        op = record.op
-        if op not in self._details:  # the options of an op are part of its look, but not which step it takes
+        op, lost = record.op, record in self._losses
+        detail = self._details.get(op)
+        if detail is None:  # the options of an op are part of its look, but not which step it takes
             taken = op.name == "getitem" and whole(op.index) is not None  # type: ignore[attr-defined]
-            self._details[op] = op.name if taken else repr(op)
-        lost = record in self._losses
+            detail = self._details[op] = op.name if taken else repr(op)
+        names = tuple([self.reading.output_name(record, k) for k in range(op.outputs)])
         varies = lost or op.name == "getitem" or any(x is None for x in record.inputs)
         # a loss, an index or a number written into an op may be another one at each step
         look = self._look(record, lost) if varies else None
-        return self._details[op], names, tuple(v.shape for v in record.values), lost, look
+        return detail, names, tuple([v.shape for v in record.values]), lost, look
 
     def _look(self, record: Record, lost: bool) -> Any:
         """What is written into the box of a record, where it has one of its own."""
         return None
 
     def _described_step(self, step: Step, records: list[Record]) -> tuple[Rows, list[Outside]]:
-        return self._described(records, [self.sources.of_step(step, k, record) for k, record in enumerate(records)])
+        return self._described(records, self.sources.of_step(step, records))
 
     def _described(self, records: list[Record], found: list[list[Found]]) -> tuple[Rows, list[Outside]]:
         """The sources of each record, and what enters from outside."""
@@ -222,7 +222,7 @@ class Cells:
                 else:
                     entry = Entry(Enters.INPUT, k, 0 if origin.kind == "gather" else i)
                 outside.append((entry, origin, (records[k], i)))
-        return tuple(tuple(source for source, _ in row) for row in found), outside
+        return tuple([tuple([source for source, _ in row]) for row in found]), outside
 
     def _add_loose(self, waiting: list[Any]) -> list[Any]:
         """The records outside the steps: before the first step that needs them, or after the last they depend on."""

@@ -151,10 +151,14 @@ class Reading:
 
     def place(self, record: Record) -> int:
         """The how-manieth of its step a record is, from 0."""
-        step = self.where[record]
-        if step not in self._places:
-            self._places[step] = {other: k for k, other in enumerate(self.steps[step])}
-        return self._places[step][record]
+        return self.places(self.where[record])[record]
+
+    def places(self, step: Step) -> dict[Record, int]:
+        """The how-manieth of its step each record is."""
+        found = self._places.get(step)
+        if found is None:
+            found = self._places[step] = {record: k for k, record in enumerate(self.steps[step])}
+        return found
 
     def state_names(self, layer: str) -> list[str]:
         """The states of a layer; of one that hands on none, what its steps end with."""
@@ -193,10 +197,11 @@ class Reading:
 
     def output_name(self, record: Record, output: int = 0) -> str | None:
         """What an output is called: inside a step its role comes first, elsewhere the name the caller gave."""
-        role, given = self.names.get((record, output)), self.given.get((record, output))
+        place = record, output
+        role, given = self.names.get(place), self.given.get(place)
         if record in self.where:
             return _clean(role or given)
-        return _clean(given or role or (self.row_name if (record, output) in self.rows else None))
+        return _clean(given or role or (self.row_name if place in self.rows else None))
 
     # ---------------------------------------------------------------- sequences
 

@@ -12,6 +12,7 @@ from ..engine.modes import Step
 from ..engine.tape import Record
 from ..nn.module import Parameter
 from ..unrolled.expand import fused
+from ..unrolled.run import Use
 from .constants import Constants
 from .reading import DATA_OPS, MARK, Reading, entry_of, formula, key_of
 from .template import Source, entry_kind
@@ -53,6 +54,7 @@ class Sources:
         """steps   those that are drawn"""
         self.reading, self._all_steps = reading, all_steps
         self.constants = Constants(reading, steps)
+        self._references: dict[tuple[Tensor, Tensor], Source] = {}
         self._takers: dict[tuple[int, int], str] = {}  # the layer that an entry of a sequence is drawn with
         self.wanted: list[tuple[int, Record]] = []
         self.shared: dict[tuple[str, tuple[int, ...]], dict[Any, int]] = {}
@@ -104,17 +106,30 @@ class Sources:
         pairs = [(x, t) for sequence, t in taken for x in self.reading.series(sequence).sources]
         return {self.number(x): t for x, t in pairs if not isinstance(x, Record)}
 
-    def of_step(self, step: Step, k: int, record: Record) -> list[Found]:
-        """The inputs of record k of a step."""
-        taken = self.reading.entry(record)
+    def of_step(self, step: Step, records: list[Record]) -> list[list[Found]]:
+        """The inputs of each record of a step."""
+        places, states = self.reading.places(step), self.reading.entering(step)
+        return [self._of_record(step, record, places, states) for record in records]
+
+    def _of_record(self, step: Step, record: Record, places: dict[Record, int], states: dict[Use, str]) -> list[Found]:
+        taken, inputs = self.reading.entry(record), self.reading.inputs(record)
         if taken is not None:
             return self._entry_of(step, record, *taken)
-        if fused(record):  # of a step that is not shown: the entry of the sequence comes last
-            sequence, *others = self.reading.inputs(record)
-            rest = [NOTHING if x is None else self._step_input(step, (k, i), x, None) for i, x in enumerate(others, 1)]
-            return [NOTHING, *rest, *self._entry_of(step, record, sequence, entry_of(record))]
-        pairs = zip(self.reading.inputs(record), record.arrays, strict=True)
-        return [self._step_input(step, (k, i), x, array) for i, (x, array) in enumerate(pairs)]
+        whole = fused(record)  # of a step that is not shown: the entry of the sequence comes last
+        found: list[Found] = []
+        for i, (x, array) in enumerate(zip(inputs, record.arrays, strict=True)):
+            use = record, i
+            if x is not None and x.record is not None and x.record not in places:
+                x = self.reading.taken(x)
+            if whole and (i == 0 or x is None):
+                found.append(NOTHING)
+            elif x is None:
+                found.append(self._array(step, use, array, states.get(use)))
+            elif x.record in places:
+                found.append((Source("inside", "", places[x.record], x.output), None))
+            else:
+                found.append(self._from_elsewhere(step, use, x, states.get(use)))
+        return [*found, *self._entry_of(step, record, inputs[0], entry_of(record))] if whole else found
 
     def _entry_of(self, step: Step, record: Record, sequence: Tensor, t: int) -> list[Found]:
         """What entry t of a sequence is made of, as if it were computed in the step."""
@@ -132,24 +147,16 @@ class Sources:
                 found.append((Source(entry_kind(x), name, self.number(x), shape=x.shape[1:]), None))
         return found + [(self._reference(step, x, sequence), None) for x in series.shared]
 
-    def _step_input(self, step: Step, slot: tuple[int, int], x: Tensor | None, array: Any) -> Found:
+    def _from_elsewhere(self, step: Step, use: Use, x: Tensor, state: str | None) -> Found:
+        """An input of a step that it has not computed, with its name where a state stands."""
         reading = self.reading
-        if x is None:
-            name = reading.entering(step).get((reading.steps[step][slot[0]], slot[1])) if np.ndim(array) else None
-            if name is not None:
-                return Source("outside"), Origin("init", reading.constant(array), name)
-            return self._operand(step, slot, array), None
-        x = reading.taken(x)
         made = reading.where.get(x.record) if x.record is not None else None
         if made is not None and x.record is not None:
-            if made == step:
-                return Source("inside", "", reading.place(x.record), x.output), None
             handed_on = made.layer == step.layer and (x.record, x.output) not in reading.network.added.sums
             return Source("outside"), Origin("state" if handed_on else "forward", x)
-        name = reading.entering(step).get((reading.steps[step][slot[0]], slot[1]))
-        if name is not None:
+        if state is not None:
             kind = "forward" if x.record is not None else "cut" if x.cut is not None else "init"
-            return Source("outside"), Origin(kind, x, name)
+            return Source("outside"), Origin(kind, x, state)
         if x.cut is not None:
             t = x.cut.step.t if x.cut.step is not None else None
             if t is not None and t != step.t:
@@ -157,27 +164,29 @@ class Sources:
             return self._cut_inside(x, step)
         if x.record is not None and (reading.uses[key_of(x)] == 1 or reading.after[x.record] is not None):
             return Source("outside"), Origin("forward", x)  # of one step alone, or made of other steps: no weight
-        name = reading.name(x)
         if x.requires_grad:
             once = reading.uses[key_of(x)] == 1 and len(reading.times) > 1
             if once and x.record is None and not isinstance(x, Parameter):  # data of this step alone, and no weight
-                return Source("leaf", name or f"x_{MARK}", self.number(x), shape=x.shape), None
+                return Source("leaf", reading.name(x) or f"x_{MARK}", self.number(x), shape=x.shape), None
             return self._reference(step, x, x), None
-        name = name or self.constants.name(step, (reading.steps[step][slot[0]], slot[1]))
+        name = reading.name(x) or self.constants.name(step, use)
         return Source("input", name or f"x_{MARK}", self.number(x) if name else 0, shape=x.shape), None
 
-    def _operand(self, step: Step, slot: tuple[int, int], array: Any) -> Source:
-        """An operand of an op in a step that is no Tensor. A mask says which sequences of the batch go on."""
-        op = self.reading.steps[step][slot[0]].op
-        if op.name == "where" and slot[1] == 0 and np.ndim(array) and array.dtype.kind == "b":
+    def _array(self, step: Step, use: Use, array: Any, state: str | None) -> Found:
+        """An input of an op in a step that is no Tensor. A mask says which sequences of the batch go on."""
+        if not np.ndim(array):
+            return _plain(array), None
+        if state is not None:
+            return Source("outside"), Origin("init", self.reading.constant(array), state)
+        record, i = use
+        if record.op.name == "where" and i == 0 and array.dtype.kind == "b":
             alive = array.reshape(len(array), -1).any(axis=1)
-            return Source("alive", f"{alive.sum()} of {alive.size} go on", shape=array.shape)
-        name = self.reading.array_name(step, array) if np.ndim(array) and op.name in DATA_OPS else None
+            return Source("alive", f"{alive.sum()} of {alive.size} go on", shape=array.shape), None
+        name = self.reading.array_name(step, array) if record.op.name in DATA_OPS else None
         if name is not None:
-            return Source("input", f"{name}_{MARK}", shape=array.shape)
-        plain = _plain(array)
-        made = self.constants.name(step, (self.reading.steps[step][slot[0]], slot[1])) if np.ndim(array) else None
-        return plain if made is None else plain._replace(text=made)
+            return Source("input", f"{name}_{MARK}", shape=array.shape), None
+        plain, made = _plain(array), self.constants.name(step, use)
+        return (plain if made is None else plain._replace(text=made)), None
 
     def of_loose(self, record: Record, places: dict[Record, int]) -> list[Found]:
         """The inputs of a record outside the steps, in a cell that holds the records of `places`."""
@@ -227,7 +236,11 @@ class Sources:
     def _reference(self, step: Step | None, x: Tensor, through: Tensor) -> Source:
         if step is not None:
             self._want(step, x)
-        return Source("ref", self._note_use(x, through), self.number(x), shape=x.shape)
+        found = self._references.get((x, through))
+        if found is None:
+            found = Source("ref", self._note_use(x, through), self.number(x), shape=x.shape)
+            self._references[x, through] = found
+        return found
 
     def _cut_inside(self, x: Tensor, step: Step | None, places: dict[Record, int] | None = None) -> Found:
         """A detached tensor that is used beside its past: in the same step, or after the steps."""

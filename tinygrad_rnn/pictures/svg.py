@@ -190,16 +190,16 @@ def _pieces(parts: Sequence[tuple[str, bool]]) -> str:
 
 def d(way: Way) -> str:
     """A way as SVG writes it, in few letters."""
-    out, last = [], (0.0, 0.0)
+    out, x, y = [], 0.0, 0.0
     for letter, *numbers in way:
-        if letter == "L" and numbers[0] == last[0]:
+        if letter == "L" and numbers[0] == x:
             out.append(f"V{number(numbers[1])}")
-        elif letter == "L" and numbers[1] == last[1]:
+        elif letter == "L" and numbers[1] == y:
             out.append(f"H{number(numbers[0])}")
         else:
-            out.append(letter + " ".join(map(number, numbers)))
+            out.append(letter + " ".join([number(v) for v in numbers]))
         if numbers:
-            last = numbers[-2], numbers[-1]
+            *_, x, y = numbers
     return "".join(out)
 
 

@@ -303,12 +303,12 @@ def _state_outputs(reading: Reading, step: Step, records: list[Record]) -> list[
 
 def labels(reading: Reading, record: Record, lost: bool) -> tuple[str, str, tuple[str, ...], str]:
     """The key, kind, lines and tooltip of a record."""
-    symbol = symbol_of(reading, record)
     values = record.values
     shape = " ".join(dict.fromkeys(map(shape_text, values))) + (f" ×{len(values)}" if len(values) > 1 else "")
     made = reading.where.get(record)
     if made is not None and reading.entry(record) is not None:
         return _entry_labels(reading, record, shape)
+    symbol = symbol_of(reading, record)
     names = [reading.output_name(record, k) for k in range(record.op.outputs)]
     kind, name = "op", ", ".join(filter(None, names))
     key = name or record.op.name

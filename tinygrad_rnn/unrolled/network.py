@@ -197,13 +197,17 @@ class Unrolled:
 
     def inputs(self, record: Record) -> tuple[Any, ...]:
         """The inputs of a record; for an output of a fused step that was expanded, what stands for it."""
-        if not self.shown:
+        parts = self.parts
+        if not parts:
             return record.inputs
-        if record not in self._inputs:
-            known = self.shown
-            found = (x if x is None else known.get((x.record, x.output), x) for x in record.inputs)
-            self._inputs[record] = tuple(found)
-        return self._inputs[record]
+        found = self._inputs.get(record)
+        if found is None:
+            found = record.inputs
+            if not parts.keys().isdisjoint([x.record for x in found if x is not None]):
+                known = self.shown
+                found = tuple([x if x is None else known.get((x.record, x.output), x) for x in found])  # type: ignore[arg-type]
+            self._inputs[record] = found
+        return found
 
     def standing(self, record: Record, output: int) -> Place:
         """Where an output stands: in a fused step that was expanded, among the ops of the cell."""
@@ -216,9 +220,9 @@ class Unrolled:
         The tape stays as it is, and so do the places of the states.
         """
         shown, changed = set(times), []
-        for run in self.runs:
-            for t in shown.intersection(run.records):
-                records = run.records[t]
+        steps = ((run, t, run.records[t]) for run in self.runs for t in shown.intersection(run.records))
+        with enable_grad(), Setting("anomaly", False):
+            for run, t, records in steps:
                 if any(map(fused, records)):
                     self._inputs.clear()
                     entering, step = self.entering(run, t).copy(), self.where[records[0]]
@@ -235,8 +239,7 @@ class Unrolled:
         if not fused(record):
             return [record]
         start, inputs = next(clock), self.inputs(record)
-        with enable_grad(), Setting("anomaly", False):
-            made = composed(record, inputs)
+        made = composed(record, inputs)
         parts = reachable(made, since=start)[::-1]
         names = {id(x): entering.pop((record, i)) for i, x in enumerate(inputs) if (record, i) in entering}
         for part in parts:

@@ -271,8 +271,9 @@ def test_a_product_of_our_own_is_a_product(dtype):
             out = np.full((M, N), np.nan, dtype)
             kernels.multiply(a, b, out)
             np.testing.assert_allclose(out, a @ b, rtol=0, atol=np.abs(a @ b).max() * np.finfo(dtype).eps * 50)
-            start = rng.standard_normal(N).astype(dtype)
-            kernels.multiply(a, b, out, start)
+            start, sums = rng.standard_normal(N).astype(dtype), np.full(N, np.nan, dtype)
+            kernels.multiply(a, b, out, start, sums)
+            np.testing.assert_allclose(sums, b.sum(0), rtol=0, atol=np.abs(b).sum(0).max() * np.finfo(dtype).eps * 5)
             scale = np.abs(a @ b).max() + np.abs(start).max()
             np.testing.assert_allclose(out, start + a @ b, rtol=0, atol=scale * np.finfo(dtype).eps * 50)
 
@@ -453,7 +454,9 @@ class Always:
     def compile(self):
         pass
 
-    def multiply(self, a, b, out, bias=None):
+    def multiply(self, a, b, out, bias=None, sums=None):
+        if sums is not None:
+            sums[...] = b.sum(0)
         np.add(np.matmul(a, b), 0 if bias is None else bias, out=out)
 
 

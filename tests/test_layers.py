@@ -383,3 +383,18 @@ def test_every_name_that_is_advised_exists() -> None:
     for advice in nn._INSTEAD.values():
         for name in re.findall(r"tg\.([\w.]+)\(", advice):
             assert callable(operator.attrgetter(name)(tg)), name
+
+
+@pytest.mark.parametrize("frozen", ["", "W", "b"])
+def test_a_bias_gets_its_gradient_with_that_of_the_weights_or_alone(frozen):
+    linear, x = tg.nn.Linear(40, 70, dtype=float, rng=0), tg.tensor(np.random.default_rng(0).normal(0, 1, (300, 3, 40)))
+    if frozen:
+        getattr(linear, frozen).requires_grad = False
+    y = linear(x)
+    for times in (1, 2):  # and once more, with another gradient
+        y.backward(np.full(y.shape, float(times)), retain_graph=True)
+    wanted = {"b": np.full(70, 3.0 * 900), "W": 3.0 * x.data.sum((0, 1))[:, None] * np.ones(70)}
+    for name, expected in wanted.items():
+        if name != frozen:
+            np.testing.assert_allclose(getattr(linear, name).grad, expected, rtol=1e-12, atol=1e-9)
+    assert y.record.op.kept is None or frozen == "b"

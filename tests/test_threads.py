@@ -16,7 +16,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.engine import threads
-from tinygrad_rnn.ops.blas import product
+from tinygrad_rnn.ops.blas import product, product_and_sums
 
 
 @pytest.fixture(autouse=True)
@@ -195,3 +195,12 @@ def test_a_product_may_begin_with_a_row(shape, kind):
     found = product(a, b, bias=bias)
     assert found.dtype == kind
     np.testing.assert_allclose(found, bias + a @ b, rtol=0, atol=1e-5 * np.abs(a @ b).max())
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_a_product_may_come_with_the_sums_of_columns(shape):
+    rng, (M, K, N) = np.random.default_rng(0), shape
+    a, b = rng.standard_normal((K, M)).T, rng.standard_normal((K, N))
+    found, sums = product_and_sums(a, b)
+    np.testing.assert_allclose(found, a @ b, rtol=0, atol=1e-11)
+    np.testing.assert_allclose(sums, b.sum(0), rtol=0, atol=1e-11)

@@ -26,13 +26,20 @@ class Kernels:
         self.module.pack(*flat(W), K, N, to)
         return to
 
-    def multiply(self, a: np.ndarray, b: np.ndarray, out: np.ndarray, bias: np.ndarray | None = None) -> None:
-        """out = a b of three matrices, in parts for the threads that there are; bias + a b with a row `bias`."""
+    def multiply(
+        self,
+        a: np.ndarray,
+        b: np.ndarray,
+        out: np.ndarray,
+        bias: np.ndarray | None = None,
+        sums: np.ndarray | None = None,
+    ) -> None:
+        """out = a b of three matrices, plus a row `bias`, in parts for the threads; sums = Σ of b's rows."""
         (M, K), N = a.shape, b.shape[1]
-        (a, a_down, a_right), (b, b_down, b_right) = flat(a), flat(b)
-        given = [self.product, a_down, a_right, b_down, b_right, M, K, N, bias is not None]
+        (a, a_down, a_right), (b, b_down, b_right), out = flat(a), flat(b), out.reshape(-1)
+        given = [self.product, a_down, a_right, b_down, b_right, M, K, N, bias is not None, sums is not None]
         n = M if M >= N else -(-N // self.width)
-        arrays = (a, b, out.reshape(-1), out.reshape(-1) if bias is None else bias)
+        arrays = (a, b, out, out if bias is None else bias, out if sums is None else sums)
         sharing.over(self.large, given, arrays, n, sharing.parts(n, M * K * N / 60))
 
     def powers(self, x: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, ...]:

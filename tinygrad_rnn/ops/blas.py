@@ -26,7 +26,7 @@ BLOCK = 3e7
 class Kernels(Protocol):
     """Machine code for one dtype: see `compiled/kernels.py`."""
 
-    def multiply(self, a: np.ndarray, b: np.ndarray, out: np.ndarray, bias: np.ndarray | None = None) -> None: ...
+    def multiply(self, a: np.ndarray, b: np.ndarray, out: np.ndarray, bias: Any = None, sums: Any = None) -> None: ...
 
     def powers(self, x: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, ...]: ...
 
@@ -56,6 +56,19 @@ def product(a: Any, b: Any, out: np.ndarray | None = None, bias: np.ndarray | No
         return result if fits else _plus(result, bias)
     _shared_out(a, b, result, operations)
     return _plus(result, bias)
+
+
+@quiet
+def product_and_sums(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The product of two matrices, and the sums of b's columns, which a product of our own has in one."""
+    kernel = (
+        kernels.get(a.dtype) if a.dtype == b.dtype and a.size * b.size >= 1e7 and min(len(a), b.shape[1]) > 3 else None
+    )
+    if kernel is None:
+        return product(a, b), product(np.ones(len(b), b.dtype), b)  # faster than np.sum adds up rows
+    result, sums = np.empty((len(a), b.shape[1]), a.dtype), np.empty(b.shape[1], a.dtype)
+    kernel.multiply(a, b, result, None, sums)
+    return result, sums
 
 
 def _plus(y: Any, bias: np.ndarray | None) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..engine.arrays import A, Array
 from ..engine.tape import Op
-from .blas import product
+from .blas import product, product_and_sums
 from .registry import implements
 from .shape import sum_to
 
@@ -38,8 +38,11 @@ class MatMul(Op):
 class Affine(Op):
     """Y = X W + b, the sum in the memory of the product.  dL/dX = G Wᵀ,  dL/dW = Xᵀ G,  dL/db = the sum of G's rows.
 
-    X is (..., I), W one matrix (I, O), b (O,).
+    X is (..., I), W one matrix (I, O), b (O,). dL/dW and dL/db are computed in one, and the latter kept until it is
+    asked for.
     """
+
+    kept: tuple[np.ndarray, np.ndarray] | None = None  # G, and the sum of its rows
 
     def forward(self, x: np.ndarray, W: np.ndarray, b: np.ndarray) -> np.ndarray:
         return product(_rows(x), W, bias=b).reshape(*x.shape[:-1], W.shape[-1])
@@ -48,10 +51,22 @@ class Affine(Op):
         return product(_rows(g), W.T).reshape(x.shape)
 
     def vjp_W(self, g: Array, y: Array, x: Array, W: Array, b: Array) -> Array:
-        return product(_rows(x).T, _rows(g))
+        if type(g) is not np.ndarray or type(x) is not np.ndarray:  # to be differentiated again
+            return product(_rows(x).T, _rows(g))
+        dW, db = product_and_sums(_rows(x).T, np.asarray(_rows(g)))
+        self.kept = g, db
+        return dW
 
     def vjp_b(self, g: Array, y: Array, x: Array, W: Array, b: Array) -> Array:
-        return sum_to(g, b.shape)
+        kept, self.kept = self.kept, None
+        return kept[1] if kept is not None and kept[0] is g else sum_to(g, b.shape)
+
+    def let_go(self) -> None:
+        self.kept = None
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return {}
 
 
 def _product(a: Array, b: Array, bias: np.ndarray | None = None) -> Any:

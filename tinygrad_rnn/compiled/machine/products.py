@@ -239,37 +239,44 @@ def pack(b, down, right, K, N, to):
 
 
 @njit(**fast)
-def _panel_of_product(product, a, a_down, a_right, b, b_down, b_right, K, N, start, out, r0, r1, n, columns, buffer):
-    """Rows r0 .. r1 - 1 and so many columns from n on of out = start + a b: see `_large_product`."""
-    width, o = WIDE * BYTES // out.itemsize, at(out, r0 * N + n)
-    begin, lds = (at(start, n), 0) if len(start) > 0 else (at(buffer, DEEP * width), 0)
+def _panel_of_product(
+    product, a, a_down, a_right, b, b_down, b_right, K, N, start, out, sums, r0, r1, n, columns, packed
+):
+    """Rows r0 .. r1 - 1 and so many columns from n on of out = start + a b, and of the sums: see `_large_product`."""
+    zeros, one = at(packed, DEEP * WIDE * BYTES // out.itemsize), np.ones(1, out.dtype)
+    o, total = at(out, r0 * N + n), at(sums, n)
+    begin, lds = (at(start, n), 0) if len(start) > 0 else (zeros, 0)
     for k in range(0, K, DEEP):
         deep = min(K - k, DEEP)
-        _pack_panel(b, k * b_down + n * b_right, b_down, b_right, deep, columns, buffer, 0)
-        x = at(a, r0 * a_down + k * a_right)
-        multiply(product, r1 - r0, 0, deep, columns, begin, lds, x, a_down, a_right, at(buffer, 0), o, N)
+        _pack_panel(b, k * b_down + n * b_right, b_down, b_right, deep, columns, packed, 0)
+        x, w = at(a, r0 * a_down + k * a_right), at(packed, 0)
+        multiply(product, r1 - r0, 0, deep, columns, begin, lds, x, a_down, a_right, w, o, N)
         begin, lds = o, N
+        if len(sums) > 0 and r0 == 0:  # one more row of a, of nothing but 1
+            multiply(product, 1, 0, deep, columns, total if k > 0 else zeros, 0, at(one, 0), 0, 0, w, total, N)
 
 
 def _large_product(floats, kind, size):
     """out = a b, or start + a b with a row `start` that is added to each, out (M, N), with K terms an entry.
 
     Entry (r, k) of a lies at r a_down + k a_right, and so in b. If there are more rows than columns, parts are some of
-    the rows, else some of the panels of columns. An entry is the same sum in the same order whatever the part.
+    the rows, else some of the panels of columns. An entry is the same sum in the same order whatever the part. The
+    sums of b's columns come along, where they are asked for.
     """
     width = WIDE * BYTES // size
 
     def part(given, first, last):
         product, a_down, a_right, b_down = word(given, 0), word(given, 1), word(given, 2), word(given, 3)
         b_right, M, K, N = word(given, 4), word(given, 5), word(given, 6), word(given, 7)
-        a, b, out = floats(word(given, 9)), floats(word(given, 10)), floats(word(given, 11))
-        start = floats(word(given, 12))[: N if word(given, 8) else 0]
-        buffer = np.zeros((DEEP + 1) * width, kind)
+        a, b, out = floats(word(given, 10)), floats(word(given, 11)), floats(word(given, 12))
+        start = floats(word(given, 13))[: N if word(given, 8) else 0]
+        sums = floats(word(given, 14))[: N if word(given, 9) else 0]
+        packed = np.zeros((DEEP + 1) * width, kind)
         r0, r1, n0, n1 = (first, last, 0, N) if M >= N else (0, M, first * width, min(N, last * width))
         for n in range(n0, n1, width):
             columns = min(n1 - n, width)
             _panel_of_product(
-                product, a, a_down, a_right, b, b_down, b_right, K, N, start, out, r0, r1, n, columns, buffer
+                product, a, a_down, a_right, b, b_down, b_right, K, N, start, out, sums, r0, r1, n, columns, packed
             )
 
     return part

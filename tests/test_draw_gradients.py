@@ -81,6 +81,22 @@ def test_a_fused_layer_is_drawn_as_the_composed_one(kind, options, level):
     assert data(True) == data(False)
 
 
+def test_two_uses_of_a_state_in_one_box_of_ops_are_one_edge_with_their_sum():
+    rnn = tg.nn.RNN(2, 3, dtype=float, rng=0)
+    output, _ = rnn(np.ones((3, 1, 2)))
+    picture = tg.draw((output[-1] * output[-1]).sum(), level="cell", grads=True)
+    into = [e for e in picture.edges if e.target == "after3_sum"]
+    assert [e.source for e in into] == ["t3_cell"]
+    assert into[0].gradient.norm == pytest.approx(np.linalg.norm(2 * output.data[-1]))
+
+
+def test_a_ribbon_of_few_steps_has_wide_columns():
+    """They are not lost in the middle of a page, and those of many steps have room on it."""
+    pixels = [tg.draw(long_memory(T), level="strip").ribbons[0].px for T in (12, 30, 100, 500)]
+    assert pixels == sorted(pixels, reverse=True) and pixels[0] >= 20 and pixels[-1] * 500 <= 1000
+    assert not any("∇ is" in line for line, *_ in recorded(tg.draw(long_memory(12), level="strip")).texts)
+
+
 def test_norms_whose_squares_vanish():
     assert amount(np.full(4, 1e-30, np.float32)).norm == pytest.approx(2e-30)
     assert amount(np.full(4, 1e-200)).norm == pytest.approx(2e-200)
@@ -241,7 +257,7 @@ def test_level_strip_is_the_ribbon_alone():
     picture = tg.draw(network("LSTM", T=120, layers=2), level="strip")
     assert picture.nodes == [] and picture.edges == [] and picture.steps == list(range(1, 121))
     rows = [(row.layer, row.state) for row in picture.ribbons[0].rows]
-    assert rows == [("lstm_l1", "h"), ("lstm_l1", "c"), ("lstm", "h"), ("lstm", "c")] and picture.ribbons[0].px == 4
+    assert rows == [("lstm_l1", "h"), ("lstm_l1", "c"), ("lstm", "h"), ("lstm", "c")] and picture.ribbons[0].px == 5
     svg = picture.svg()
     xml.dom.minidom.parseString(svg)
     assert "at each of 120 steps" in svg and len(svg) < 50_000

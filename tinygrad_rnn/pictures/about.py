@@ -83,7 +83,7 @@ class About:
         facts += picture.notes
         if picture.options.shows("values"):
             facts.append("a number is a value, [·] the entries of a small array, ‖·‖ the norm of a larger one")
-        if picture.options.numbers:
+        if picture.options.numbers and picture.cells:
             facts.append("∇ is the gradient of the root with respect to a result, ‖·‖ its norm")
         if self.overlay is not None and self.overlay.largest is not None:
             layer, t, a = self.overlay.largest

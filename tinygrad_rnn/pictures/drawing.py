@@ -101,11 +101,13 @@ class Drawing(Output):
         picture, overlay = self.picture, self.overlay
         if overlay is None or (picture.full and not self.hidden and not picture.all_steps):
             return []
-        tall, widest = (34.0, 10) if picture.cells else (90.0, 4)  # it may be all there is
+        n = len(picture.reading.times)
+        tall, widest = (34.0, 10) if picture.cells else (90.0, max(4, min(20, 600 // n)))  # it may be all there is
         if picture.page is not None:
             page = picture.page - 2 * PAGE_MARGIN
             return side_by_side(picture.reading, overlay, self.steps, page, tall, widest)
         wide = max(self.drawn.width, 430.0) if picture.cells else STRIP_WIDTH
+        widest = max(widest, min(24, 480 // n))  # few steps are not to be lost in the middle of a page
         return [Ribbon(picture.reading, overlay, [*overlay.rows()], self.steps, wide, tall, widest)]
 
     def sheet(self, prefix: str = "") -> Sheet:

@@ -22,7 +22,7 @@ from ..unrolled.expand import fused
 from ..unrolled.gradients import gradient
 from .amount import Amount, amount
 from .parts import Use
-from .reading import Reading, entry_of
+from .reading import Reading, entry_of, key_of
 
 
 class Flow:
@@ -57,13 +57,13 @@ class Flow:
                 sweep(outputs, gs, since=since, retain_graph=True, visit=noting(found))
         return self._inside[step].get(record)
 
-    def along(self, uses: Sequence[Use]) -> dict[Tensor, Any]:
-        """What goes back through these inputs of records, by the Tensor that they are; None where nothing arrived."""
-        found: dict[Tensor, list[Any]] = {}  # two uses of h add up, two weights stand side by side
+    def along(self, uses: Sequence[Use]) -> dict[Any, Any]:
+        """What goes back through these inputs of records, by the tensor that they are; None where nothing arrived."""
+        found: dict[Any, list[Any]] = {}  # two uses of h add up, two weights stand side by side
         for record, i in uses:
             x = drawn_input(self.reading, record, i)
             if x is not None and x.requires_grad:
-                found.setdefault(x, []).append(self._parts_of(record).get(i))
+                found.setdefault(key_of(self.reading.taken(x)), []).append(self._parts_of(record).get(i))
         return {x: total(parts) for x, parts in found.items()}
 
     @cached_property

@@ -10,7 +10,6 @@ from itertools import pairwise
 from math import fsum
 from typing import Any
 
-from ..autograd.tensor import Tensor
 from .amount import Amount, Scale, amount
 from .flow import Flow, total
 from .layout import Point
@@ -60,7 +59,7 @@ class Overlay:
 
         Of one tensor it adds up, of several it lies side by side. A picture of very many edges says it of none.
         """
-        found: dict[Tensor, list[Any]] = {}
+        found: dict[Any, list[Any]] = {}
         for edge in edges:
             for x, part in self._along.get(edge, {}).items():
                 found.setdefault(x, []).append(part)

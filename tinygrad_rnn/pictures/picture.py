@@ -98,7 +98,7 @@ class Picture(Cells):
             else:  # and so are two uses of anything else
                 entry = self._entered.setdefault((*start, cell), entry)
             cell.template.entries.setdefault(entry, 0)
-        elif start[0].column.kind == "fold":  # and so is all that folded steps hand on to one box
+        elif cell.template.folded or start[0].column.kind == "fold":  # or in one for many ops, or of folded steps
             entry = self._entered.setdefault((*start, cell, cell.template.entries.get(entry)), entry)
         key = (*start, cell, entry)
         if key not in self.joins:

@@ -246,6 +246,8 @@ def test_what_is_folded_for_want_of_height_is_said_where_it_is_folded() -> None:
         losses = sum(first <= t <= last for t in (2, 4, 6, 8, 10, 12))
         label = next(label for label in labels.values() if f"t = {first}" in label)
         assert f"{cuts} cut" in label and f"{losses} loss" in label
+    inside = [sum(map(int, re.findall(rf"(\d+) {word}", " ".join(labels.values())))) for word in ("cut", "loss")]
+    assert "not shown: {} cuts and {} losses".format(*inside) in picture.svg()
 
 
 def test_the_steps_that_are_asked_for_are_shown_however_tall_that_is() -> None:

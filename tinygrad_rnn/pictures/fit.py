@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import cached_property
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -107,13 +108,39 @@ def on_screen(reading: Reading, level: str | None, steps: Any, flow: Flow | None
     return picture
 
 
-class Made(NamedTuple):
-    """A picture made for a page: on how many lines it is, and in px how wide and how tall."""
+class Made:
+    """A picture made for a page with a unit of so many px: on how many lines it is, and in px how wide and how tall."""
 
-    picture: Picture
-    lines: int
-    width: float
-    height: float
+    def __init__(self, paper: Paper, picture: Picture, unit: float) -> None:
+        self.paper, self.picture, self.unit = paper, picture, unit
+        picture.unit, picture.page, picture.tallest = unit, paper.width / unit, paper.height / unit / paper.all
+        if paper.place is not None:
+            picture.title, picture.number = paper.place.title, paper.place.number
+        self.drawn = tile.draw(picture)
+        self.lines = self.drawn.lines
+        self.width = (self.drawn.around.left + self.drawn.width + self.drawn.around.right + 2 * PAGE_MARGIN) * unit
+
+    @cached_property
+    def height(self) -> float:
+        """With all that stands around it; of several, as if the others were like this one."""
+        drawing = Drawing(self.picture, self.paper.flow)
+        drawing.drawn = self.drawn
+        return math.ceil(Page([drawing.sheet()] * self.paper.all).height) * self.unit
+
+    def fits(self) -> bool:
+        return self.narrow() and self.height <= self.paper.height + CLOSE
+
+    def narrow(self) -> bool:
+        return self.width <= self.paper.width + CLOSE
+
+    def enlarged(self) -> Picture:
+        """With its letters as large as there is room for, unless the author says how large."""
+        unit = min(1.0, self.unit * self.paper.width / self.width, self.unit * self.paper.height / self.height)
+        if self.picture.options.size is None and unit > self.unit:
+            large = Made(self.paper, self.picture, unit)
+            if large.lines > self.lines or not large.fits():
+                Made(self.paper, self.picture, self.unit)
+        return self.picture
 
 
 class Way(NamedTuple):
@@ -159,9 +186,10 @@ class Paper:
             levels = ["op", "cell"]
         for level in levels:
             for way in islice(self.ways(level), 2 if level != levels[-1] else None):
-                if made := self.fitting(level, way):
-                    return made.picture
-        narrow = [made for made in self.made.values() if made.width <= self.width + CLOSE]
+                made = self.make(level, way.steps, way.words, way.above)
+                if made.lines <= way.lines and made.fits():
+                    return made.enlarged()
+        narrow = [made for made in self.made.values() if made.narrow()]
         if not narrow or self.options.height is not None:
             raise DrawError(self.refusal(narrow, levels[-1]))
         return min(narrow, key=lambda made: made.height).picture
@@ -191,46 +219,20 @@ class Paper:
             steps, _ = choose(self.reading, None, shown, largest_step(self.flow), most or shown)
             yield from on_lines(steps, [words], 2 if most else math.inf)
 
-    def fitting(self, level: str, way: Way) -> Made | None:
-        """What is made in this way, if it fits."""
-        made = self.make(level, way.steps, way.words, way.above)
-        return made if self.fits(made) and made.lines <= way.lines else None
-
     def make(self, level: str, steps: Any, words: int, above: bool) -> Made:
-        """The picture with its letters as large as there is room for, unless the author says how large."""
+        """The picture with its letters as small as they may be."""
         key = level, words, str(steps), above
         if key not in self.made:
             options = replace(self.options, show={**self.words[words], **(self.options.show or {})})
             picture = LEVELS[level](self.reading, steps, self.flow, options, above=above)
-            smallest = picture.unit
-            self.made[key] = made = self.measured(picture, smallest)
-            larger = min(1.0, smallest * self.width / made.width, smallest * self.height / made.height)
-            if self.options.size is None and larger > smallest:
-                large = self.measured(picture, larger)
-                if self.fits(large) and large.lines == made.lines:
-                    self.made[key] = large
-                else:
-                    self.measured(picture, smallest)
+            self.made[key] = Made(self, picture, picture.unit)
         return self.made[key]
-
-    def measured(self, picture: Picture, unit: float) -> Made:
-        """The picture with a unit of so many px."""
-        picture.unit, picture.page, picture.tallest = unit, self.width / unit, self.height / unit / self.all
-        if self.place is not None:
-            picture.title, picture.number = self.place.title, self.place.number
-        sheet = Drawing(picture, self.flow).sheet()
-        page = Page([sheet] * self.all)  # as if the others were like this one
-        width = page.figures[0].content + 2 * PAGE_MARGIN
-        return Made(picture, sheet.drawn.lines, width * unit, math.ceil(page.height) * unit)
-
-    def fits(self, made: Made) -> bool:
-        return made.width <= self.width + CLOSE and made.height <= self.height + CLOSE
 
     def refusal(self, narrow: list[Made], level: str) -> str:
         """Why there is no picture, what it needs, and what needs less."""
         name, of = ("height", narrow) if narrow else ("width", [*self.made.values()])
         least = min(of, key=lambda made: getattr(made, name))
-        needs = f"{getattr(least, name) / UNITS['cm']:.1f} cm for letters of {least.picture.unit * LETTER:.2g} pt"
+        needs = f"{getattr(least, name) / UNITS['cm']:.1f} cm for letters of {least.unit * LETTER:.2g} pt"
         cure = ""
         if self.options.direction in ("up", "down"):
             cure = '; direction="right" needs less where there are several layers or ops'

@@ -34,7 +34,7 @@ def choose(
     cuts, losses = cut_places(reading), loss_places(reading)
     if steps is not None:
         chosen = _chosen(times, steps, reading.words)
-        return chosen, hidden_notes(cuts, losses, set(chosen))
+        return chosen, hidden_notes(reading, set(chosen))
     if len(times) <= room:
         return times, []
     last = min(max(run.records) for run in reading.network.runs)  # of those that every layer has
@@ -52,7 +52,7 @@ def choose(
         between = bisect_left(times, before) + 1
         if times[between + 1 : between + 2] == [behind] and len(shown) < most:
             shown.add(times[between])
-    return sorted(shown), hidden_notes(cuts, losses, shown)
+    return sorted(shown), hidden_notes(reading, shown)
 
 
 def largest_step(flow: Flow | None) -> int | None:
@@ -60,9 +60,10 @@ def largest_step(flow: Flow | None) -> int | None:
     return flow.largest[1] if flow is not None and flow.largest is not None else None
 
 
-def hidden_notes(cuts: list[tuple[int, ...]], losses: list[tuple[int, ...]], shown: set[int]) -> list[str]:
-    """What to say about cuts and losses that had to be left out."""
-    words = counted(*(sum(not shown.issuperset(place) for place in places) for places in (cuts, losses)))
+def hidden_notes(reading: Reading, shown: set[int]) -> list[str]:
+    """What to say about cuts and losses that had to be left out: a cut is drawn before the step that it is made for."""
+    cuts = {tuple(sorted(places)) for places in reading.network.cuts if places[1] not in shown}
+    words = counted(len(cuts), sum(not shown.issuperset(place) for place in loss_places(reading)))
     return [f"not shown: {' and '.join(words)}"] if words else []
 
 

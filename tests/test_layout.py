@@ -14,17 +14,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from graphs import GRAPHS, between_cells, marks, recorded
+from graphs import GRAPHS, Recorder, between_cells, marks, recorded
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import nn
 from tinygrad_rnn.pictures import layout
+from tinygrad_rnn.pictures.amount import Amount, Scale
 from tinygrad_rnn.pictures.canvas import curve, head, shortened
 from tinygrad_rnn.pictures.figure import EDGES
 from tinygrad_rnn.pictures.lines import STUB, breaks
 from tinygrad_rnn.pictures.marks import Block, Panel, Path, Rule, Stretch, Text, Tile
 from tinygrad_rnn.pictures.overlay import ASIDE, beside
 from tinygrad_rnn.pictures.parts import Column
+from tinygrad_rnn.pictures.strokes import stroke
 from tinygrad_rnn.pictures.svg import d
 from tinygrad_rnn.pictures.text import pieces
 
@@ -374,6 +376,34 @@ def test_a_line_ends_where_its_head_begins() -> None:
     assert shortened([(0, 0), (0, 20)], 6) == [(0, 0), (0, 14)]
     assert shortened([(0, 0), (9, 20)], 6) == [(0, 0), (9, 14)]  # it ends upright
     assert shortened([(0, 0), (4, 0)], 6) == [(0, 0), (0, 0)]  # but does not turn back
+
+
+@pytest.mark.parametrize("right", [-1, 1])
+@pytest.mark.parametrize("level", [False, True])
+def test_a_stroke_beside_a_slanted_edge_keeps_away_from_it_on_all_of_its_way(right: int, level: bool) -> None:
+    """At both sides alike, though the edge is straight where its head is."""
+    edge = [(0.0, 24.0), (30.0 * right, 0.0)]
+    edge = [(y, x) for x, y in edge] if level else edge
+    canvas = Recorder("light", True)
+    canvas.arrow("forward", edge, level=level)
+    stroke(canvas, Amount("number", 1.0), Scale(-1, 1), edge, level, blunt=True)
+    drawn, beside_it = (along(way) for look, way in canvas.ways if not look.endswith("head"))
+    nearest = [min(np.hypot(x - a, y - b) for a, b in beside_it) for x, y in drawn]
+    assert min(nearest) > 0.8 * ASIDE and max(nearest) < 2 * ASIDE
+
+
+def along(way: Any) -> list[tuple[float, float]]:
+    """Points along a way of lines and curves."""
+    found, (x, y) = [], way[0][1:]
+    parts = np.linspace(0, 1, 100)
+    for letter, *numbers in way[1:]:
+        ends = [(x, y), *zip(numbers[::2], numbers[1::2], strict=True)]
+        bx, by, cx, cy = (*ends[1], *ends[2]) if letter == "C" else (*ends[0], *ends[1])
+        weights = [(1 - parts) ** 3, 3 * parts * (1 - parts) ** 2, 3 * parts**2 * (1 - parts), parts**3]
+        points = np.array([ends[0], (bx, by), (cx, cy), ends[-1]])
+        found += [tuple(point) for point in np.array(weights).T @ points]
+        x, y = ends[-1]
+    return found
 
 
 def test_a_dot_marks_where_an_edge_joins_a_bus() -> None:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from . import theme
 from .amount import LEVELS, Amount, Scale
-from .canvas import Canvas, curve, hatch, head, joined, line, over, shape
+from .canvas import HEAD, Canvas, curve, hatch, head, joined, line, over, shape, shortened
 from .layout import Point
 from .overlay import ASIDE, beside
 from .ribbon import Bar, Ribbon, Row
@@ -32,7 +32,9 @@ def stroke(
     level  whether slanted stretches of the edge start and end level
     blunt  without a head: it goes on elsewhere
     """
-    points = beside(edge, level=level)
+    points = beside(
+        [*shortened(edge, HEAD - 1, level), edge[-1]], level=level
+    )  # where its head is the edge is straight
     way = curve(points, -ASIDE, level)
     if a.kind == "number":
         k = scale.level(a)

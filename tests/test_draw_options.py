@@ -290,6 +290,9 @@ def test_several_graphs_share_the_height_of_a_page() -> None:
     both = tg.draw(losses, grads=True, width="8.5cm")
     assert size(both)[1] <= 20.0 and letters(both) > 6.45
     assert both.drawings[0].steps == both.drawings[1].steps
+    ops = tg.draw(losses, "op", width="17cm")
+    shapes = [any("(1,5)" in node.label for node in drawing.nodes) for drawing in ops.drawings]
+    assert shapes == [False, False]  # both without those for which one has no room
 
 
 def test_several_graphs_have_letters_of_one_size_at_the_width_that_is_stated() -> None:

@@ -88,6 +88,7 @@ class Cells:
         self.steps, self.notes = self._choose(steps, room, largest)
         self.title = ""  # what it is called as one of several
         self.number: int | None = None  # which of several it is
+        self.words = 0  # which of those that there is room for on a page it says
         self.rows = list(reading.layers)
         self.loss_row = len(self.rows)  # that of losses, if they have one: above layers and memories
         self.cells: dict[tuple[Any, ...], Cell] = {}

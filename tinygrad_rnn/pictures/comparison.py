@@ -70,10 +70,10 @@ def compare(roots: Any, draw: Callable[..., Drawing], level: str | None, steps: 
     if any(isinstance(title, str) and not title.strip() for title in called):
         raise DrawError("the title of each graph in a mapping is what tells them apart, and may not be blank")
 
-    def one(k: int, level: str | None, steps: Any) -> Drawing:
+    def one(k: int, level: str | None, steps: Any, words: int = 0) -> Drawing:
         title, root = graphs[k]
         try:
-            return draw(root, level, steps, Place("" if title is None else str(title), k + 1, len(graphs)))
+            return draw(root, level, steps, Place("" if title is None else str(title), k + 1, len(graphs), words))
         except (DrawError, GraphError, TypeError) as error:
             which = f"graph {k + 1} of {len(graphs)}" if title is None else f"the graph {title!r}"
             raise type(error)(f"{which}: {error}") from error
@@ -84,7 +84,7 @@ def compare(roots: Any, draw: Callable[..., Drawing], level: str | None, steps: 
         level = level or "cell"
         drawings = [one(k, level, steps) for k in range(len(graphs))]
     elif steps is not None or not any(drawing.hidden for drawing in drawings):
-        return Comparison(drawings)
+        return Comparison(alike(drawings, one, steps))
     level = drawings[0].level
     if steps is None and not LEVELS[level].all_steps:
         chosen = together(drawings)
@@ -92,7 +92,15 @@ def compare(roots: Any, draw: Callable[..., Drawing], level: str | None, steps: 
             shown = [sorted(chosen.intersection(drawing.picture.reading.times)) for drawing in drawings]
             drawings = [one(k, level, shown[k] or None) for k in range(len(graphs))]
             chosen = fewer(drawings, chosen)
-    return Comparison(drawings)
+    return Comparison(alike(drawings, one, steps))
+
+
+def alike(drawings: list[Drawing], draw: Callable[..., Drawing], steps: Any) -> list[Drawing]:
+    """All with as few words as the one with fewest has room for."""
+    words = max(drawing.picture.words for drawing in drawings)
+    if all(drawing.picture.words == words for drawing in drawings):
+        return drawings
+    return [draw(k, d.level, (d.steps or None) if steps is None else steps, words) for k, d in enumerate(drawings)]
 
 
 def together(drawings: list[Drawing]) -> set[int]:

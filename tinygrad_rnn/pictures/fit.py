@@ -46,11 +46,13 @@ WORDS: tuple[dict[str, bool | str], ...] = (
 
 
 class Place(NamedTuple):
-    """Which of several pictures below each other one is: what it is called, its number, and how many there are."""
+    """Which of several pictures below each other one is: what it is called, its number, how many there are, and which
+    of `WORDS` it may say on a page, if not all."""
 
     title: str
     number: int
     all: int
+    words: int = 0
 
 
 def fitted(
@@ -171,7 +173,7 @@ class Paper:
     """The pictures of a tape for a page of a stated width and height, in px."""
 
     def __init__(self, reading: Reading, steps: Any, flow: Flow | None, options: Options, place: Place | None) -> None:
-        self.place, self.all = place, 1 if place is None else place.all
+        self.place, self.all, self.most_words = place, *((1, 0) if place is None else (place.all, place.words))
         self.reading, self.steps, self.flow, self.options = reading, steps, flow, options
         self.width = pixels(options.width, "width")
         self.height = pixels(TALLEST if options.height is None else options.height, "height")
@@ -186,7 +188,7 @@ class Paper:
             levels = ["op", "cell"]
         for level in levels:
             for way in islice(self.ways(level), 2 if level != levels[-1] else None):
-                made = self.make(level, way.steps, way.words, way.above)
+                made = self.make(level, way.steps, max(way.words, self.most_words), way.above)
                 if made.lines <= way.lines and made.fits():
                     return made.enlarged()
         narrow = [made for made in self.made.values() if made.narrow()]
@@ -225,6 +227,7 @@ class Paper:
         if key not in self.made:
             options = replace(self.options, show={**self.words[words], **(self.options.show or {})})
             picture = LEVELS[level](self.reading, steps, self.flow, options, above=above)
+            picture.words = words
             self.made[key] = Made(self, picture, picture.unit)
         return self.made[key]
 

@@ -280,6 +280,19 @@ def test_a_product_of_our_own_is_a_product(dtype):
 
 @numba_is_there
 @pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(1, 1), (5, 16), (16, 5), (33, 64), (64, 100), (40, 131), (130, 17)], ids=str)
+def test_weights_are_packed_panel_by_panel(shape, dtype):
+    kernels, W = Kernels(np.dtype(dtype)), np.arange(1.0, 1 + np.prod(shape)).reshape(shape)
+    whole = -(-shape[1] // kernels.lanes) * kernels.lanes  # columns, filled up to vectors
+    filled = np.pad(W, ((0, 0), (0, whole - shape[1])))
+    panels = [filled[:, n : n + kernels.width].reshape(-1) for n in range(0, whole, kernels.width)]
+    for order in "CF":
+        np.testing.assert_array_equal(kernels.packed(np.asarray(W, dtype, order)), np.concatenate(panels))
+
+
+@numba_is_there
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # inf - inf
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("shape", [(1, 1), (3, 5), (2, 7, 16), (4, 33), (5, 2, 100), (50,)], ids=str)

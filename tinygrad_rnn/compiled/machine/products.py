@@ -209,6 +209,25 @@ def _fetch(typing, kind, address):
     return types.void(kind, types.int64), code
 
 
+@intrinsic
+def _turn(typing, kind, source, right, to, width):
+    """A square of as many rows and columns as a vector has entries: its columns lie `right` apart, its rows are put
+    `width` apart."""
+
+    def code(context, builder, signature, args):
+        v = Vectors(context, builder, signature.args[0])
+        source, to = v.numbers(args[1]), v.numbers(args[3])
+
+        def line(base, apart, k):
+            return builder.gep(base, [builder.mul(apart, ir.Constant(apart.type, k))])
+
+        for k, row in enumerate(v.turned([v.load(line(source, args[2], c)) for c in range(v.n)])):
+            v.store(row, line(to, args[4], k))
+        return context.get_dummy_value()
+
+    return types.void(kind, types.int64, types.int64, types.int64, types.int64), code
+
+
 @njit(**fast)
 def _pack_panel(b, at_b, down, right, rows, columns, to, j):
     """A panel of b, whose entry (k, c) lies at k down + c right, row by row, each filled up with 0 to whole vectors.
@@ -223,11 +242,14 @@ def _pack_panel(b, at_b, down, right, rows, columns, to, j):
                 _fetch(to[0], at(b, at_b + (k + DEEP) * down + c))
                 j += lanes
         return
-    width = (columns + lanes - 1) // lanes * lanes
-    for first in range(0, rows, 16):  # sixteen rows at a time stay in the first-level cache
-        for c in range(width):
-            for k in range(first, min(first + 16, rows)):
-                to[j + k * width + c] = b[at_b + k * down + c * right] if c < columns else 0
+    width, squares = (columns + lanes - 1) // lanes * lanes, (rows - rows % lanes) * (down == 1)
+    for c in range(0, width, lanes):
+        whole = squares if c + lanes <= columns else 0
+        for k in range(0, whole, lanes):
+            _turn(to[0], at(b, at_b + k + c * right), right, at(to, j + k * width + c), width)
+        for k in range(whole, rows):
+            for i in range(c, c + lanes):
+                to[j + k * width + i] = b[at_b + k * down + i * right] if i < columns else 0
 
 
 @njit(**fast)

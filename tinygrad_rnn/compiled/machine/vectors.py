@@ -80,6 +80,20 @@ class Vectors:
         fetch = self.function("llvm.prefetch.p0", ir.VoidType(), byte, word, word, word)
         self.builder.call(fetch, [self.builder.bitcast(p, byte), *[ir.Constant(word, k) for k in (0, level, 1)]])
 
+    def turned(self, rows):
+        """As many vectors as have entries, a square, with its columns as vectors.
+
+        Rows k and k + n/2 like the teeth of two combs, again and again: each time the number of an entry's place loses
+        its first binary digit, and has it at its end.
+        """
+        n, word = self.n, ir.IntType(32)
+        low = ir.Constant(ir.VectorType(word, n), [k // 2 + k % 2 * n for k in range(n)])
+        high = ir.Constant(ir.VectorType(word, n), [n // 2 + k // 2 + k % 2 * n for k in range(n)])
+        for _ in range(n.bit_length() - 1):
+            pairs = zip(rows[: n // 2], rows[n // 2 :], strict=True)
+            rows = [self.builder.shuffle_vector(*pair, half) for pair in pairs for half in (low, high)]
+        return rows
+
     def fma(self, a, b, c):
         """a b + c, rounded once."""
         fma = self.function(f"llvm.fma.{self.name}", *[self.vector] * 4)

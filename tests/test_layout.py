@@ -384,12 +384,19 @@ def test_a_stroke_beside_a_slanted_edge_keeps_away_from_it_on_all_of_its_way(rig
     """At both sides alike, though the edge is straight where its head is."""
     edge = [(0.0, 24.0), (30.0 * right, 0.0)]
     edge = [(y, x) for x, y in edge] if level else edge
-    canvas = Recorder("light", True)
+    canvas = Ways()
     canvas.arrow("forward", edge, level=level)
     stroke(canvas, Amount("number", 1.0), Scale(-1, 1), edge, level, blunt=True)
     drawn, beside_it = (along(way) for look, way in canvas.ways if not look.endswith("head"))
     nearest = [min(np.hypot(x - a, y - b) for a, b in beside_it) for x, y in drawn]
     assert min(nearest) > 0.8 * ASIDE and max(nearest) < 2 * ASIDE
+
+
+class Ways(Recorder):
+    """Notes ways with the letters of their pieces."""
+
+    def way(self, look: str, way: Any, title: str = "") -> None:
+        self.ways.append((look, way))
 
 
 def along(way: Any) -> list[tuple[float, float]]:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from . import theme
 from .amount import LEVELS, Amount, Scale
 from .canvas import HEAD, Canvas, curve, hatch, head, joined, line, over, shape, shortened
-from .layout import Point
+from .layout import Point, tidy
 from .overlay import ASIDE, beside
 from .ribbon import Bar, Ribbon, Row
 from .text import line_width
@@ -32,9 +32,8 @@ def stroke(
     level  whether slanted stretches of the edge start and end level
     blunt  without a head: it goes on elsewhere
     """
-    points = beside(
-        [*shortened(edge, HEAD - 1, level), edge[-1]], level=level
-    )  # where its head is the edge is straight
+    straight = tidy([*shortened(edge, HEAD - 1, level), edge[-1]])  # as an edge is where its head is
+    points = beside(straight, level=level)
     way = curve(points, -ASIDE, level)
     if a.kind == "number":
         k = scale.level(a)

@@ -146,6 +146,15 @@ def test_the_author_fixes_the_scale():
     assert all(drawing.overlay.scale.ends == ("0.01", "0.5") for drawing in both.drawings)
 
 
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("shown", [[6], [5, 6], [3], [1, 6]], ids=str)
+def test_what_a_layer_takes_from_the_one_below_is_no_memory_whichever_steps_are_folded(shown, fused):
+    layer = tg.nn.GRU(2, 3, num_layers=3, fused=fused, rng=0)
+    output, _ = layer(np.random.default_rng(0).normal(size=(6, 1, 2)))
+    picture = tg.draw((output**2).sum(), steps=shown, grads=True).picture
+    assert "memory" not in picture.rows, picture.rows
+
+
 @pytest.mark.parametrize("level", ["cell", "op"])
 def test_a_memory_between_layers_takes_no_stroke_from_the_states_above_it(level):
     """Its row lifts the decoder to where losses stand in other pictures: sums of losses alone have no strokes."""

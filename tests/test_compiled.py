@@ -212,6 +212,8 @@ COMPILED = {
     "power": lambda a, h: both(np.tanh((a + h @ W) ** 2 - 1.0)),
     "where": lambda a, h: both(np.where(a > 0.5, a, np.tanh(h @ W))),
     "where not": lambda a, h: both(np.where(~((a > 0) & (h < 0.2)) | (a == h), np.tanh(a), h * 0.5)),
+    "where in a gate": lambda a, h: both(tg.sigmoid(np.where(h < 0.3, h @ W, 0)) * tg.sigmoid(np.where(h < 0, 0, a))),
+    "a condition in a gate": lambda a, h: both(tg.sigmoid((tg.relu(a) > 0) * h) * tg.relu(a)),
     "maximum": lambda a, h: both(np.maximum(np.tanh(a), h @ W)),
     "softplus": lambda a, h: both(np.tanh(tg.softplus(a + h @ W))),
     "bilinear": lambda a, h: both(np.tanh(a + (h @ W) * (h @ V))),

@@ -44,11 +44,20 @@ BINARY = {
     "kept": lambda x, y: (1 - tg.sigmoid(x)) * np.tanh(y) + tg.sigmoid(x) * x,
     "gate": lambda x, y: tg.sigmoid(x) * y,
 }
+MOVING_UNARY = {name: UNARY[name] for name in ("tanh", "half", "negative", "swapped", "halves")}
+MOVING_BINARY = {
+    "mean": lambda x, y: 0.5 * (x + y),
+    "beside": lambda x, y: np.concatenate([x[:, :2], y[:, 2:]], -1),
+    "across": lambda x, y: np.concatenate([y[:, 3:], x[:, 1:3], 0.5 * y[:, :1]], -1),
+    "other half": lambda x, y: 0.5 * (np.concatenate([x[:, 2:] - 0.5 * y[:, :2], y[:, 1:3]], -1) + x),
+}
 H = 4
 
 
 class RandomCell:
     """Expressions drawn with a seed: `made` is how, so that every call does the same."""
+
+    unary, binary = UNARY, BINARY
 
     def __init__(self, seed):
         rng = np.random.default_rng(seed)
@@ -60,10 +69,19 @@ class RandomCell:
         for _ in range(int(rng.integers(3, 14))):
             kind = rng.choice(["unary", "binary", "binary", "weight", "vector"])
             one, two = (int(k) for k in rng.integers(0, n, 2))
-            names = {"unary": list(UNARY), "binary": list(BINARY), "weight": range(3), "vector": range(2)}[kind]
+            names = {"unary": list(self.unary), "binary": list(self.binary), "weight": range(3), "vector": range(2)}[
+                kind
+            ]
             self.made.append((kind, names[int(rng.integers(len(names)))], one, two))
             n += 1
-        self.results = [int(k) for k in rng.integers(1 + self.parts, n, self.parts + 1)]
+        self.results = self.chosen(rng, n)
+
+    def chosen(self, rng, n):
+        """Which of n values are y and the state after the step: some that are computed."""
+        return [int(k) for k in rng.integers(1 + self.parts, n, self.parts + 1)]
+
+    def result(self, x):
+        return np.tanh(x)
 
     def __call__(self, a, state):
         values = [a, *(state if self.parts > 1 else [state])]
@@ -71,15 +89,27 @@ class RandomCell:
             x, y = values[one], values[two]
             match kind:
                 case "unary":
-                    values.append(UNARY[name](x))
+                    values.append(self.unary[name](x))
                 case "binary":
-                    values.append(BINARY[name](x, y))
+                    values.append(self.binary[name](x, y))
                 case "weight":
                     values.append(x @ self.weights[name])
                 case "vector":
                     values.append(x * self.vectors[name] if name else x + self.vectors[name])
-        y, *after = (np.tanh(values[k]) for k in self.results)
+        y, *after = (self.result(values[k]) for k in self.results)
         return y, tuple(after) if self.parts > 1 else after[0]
+
+
+class MovingCell(RandomCell):
+    """Parts of the state change places, as they are, whole or in columns."""
+
+    unary, binary = MOVING_UNARY, MOVING_BINARY
+
+    def chosen(self, rng, n):
+        return [int(k) for k in rng.integers(0, n, self.parts + 1)]
+
+    def result(self, x):
+        return x
 
 
 def everything(cell, T, B, **options):
@@ -94,9 +124,9 @@ def everything(cell, T, B, **options):
     return [y.data, *(e.data for e in ends)], [None if g is None else g.data for g in grads]
 
 
-def compared(seeds):
+def compared(seeds, kind=RandomCell):
     for seed in seeds:
-        cell, rng = RandomCell(seed), np.random.default_rng(seed)
+        cell, rng = kind(seed), np.random.default_rng(seed)
         T, B = int(rng.integers(1, 8)), int(rng.integers(1, 5))
         options = {"reverse": bool(rng.integers(2)), "lengths": rng.integers(0, T + 1, B) if rng.integers(2) else None}
         values, grads = everything(cell, T, B, **options)
@@ -114,9 +144,35 @@ def test_random_cells():
     compared(range(40))
 
 
+def test_random_cells_that_move_their_state_about():
+    compared(range(40), MovingCell)
+
+
 @pytest.mark.slow
 def test_many_random_cells():
     compared(range(40, 500))
+    compared(range(40, 500), MovingCell)
+
+
+def swapped(x, s):
+    return s[0] + x, (s[1], s[0])
+
+
+def shifted_and_cut(x, s):
+    return x, (0.5 * s[1], np.concatenate([s[0][:, 2:], x[:, :2]], -1))
+
+
+def nothing_arrives(x, h):
+    return x, 2 * h
+
+
+@pytest.mark.parametrize("cell", [swapped, shifted_and_cut, nothing_arrives])
+def test_what_a_step_hands_on_as_it_is(cell):
+    cell.parts, cell.weights, cell.vectors = 1 if cell is nothing_arrives else 2, [], []
+    for options in ({}, {"lengths": [2, 0, 4], "reverse": True}):
+        (values, grads), (ours, our_grads) = (everything(cell, 4, 3, compiled=c, **options) for c in (False, True))
+        for a, b in zip([*ours, *our_grads], [*values, *grads], strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-12)
 
 
 KINDS = [

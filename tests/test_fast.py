@@ -643,6 +643,20 @@ def machine_code(monkeypatch):
 
 @numba_is_there
 @pytest.mark.slow
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1), (4,), (1, 4)], ids=str)
+def test_weights_of_every_form_get_their_gradient(shape, machine_code):
+    w = tg.tensor(np.full(shape, 0.7), requires_grad=True)
+
+    def step(a, state):
+        h, c = state
+        return np.tanh(a + w * h), (c, np.tanh(a + w * h))  # the state changes places too
+
+    x, start = tg.tensor(np.linspace(-1, 1, 24).reshape(3, 2, 4)), (np.ones((2, 4)), np.zeros((2, 4)))
+    tg.nn.unroll(step, x, start, compiled=True, check=True)
+
+
+@numba_is_there
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
 class TestLayers:
     def gradients(self, kind, dtype="float32", **options):

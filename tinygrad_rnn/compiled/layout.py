@@ -8,6 +8,7 @@ is put together of columns for a product lies as columns (B, k n), which is seen
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -153,8 +154,12 @@ class Layout:
     def put(self, x: Value, v: Value, buffer: Buffer, at: int) -> None:
         """Let a part of a concatenation v be computed where it goes."""
         free = x in self.cells and self.cells[x].buffer is None and self.cells[x].values[0] is x
-        if free and self.phase[x] == self.phase[v]:
+        if free and self.phase[x] == self.phase[v] and self.fits(self.cells[x], buffer):
             self.cells[x].buffer, self.cells[x].at = buffer, at
+
+    def fits(self, cell: Cell, buffer: Buffer) -> bool:
+        """Whether a buffer keeps what is put there as long as it is needed."""
+        return buffer.extent == "time" or self.extent(cell)[0] == "step"
 
     def shared(self, v: Value) -> Buffer | None:
         """A buffer that has some parts of v side by side at one of its ends, to which the others are added."""
@@ -169,6 +174,8 @@ class Layout:
         if buffer is None or not buffer.columns or any(self.cells[x].buffer is not buffer for x in placed):
             return None
         if any(x not in self.cells or self.cells[x].values[0] is not x or self.phase[x] != self.phase[v] for x in rest):
+            return None
+        if not all(self.fits(c, buffer) for c in (Cell(v.columns, v.dtype, [v]), *[self.cells[x] for x in rest])):
             return None
         places = sorted(self.cells[x].at for x in placed)
         if places != list(range(places[0], places[0] + n * len(places), n)) or self.phase[v] != "backward":
@@ -212,8 +219,7 @@ class Layout:
                     groups.setdefault(self.kind(v), []).append(v)
             last: list[Call] = []
             for group in groups.values():
-                for run in self.runs(sorted(group, key=self.neighbourhood)):
-                    self.settle(run, phase)
+                for run in self.settled(sorted(group, key=self.neighbourhood), phase):
                     (last if run[0] in self.next else calls).append(Call(run))
             calls += last
             for v in values:
@@ -254,6 +260,15 @@ class Layout:
             (v,) = self.consumers[v]
             names.append(v.name)
         return names
+
+    def settled(self, values: list[Value], phase: str) -> Iterator[list[Value]]:
+        """Runs of values that lie side by side, each with its place."""
+        for run in self.runs(values):
+            self.settle(run, phase)
+            together = self.runs(run) == [run]  # one of them may have been asked to lie at two places
+            for part in [run] if together else [[v] for v in run]:
+                self.settle(part, phase)
+                yield part
 
     def runs(self, values: list[Value]) -> list[list[Value]]:
         runs: list[list[Value]] = []
@@ -333,8 +348,10 @@ class Layout:
             return []
         for x in v.args:
             there = Ref(whole, at, 0, 0, 0, x.columns)
+            if x.varies:
+                self.settle([x], self.phase[v])
             if not x.varies or self.place(x) != there:
-                calls.append(Call([v, x], (there, there if not x.varies else self.place(x))))
+                calls.append(Call([v, x], there))
             at += x.columns
         return calls
 
@@ -347,6 +364,8 @@ class Layout:
                 k for k, c in enumerate(calls) if c.copy is None and any(self.cells[x].buffer is buffer for x in c.run)
             ]
             reads = [k for k, c in enumerate(calls) for x in self.read(c) if self.buffer_of(x) is old]
+            if any(d is not None and self.buffer_of(d) is old for d in self.step.dstates):
+                reads.append(len(calls))  # it goes on to another state as it is, in the end
             first = calls[writes[0]].run[0]
             in_place = elementwise(first) and first.name != "where"
             if not reads or reads[-1] < writes[0] or (in_place and reads[-1] == writes[0]):

@@ -137,4 +137,4 @@ class NumbaRun:
         g = self._over(v.args[-1], arrays, t0, n)
         if v.name == "product":
             return product(self._over(v.args[0], arrays, t0, n).T, g)
-        return product(np.ones((1, len(g)), g.dtype), g).reshape(v.shape)
+        return v.op.forward(product(np.ones((1, len(g)), g.dtype), g))  # type: ignore[union-attr]

@@ -162,12 +162,6 @@ class Halving(Rewriting):
             case "multiply", (x, y) if not x.varies or not y.varies:
                 w, x = (x, y) if not x.varies else (y, x)
                 return self.op(multiply, self.op(multiply, self.value(w), self.half), self.value(x))
-            case "where", (condition, x, y) if x.shape == condition.shape == v.shape and is_number(y) and y.number == 0:
-                return self.masked(v, self.value(condition), x)
-            case "where", (condition, x, y) if y.shape == condition.shape == v.shape and is_number(x) and x.number == 0:
-                return self.masked(v, self.op(LOGICAL_NOT, self.value(condition)), y)
-            case "greater", (x, zero) if x in self.relus and is_number(zero) and zero.number == 0:
-                return self.again(v, [self.value(self.relus[x]), self.value(zero)])
             case "columns", (x,) if x is self.step.a:
                 return self.op(multiply, super().rewritten(v), self.half)
         return self.op(multiply, self.value(v), self.half)

@@ -101,4 +101,4 @@ class Call:
     """One call of the program: `run` are the values that it computes, side by side."""
 
     run: list[Value]
-    copy: tuple[Ref, Ref] | None = None  # (to, from) instead
+    copy: Ref | None = None  # or where the second of them is copied to

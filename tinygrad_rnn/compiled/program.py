@@ -97,8 +97,10 @@ class Part:
 
     def printed(self) -> str:
         body, indent = self.lines, "    "
-        head = [f"def {self.phase}({', '.join(self.parameters)}):"]
         moving = [name for name, x in self.parameters.items() if self.moves(x)]
+        if self.loop and self.lines and not moving:  # as many steps as there are of dL/dy
+            moving = [self.name(Ref(self.layout.dy, 0, 0, 0, 0, self.layout.dy.n), "dy")]
+        head = [f"def {self.phase}({', '.join(self.parameters)}):"]
         if self.loop and self.lines:
             names = ", ".join(moving)
             head.append(f"    for {names}{',' * (len(moving) == 1)} in zip({names}):")
@@ -176,10 +178,9 @@ class Part:
 
     def call(self, call: Call) -> None:
         if call.copy is not None:
-            there, here = call.copy
             source = call.run[1]
-            value = self.name(here, self.wish(here, [source])) if source.varies else self.constant((source,))
-            self.line("copyto", self.name(there, self.wish(there, [])), value)
+            value = self.ref([source]) if source.varies else self.constant((source,))
+            self.line("copyto", self.name(call.copy, self.wish(call.copy, [])), value)
             return
         v, run = call.run[0], call.run
         out = self.ref(run)
@@ -267,21 +268,23 @@ class Part:
 
     def handed_on(self) -> None:
         """dL/d(state before the step), where it is not computed in its place."""
-        moved: list[tuple[str, str | None]] = []
+        moved: dict[Any, str | None] = {}
+        sources: dict[Any, Any] = {}
         for v, buffer in zip(self.step.dstates, self.layout.gradients, strict=True):
             if v is None:
-                moved.append((self.gradient(buffer), None))
+                moved[buffer] = None
             elif not v.varies:
-                moved.append((self.gradient(buffer), self.constant((v,))))
+                moved[buffer] = self.constant((v,))
             elif self.layout.place(v) != Ref(buffer, 0, 0, 0, 0, buffer.n):
-                moved.append((self.gradient(buffer), self.ref([v])))
-        old = {to for to, _ in moved}
-        for k, (to, source) in enumerate(moved):
-            if source in old and source != to:  # another overwrites it
-                self.lines.append(f"{source}_before = {source}.copy()")
-                moved[k] = to, f"{source}_before"
-        for to, source in moved:
-            self.lines.append(f"{to}.fill(0)" if source is None else f"copyto({to}, {source})")
+                moved[buffer], sources[buffer] = self.ref([v]), self.layout.place(v).buffer
+        for buffer, source in sources.items():
+            if source in moved and source is not buffer:  # which is overwritten itself
+                name = moved[buffer]
+                self.lines.append(f"{name}_before = {name}.copy()")
+                moved[buffer] = f"{name}_before"
+        for buffer, name in moved.items():
+            to = self.gradient(buffer)
+            self.lines.append(f"{to}.fill(0)" if name is None else f"copyto({to}, {name})")
         for buffer in self.layout.gradients if self.lengths else ():
             d = self.gradient(buffer)
             self.line("add", d, f"kept_{d}", d)

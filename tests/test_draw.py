@@ -506,6 +506,13 @@ def test_the_legend_lists_each_shared_weight_once():
     assert words.count("Whh (8,32) in 10 steps") == 1 and "Computed at once for all 10 steps" in words
 
 
+def test_weights_in_the_notes_are_told_apart_by_more_than_spaces_and_a_number_has_no_shape():
+    a, W = tg.nn.Parameter(0.5), tg.nn.Parameter(np.ones((2, 3)))
+    y, _ = tg.nn.unroll(lambda x, h: (a * h + x @ W,) * 2, np.ones((4, 1, 2)), np.zeros((1, 3)))
+    svg = tg.draw(y.sum(), level="cell", names={"a": a, "W": W}).svg().replace("\N{NO-BREAK SPACE}", " ")
+    assert "Weights: a in 4 steps; W (2,3) in 4 steps" in svg or "Weights: W (2,3) in 4 steps; a in 4 steps" in svg
+
+
 def test_default_pictures_stay_small_and_long_ones_use_templates():
     assert len(tg.draw(network("LSTM", T=1000)).svg()) < 60_000
     unfolded = tg.draw(network("LSTM", T=1000), level="op", steps="all").svg()

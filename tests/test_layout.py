@@ -28,7 +28,7 @@ from tinygrad_rnn.pictures.overlay import ASIDE, beside
 from tinygrad_rnn.pictures.parts import Column
 from tinygrad_rnn.pictures.strokes import stroke
 from tinygrad_rnn.pictures.svg import d
-from tinygrad_rnn.pictures.text import pieces
+from tinygrad_rnn.pictures.text import OTHER, advance, pieces
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -297,6 +297,49 @@ def test_a_loss_stands_where_its_edges_come_from() -> None:
     loss = next(block for block in marks(drawn, Block) if block.box.kind == "loss")
     rail = max(y for path in between_cells(drawn) for _, y in path.points)
     assert 0 < rail - loss.y < loss.height + 40
+
+
+@pytest.mark.parametrize("width", [None, "8.5cm", "20cm"])
+def test_a_loss_is_taken_straight_from_the_last_state(width: str | None) -> None:
+    for loss in (nn.RNN(2, 4, rng=0)(np.ones((5, 1, 2)))[0][-1].sum(), remembering()):
+        drawn = tg.draw(loss, "cell", width=width).drawn
+        into = next(path for path in between_cells(drawn) if path.edge.target.column.kind == "head")
+        assert len({round(y, 6) for _, y in into.points}) == 1
+
+
+def remembering(T: int = 4) -> tg.Tensor:
+    """A cell of a user's own: the first part of its state is computed first, and the second has a long name."""
+    W, U = (nn.Parameter(np.full((n, 3), 0.5)) for n in (2, 3))
+
+    def cell(x: tg.Tensor, state: dict[str, tg.Tensor]) -> tuple[tg.Tensor, dict[str, tg.Tensor]]:
+        h = np.tanh(x @ W + state["h"] @ U)
+        memory = state["memory"] * 0.5 + h
+        return memory, {"h": h, "memory": memory}
+
+    start = {"h": np.zeros((1, 3)), "memory": np.zeros((1, 3))}
+    output, _ = nn.unroll(cell, np.ones((T, 1, 2)), start, name="mine")
+    return output[-1].sum()
+
+
+@pytest.mark.parametrize("direction", ["right", "left", "up", "down"])
+@pytest.mark.parametrize("steps", ["all", [1, "...", -1]])
+def test_states_are_handed_on_straight_in_whatever_order_a_cell_computes_them(direction: str, steps: Any) -> None:
+    drawn = tg.draw(remembering(), "cell", steps, direction=direction).drawn
+    handed = [path.points for path in between_cells(drawn) if path.edge.kind == "state"]
+    assert len(handed) == (8 if steps == "all" else 6)
+    assert all(len({round(point[k], 6) for point in points}) == 1 for points in handed for k in [direction in ("right", "left")])
+
+
+@pytest.mark.parametrize("width", [None, "8.5cm", "17cm"])
+def test_the_name_of_a_state_has_room_between_the_boxes(width: str | None) -> None:
+    drawn = tg.draw(remembering(), "cell", grads=True, width=width).drawn
+    names = [text for text in marks(drawn, Text) if text.words == "memory"]
+    assert names
+    for text in names:
+        half = advance(text.words, OTHER) / 2
+        for block in marks(drawn, Block):
+            beside = abs(block.x - text.x) >= block.width / 2 + half
+            assert beside or abs(block.y - text.y - 4) >= block.height / 2 + 4, (block.id, text)
 
 
 @pytest.mark.parametrize("kind", [nn.RNN, nn.LSTM])

@@ -48,7 +48,7 @@ class About:
     @property
     def notes(self) -> list[str]:
         """What needs to be explained most comes first."""
-        weights = f"weights: {'   '.join(self.weights)}" if self.weights else ""
+        weights = f"weights: {'; '.join(self.weights)}" if self.weights else ""
         return [*self._rows(), *filter(None, [weights]), *self._facts()]
 
     @property
@@ -73,7 +73,7 @@ class About:
             if n > windows:
                 where = f"for all {n} steps" if windows == 1 else f"for the steps of each of {windows} windows"
                 at_once.setdefault(where, []).append(text.replace(MARK, "t").replace(" ", "\u00a0"))
-        facts += [f"computed at once {where}: {'   '.join(texts)}" for where, texts in at_once.items()]
+        facts += [f"computed at once {where}: {', '.join(texts)}" for where, texts in at_once.items()]
         if any(line.endswith(" go on") for box in self.boxes for line in box.lines):
             facts.append("go on: how many sequences of the batch have not ended; the others keep their state")
         if any("#" in name for name in picture.reading.told_apart.values()):
@@ -111,7 +111,7 @@ class About:
         drawn = "ref" in self.kinds  # a picture without references looks at too few steps to know all weights
         for (name, shape), counts in self.picture.sources.shared.items() if drawn else ():
             n = sum(counts.values())
-            text = f"{name} {shape_text(shape)}" + (f" in {n} steps" if n > 1 else "")
+            text = " ".join(filter(None, (name, shape_text(shape), f"in {n} steps" if n > 1 else "")))
             if self.overlay is not None:
                 text += f", ∇ ‖{self.overlay.weights[name, shape]}‖"
             texts.append(text.replace(" ", "\u00a0"))  # not to be torn apart at the end of a line

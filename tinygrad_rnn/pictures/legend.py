@@ -100,7 +100,7 @@ def flow(samples: Sequence[Sample], width: float) -> tuple[list[tuple[Sample, fl
     x = y = tall = 0.0
     for k, sample in enumerate(samples):
         both = sample.need + (samples[k + 1].need if sample.stays and k + 1 < len(samples) else 0.0)
-        if x and x + (both if both <= width else sample.need) > width:
+        if x and x + both > width:
             x, y, tall = 0.0, y + tall, 0.0
         placed.append((sample, x, y))
         x, tall = x + sample.need, max(tall, sample.tall)

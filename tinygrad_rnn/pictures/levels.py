@@ -120,18 +120,21 @@ class Steps(Picture):
         return next(self.cells["fold", layer, first] for layer in self.rows if ("fold", layer, first) in self.cells)
 
     def _made_in_step(self, record: Record, output: int) -> Start:
-        step, k = self.reading.where[record], self.reading.place(record)
+        step = self.reading.where[record]
         if step.t not in self._folds:
-            return self._leaving(self.cells["step", step], k, output)
-        state = self.reading.network.named.get((record, output))
-        port = Port(Leaves.RESULT, k, output)
-        if state is not None:
-            port = self._state_port(self._state_names(step.layer).index(state[1]))
-        return self.cells["fold", step.layer, self._folds[step.t][0]], 0, port
+            return self._leaving(self.cells["step", step], record, output)
+        return self._leaving_whole(self.cells["fold", step.layer, self._folds[step.t][0]], record, output)
 
-    def _leaving(self, cell: Cell, k: int, output: int) -> Start:
-        """Where an output of record k leaves the cell of a step."""
-        return cell, 0, Port(Leaves.RESULT, k, output)
+    def _leaving(self, cell: Cell, record: Record, output: int) -> Start:
+        """Where an output of a record leaves the cell of its step."""
+        return self._leaving_whole(cell, record, output)
+
+    def _leaving_whole(self, cell: Cell, record: Record, output: int) -> Start:
+        """Where it leaves a box for whole steps: states at the heights at which they enter, so that none cross."""
+        state = self.reading.network.named.get((record, output))
+        if state is None:
+            return cell, 0, Port(Leaves.RESULT, self.reading.place(record), output)
+        return cell, 0, self._state_port(self._state_names(self.reading.where[record].layer).index(state[1]))
 
 
 class OpPicture(Steps):
@@ -151,8 +154,8 @@ class OpPicture(Steps):
     def _look(self, record: Record, lost: bool) -> Any:
         return labels(self.reading, record, lost)
 
-    def _leaving(self, cell: Cell, k: int, output: int) -> Start:
-        return cell, k, Port(Leaves.RESULT, 0, output)
+    def _leaving(self, cell: Cell, record: Record, output: int) -> Start:
+        return cell, self.reading.place(record), Port(Leaves.RESULT, 0, output)
 
     def _state_entry(self, n: int) -> Entry:
         return Entry(Enters.STATE, 0, n)  # h above c, as where they come from, so that fewer lines cross

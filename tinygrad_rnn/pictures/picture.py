@@ -113,7 +113,7 @@ class Picture(Cells):
         return Entry(Enters.STATE, 0, -n)
 
     def _state_port(self, n: int) -> Port:
-        """Where the state of this number leaves folded steps: the first below, as the ops of a cell come to h last."""
+        """Where the state of this number leaves a box for whole steps: the first below, as ops come to h last."""
         return Port(Leaves.STATE, 0, -n)
 
     def _made_by(self, record: Record | None, output: int) -> Start | None:

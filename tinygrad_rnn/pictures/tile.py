@@ -22,7 +22,7 @@ from .picture import Picture
 from .routes import Heights, Route, Routes, in_order
 from .stretches import stretches
 from .template import Enters, Entry, Leaves, Port, Template
-from .text import FIRST, box_size, line_width
+from .text import FIRST, OTHER, box_size, line_width
 
 GUTTER = 22.0  # a gutter without lanes
 ROW_GAP = 26.0
@@ -30,6 +30,7 @@ TIGHT_ROWS = 15.0  # and where there is little room
 ASKEW = 80.0  # px that a column may be wider to have nothing bent in it
 CUT_HEAD = 42.0  # above a cut, for its scissors and its word, below what passes over it
 CUT_ROOM = 46.0  # left of a cut, for the rule and its word
+NAME_ROOM = 4.0  # beside the name of a state over its edge
 COLUMN_KINDS_WITHOUT_EDGES = ("init", "init_back", "cut", "cut_back")
 LOOPS = ("loop", "loop_back")
 
@@ -274,11 +275,13 @@ class Tiling:
         self.xs: list[float] = []
         self.gutters: list[float] = []
         self.rules: list[float] = []
+        named = self._named()
         x = 0.0
         for k in range(len(self.columns) + 1):
             n = self.lanes[k]
             self.gutters.append(x + GUTTER / 2)
             wide = GUTTER + LANE * max(0, n - 1) if 0 < k < len(self.columns) or n else 0.0
+            wide = max(wide, named.get(k, 0.0))
             if k < len(self.columns) and self.columns[k].kind == "cut":
                 self.rules.append(x + wide + CUT_ROOM / 2 - GUTTER / 2)
                 wide += CUT_ROOM - GUTTER / 2
@@ -291,6 +294,16 @@ class Tiling:
                 self.xs.append(x)
                 x += self.widths[k]
         self.width = x
+
+    def _named(self) -> dict[int, float]:
+        """How wide each gutter has to be for the names of the states that cross it, where they stand over their edges."""
+        widths: dict[int, float] = {}
+        upright = TURNS[self.picture.options.direction][1]
+        for join, route in () if upright else self.routes.all:
+            if join.name and not route.gaps and self.picture.names_edge(join.kind):
+                for k in route.gutters:
+                    widths[k] = max(widths.get(k, 0.0), line_width(join.name, OTHER) + NAME_ROOM)
+        return widths
 
     def _place_fold(self, tiles: dict[Cell, Tile], cell: Cell, height: float) -> None:
         """Put folded steps at the height of the edges that lead into and out of them."""
@@ -307,7 +320,9 @@ class Tiling:
     def _place_head(self, tiles: dict[Cell, Tile], cell: Cell, _: float) -> None:
         """Put the loss where its edges come from: at the height of a state, or below the rails."""
         if any(join.target is cell and route.leaves == "side" for join, route in self.routes.all):
-            self._place_fold(tiles, cell, self.ceiling)
+            tall = tiles[cell].layout.height
+            self._place_fold(tiles, cell, self.ceiling + tall / 2)  # what leads straight to it has no kink
+            self.height = max(self.height, tiles[cell].y + tall)
         else:
             tiles[cell].y = self.ceiling - tiles[cell].layout.height
         self._untwist(tiles, cell)

@@ -310,10 +310,11 @@ def test_a_loss_is_taken_straight_from_the_last_state(width: str | None) -> None
 def remembering(T: int = 4) -> tg.Tensor:
     """A cell of a user's own: the first part of its state is computed first, and the second has a long name."""
     W, U = (nn.Parameter(np.full((n, 3), 0.5)) for n in (2, 3))
+    a = nn.Parameter(0.5)
 
     def cell(x: tg.Tensor, state: dict[str, tg.Tensor]) -> tuple[tg.Tensor, dict[str, tg.Tensor]]:
         h = np.tanh(x @ W + state["h"] @ U)
-        memory = state["memory"] * 0.5 + h
+        memory = a * state["memory"] + h
         return memory, {"h": h, "memory": memory}
 
     start = {"h": np.zeros((1, 3)), "memory": np.zeros((1, 3))}
@@ -326,8 +327,9 @@ def remembering(T: int = 4) -> tg.Tensor:
 def test_states_are_handed_on_straight_in_whatever_order_a_cell_computes_them(direction: str, steps: Any) -> None:
     drawn = tg.draw(remembering(), "cell", steps, direction=direction).drawn
     handed = [path.points for path in between_cells(drawn) if path.edge.kind == "state"]
+    across = 1 if direction in ("right", "left") else 0
     assert len(handed) == (8 if steps == "all" else 6)
-    assert all(len({round(point[k], 6) for point in points}) == 1 for points in handed for k in [direction in ("right", "left")])
+    assert all(len({round(point[across], 6) for point in points}) == 1 for points in handed)
 
 
 @pytest.mark.parametrize("width", [None, "8.5cm", "17cm"])

@@ -296,7 +296,7 @@ class Tiling:
         self.width = x
 
     def _named(self) -> dict[int, float]:
-        """How wide each gutter has to be for the names of the states that cross it, where they stand over their edges."""
+        """How wide each gutter has to be for the names of states that stand over their edges there."""
         widths: dict[int, float] = {}
         upright = TURNS[self.picture.options.direction][1]
         for join, route in () if upright else self.routes.all:

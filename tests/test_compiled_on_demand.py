@@ -80,6 +80,22 @@ def test_it_is_one_record_that_opens_into_steps():
     assert [(r.op.name, str(r.step)) for r in steps] == [("mgu_step", f"mgu t={t}") for t in range(3, 9)]
 
 
+def test_a_step_knows_which_of_its_results_are_used_for_others():
+    """Of these alone the whole gradient is not what arrives from outside of the step."""
+    x, zero, H = np.ones((3, 2, 4)), np.zeros((2, 4)), tg.tensor(np.eye(4), requires_grad=True)
+    steps = {
+        "y is the state": (lambda x, h: ((h := np.tanh(x + h @ H)), h), zero, [False]),
+        "y of the state": (lambda x, h: ((h := np.tanh(x + h @ H)) * 2, h), zero, [True, False]),
+        "y beside it": (lambda x, h: (x * 2, np.tanh(x + h @ H)), zero, [False, False]),
+        "h of c": (lambda x, s: (x * 2, (np.tanh(c := x + s[1] @ H), c)), (zero, zero), [False, True, False]),
+        "h is c": (lambda x, s: (x * 2, ((c := np.tanh(x + s[1] @ H)), c)), (zero, zero), [True, True, False]),
+    }
+    for name, (step, start, used) in steps.items():
+        _, end = tg.nn.unroll(step, x, start, compiled=True)
+        op = (end[0] if isinstance(end, tuple) else end).record.op
+        assert op.kind.used == used, name
+
+
 @pytest.mark.parametrize("make", [minimal_gated, two_states])
 def test_second_derivatives_are_those_of_the_loop(make):
     w, found = weights(), []

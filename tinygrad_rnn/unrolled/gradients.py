@@ -38,7 +38,8 @@ def _at(place: Place, arrived: Arrived) -> Any:
     gs = arrived(record)
     if gs is None:
         return None
-    return gs[k] if len(gs) == 1 or not fused(record) else _within(record, k, gs)
+    leads_on = len(gs) > 1 and fused(record) and record.op.leads_on(k)  # type: ignore[attr-defined]
+    return _within(record, k, gs) if leads_on else gs[k]
 
 
 def _within(record: Record, k: int, gs: tuple[Any, ...]) -> Any:

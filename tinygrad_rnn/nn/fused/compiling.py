@@ -16,6 +16,7 @@ from ...compiled.numba_run import NumbaRun
 from ...compiled.pieces import pieces
 from ...compiled.program import Program
 from ...compiled.run import Run
+from ...compiled.values import ordered
 from ...errors import CompileError
 from ..cell import Cell, by_itself
 from ..substitution import Double
@@ -32,6 +33,7 @@ class Compiled:
     name     what a step is called on the tape: "lstm"
     states   what the parts of the state are called
     own_y    whether y is something else than a part of the state after the step
+    used     of each part of the state, and such a y, whether another of these is computed from it, as h is from c
     sources  of each weight where it is found: its name in the cell, or its number in the `trace` of a step
     """
 
@@ -40,6 +42,9 @@ class Compiled:
         self.recorded = pieces(factored(recorded))
         self.own_y = recorded.y not in recorded.after
         self.step_name, self.step_outputs = f"{name}_step", len(self.states) + self.own_y
+        results = [*recorded.after, recorded.y][: self.step_outputs]
+        behind = [set(ordered([v])) for v in results]
+        self.used = [any(v in behind[j] for j in range(len(results)) if j != k) for k, v in enumerate(results)]
         self.cut = [d is None for d in recorded.dstates]  # no gradient goes back to these parts of the state
         self._programs = {False: Program(self.recorded)}
         weights = self._programs[False].weights

@@ -55,6 +55,10 @@ class FusedStep(Op):
             after = self.composed(a, *inputs)
         return pulled_back(after if self.outputs > 1 else (after,), gs, (a, *inputs), start, create_graph=True)
 
+    def leads_on(self, output: int) -> bool:
+        """Whether another output is computed from this one."""
+        return self.kind.used[output]
+
     def composed(self, a: Tensor, *inputs: Any) -> Any:
         """The same step as the cell computes it, op by op."""
         run, n = self.run, len(self.states)

@@ -5,6 +5,7 @@ one, central differences, torch, or figures worked out by hand.
 """
 
 from collections import namedtuple
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -701,14 +702,14 @@ def test_the_input_weight_is_split_by_the_rows_of_each_step(
     layer, loss = layer_loss(nn.LSTM, fused=fused, bidirectional=bidirectional)
     W = layer.W_xh
     rows: list[int] = []
-    product = linalg.product
 
-    def watched(a: Any, b: Any) -> Any:
+    def watched(product: Any, a: Any, b: Any, **options: Any) -> Any:
         if a.shape[0] == IN:  # xᵀ g, for the weight
             rows.append(a.shape[1])
-        return product(a, b)
+        return product(a, b, **options)
 
-    monkeypatch.setattr(linalg, "product", watched)
+    for name in ("product", "product_and_sums"):
+        monkeypatch.setattr(linalg, name, partial(watched, getattr(linalg, name)))
     parts = decompose(loss, W)
     assert max(rows) == B
     close(parts.total, tg.grad(loss, W, retain_graph=True).data)

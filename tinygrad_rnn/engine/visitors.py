@@ -56,7 +56,8 @@ def filled(record: Record, gs: Gradients) -> Gradients:
 
 def hooked_leaves(waiting: Waiting) -> dict[Any, Any]:
     """The gradients of the leaves after their hooks."""
-    return {x: run_hooks(x.hooks, g, x.name or "a leaf") for x, g in waiting.leaves().items()}
+    leaves = waiting.leaves()
+    return {x: run_hooks(x.hooks, g, x.name or "a leaf") if x.hooks else g for x, g in leaves.items()}
 
 
 def run_hooks(hooks: list[Callable[[Any], Any]] | None, g: Any, owner: Any) -> Any:

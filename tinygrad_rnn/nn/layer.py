@@ -17,18 +17,21 @@ from ..engine import randomness
 from ..engine.modes import mode
 from ..errors import CompileError, ShapeError
 from ..ops.elementwise import where
-from ..ops.shape import stack
+from ..ops.shape import Stack
 from .basic import Dropout, as_input, positive
 from .cell import Cell, by_itself
 from .fused import compiled
 from .init import Rng
 from .module import Module, Slot
 from .rows import Rows
-from .state import check_lengths, check_state, label, last_repeated
+from .state import check_lengths, check_state, last_repeated
 
 if TYPE_CHECKING:
     from ..compiled.program import Program
     from .fused.compiling import Bound
+
+
+_stack = Stack(axis=0)
 
 
 class Layer(Module):
@@ -160,11 +163,12 @@ class Layer(Module):
         """The states after the last step of all cells, as the layer gives them."""
         names = self.cell_type.states
         columns = zip(*ends, strict=True) if len(names) > 1 else [ends]
-        parts = tuple(stack(column) for column in columns)
+        parts = [_stack(*column) for column in columns]
         if unbatched:
-            parts = tuple(part.reshape(len(ends), self.hidden_size) for part in parts)
-        label(**dict(zip(names, parts, strict=True)))
-        return parts if len(parts) > 1 else parts[0]
+            parts = [part.reshape(len(ends), self.hidden_size) for part in parts]
+        for name, part in zip(names, parts, strict=True):
+            part.name = name
+        return tuple(parts) if len(parts) > 1 else parts[0]
 
     @property
     def layout(self) -> str:

@@ -87,7 +87,7 @@ def _classes(
             f"{scores.shape[:-1]}, got {y.shape}"
         )
     counted = y != ignore_index
-    if counted.all():
+    if np.count_nonzero(counted) == y.size:
         return scores, numbered(y, scores.shape[-1], f"{name}: target"), None
     # so that not even a nan in the scores of an ignored target reaches a gradient
     y, scores = np.where(counted, y, 0), where(counted[..., None], scores, 0)

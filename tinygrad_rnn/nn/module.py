@@ -230,16 +230,15 @@ class Module:
 
     def _everything(self) -> list[Any]:
         """What is held here and further inside, each once and in no certain order: without names it is a short walk."""
-        found: dict[int, Any] = {}
+        found: dict[int, Any] = {id(self): self}
         waiting: list[Any] = [self]
         while waiting:
             x = waiting.pop()
-            if type(x) not in _PLAIN and id(x) not in found:
-                found[id(x)] = x
-                if isinstance(x, Module):
-                    waiting += vars(x).values()
-                elif not isinstance(x, Tensor):
-                    waiting += [held for _, held in parts(x) or ()]
+            for y in vars(x).values() if isinstance(x, Module) else [held for _, held in parts(x) or ()]:
+                if type(y) not in _PLAIN and id(y) not in found:
+                    found[id(y)] = y
+                    if not isinstance(y, Tensor):
+                        waiting.append(y)
         return list(found.values())
 
     # ---------------------------------------------------------------- state

@@ -26,7 +26,7 @@ from ...engine.modes import Step, during, enable_grad, mode
 from ...engine.tape import Op, Record, clock
 from ...ops.elementwise import where
 from ...ops.shape import Stack
-from ..state import declare, label, select
+from ..state import declare, select
 from .compiling import Bound
 
 
@@ -103,7 +103,7 @@ class FusedRun(Op):
         self.run = run = self.kind.run(a, inputs[:n], inputs[n:], self.dead, self.backwards)
         if mode().anomaly:
             self._check(a, inputs)
-        return run.output, *(part[-1] for part in run.states())
+        return run.output, *[part[-1] for part in run.states()]
 
     def vjp(self, g: Any, y: Any, a: Any, *inputs: Any) -> tuple[Any, ...]:
         output, *ends = g
@@ -177,7 +177,8 @@ def unroll_fused(
     with during(Step(name, first + (0 if reverse else T - 1))):  # until it is opened, a run stands at its last step
         output, *ends = apply(op, a, *states, *bound.weights)
     op.ends = [weakref.ref(end) for end in ends]
-    label(**dict(zip(bound.kind.states, ends, strict=True)))
+    for part, end in zip(bound.kind.states, ends, strict=True):
+        end.name = part
     if alive is not None:
         output = where(alive, output, 0)
     return output, tuple(ends) if len(ends) > 1 else ends[0]

@@ -183,25 +183,26 @@ class NumbaProgram:
             integers, numbers = _SIZES + ["dy_rows"] * (loop is self.back), list(loop.numbers.values())
             kinds = ["int64"] * (2 + len(integers)) + [f"float{bits}"] * len(numbers)
             kinds += ["uint8[::1]", *["R" if name in _READ else "A" for name in arrays]]
-            words = [f"word(given, {k})" for k in range(len(integers) + 2 + len(arrays))]
-            numbers_at, dead, *others = words[len(integers) :]
-            words[len(integers) :] = [
-                *[f"floats_at({numbers_at})[{k}]" for k in range(len(numbers))],
-                f"bytes_at({dead})",
-                *[f"floats_at({array})" for array in others],
-            ]
             parts.append(
                 _FUNCTION.format(
                     name=name,
                     kinds=", ".join(kinds),
                     arguments=", ".join(["b0", "b1", *integers, *numbers, "dead", *arrays]),
-                    words=", ".join(words),
+                    words=", ".join(self._words(len(integers), len(numbers), len(arrays))),
                     steps=steps,
                     body=("\n" + 8 * " ").join(loop.text),
                     held=("\n" + 20 * " ").join(self._held() if loop is self.ahead else self._passed()),
                 )
             )
         return "\n\n".join(parts)
+
+    @staticmethod
+    def _words(integers: int, numbers: int, arrays: int) -> list[str]:
+        """The arguments of a function but for the rows, as they lie in a list of words; numbers are in one array."""
+        words = [f"word(given, {k})" for k in range(integers + 2 + arrays)]
+        floats, dead, *others = words[integers:]
+        found = [f"floats_at({floats})[{k}]" for k in range(numbers)]
+        return [*words[:integers], *found, f"bytes_at({dead})", *[f"floats_at({array})" for array in others]]
 
     def _held(self) -> list[str]:
         """A sequence that has ended keeps its state."""

@@ -3,6 +3,8 @@
 A BLAS library's second thread waits by spinning, and keeps a core busy that somebody else needs: on a machine that does
 something else too, two such threads are slower than one. These wait asleep. What is shared out are blocks that do not
 depend on the number of threads, or parts in which nothing is summed, so that one thread and many give the same bits.
+
+They share what NumPy computes. Machine code has a crew of its own, which needs no interpreter: `compiled/sharing.py`.
 """
 
 from __future__ import annotations

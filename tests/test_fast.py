@@ -603,7 +603,13 @@ def test_differences_sees_each_kind_of_result(asked):
 def test_the_command_compiles_and_the_next_run_finds_it(tmp_path):
     environment = {**os.environ, "TINYGRAD_RNN_CACHE": str(tmp_path), "TINYGRAD_RNN_FAST": "1"}
     start = [sys.executable, "-m", "tinygrad_rnn", "warm", "rnn"]
-    first, again = (subprocess.run(start, env=environment, text=True, capture_output=True) for _ in range(2))
+
+    def run():
+        done = subprocess.run(start, env=environment, text=True, capture_output=True)
+        return done, {path: path.stat().st_mtime_ns for path in (tmp_path / "__pycache__").iterdir()}
+
+    (first, compiled), (again, found) = run(), run()
+    assert found == compiled  # nothing is compiled a second time, what all programs share neither
     assert first.returncode == 0, first
     assert "RNNCell float32:" in first.stdout and str(tmp_path) in first.stdout
     assert first.stderr.count("compiling rnn for float32, once") == 2  # tanh and relu

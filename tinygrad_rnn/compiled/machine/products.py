@@ -278,33 +278,35 @@ def _panel_of_product(
             multiply(product, 1, 0, deep, columns, total if k > 0 else zeros, 0, at(one, 0), 0, 0, w, total, N)
 
 
-def _large_product(floats, kind, size):
+@njit(**fast)
+def _large_product(given, a, b, out, start, sums, first, last):
     """out = a b, or start + a b with a row `start` that is added to each, out (M, N), with K terms an entry.
 
     Entry (r, k) of a lies at r a_down + k a_right, and so in b. If there are more rows than columns, parts are some of
     the rows, else some of the panels of columns. An entry is the same sum in the same order whatever the part. The
     sums of b's columns come along, where they are asked for.
     """
-    width = WIDE * BYTES // size
-
-    def part(given, first, last):
-        product, a_down, a_right, b_down = word(given, 0), word(given, 1), word(given, 2), word(given, 3)
-        b_right, M, K, N = word(given, 4), word(given, 5), word(given, 6), word(given, 7)
-        a, b, out = floats(word(given, 10)), floats(word(given, 11)), floats(word(given, 12))
-        start = floats(word(given, 13))[: N if word(given, 8) else 0]
-        sums = floats(word(given, 14))[: N if word(given, 9) else 0]
-        packed = np.zeros((DEEP + 1) * width, kind)
-        r0, r1, n0, n1 = (first, last, 0, N) if M >= N else (0, M, first * width, min(N, last * width))
-        for n in range(n0, n1, width):
-            columns = min(n1 - n, width)
-            _panel_of_product(
-                product, a, a_down, a_right, b, b_down, b_right, K, N, start, out, sums, r0, r1, n, columns, packed
-            )
-
-    return part
+    product, a_down, a_right, b_down = word(given, 0), word(given, 1), word(given, 2), word(given, 3)
+    b_right, M, K, N = word(given, 4), word(given, 5), word(given, 6), word(given, 7)
+    start, sums = start[: N if word(given, 8) else 0], sums[: N if word(given, 9) else 0]
+    width = WIDE * BYTES // out.itemsize
+    packed = np.zeros((DEEP + 1) * width, out.dtype)
+    r0, r1, n0, n1 = (first, last, 0, N) if M >= N else (0, M, first * width, min(N, last * width))
+    for n in range(n0, n1, width):
+        columns = min(n1 - n, width)
+        _panel_of_product(
+            product, a, a_down, a_right, b, b_down, b_right, K, N, start, out, sums, r0, r1, n, columns, packed
+        )
 
 
-_large32, _large64 = _large_product(floats32_at, np.float32, 4), _large_product(floats64_at, np.float64, 8)
+def _large32(given, first, last):
+    a, b, out = floats32_at(word(given, 10)), floats32_at(word(given, 11)), floats32_at(word(given, 12))
+    _large_product(given, a, b, out, floats32_at(word(given, 13)), floats32_at(word(given, 14)), first, last)
+
+
+def _large64(given, first, last):
+    a, b, out = floats64_at(word(given, 10)), floats64_at(word(given, 11)), floats64_at(word(given, 12))
+    _large_product(given, a, b, out, floats64_at(word(given, 13)), floats64_at(word(given, 14)), first, last)
 
 
 @functools.cache

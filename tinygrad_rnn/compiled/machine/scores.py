@@ -3,10 +3,20 @@
 import functools
 
 import numpy as np
-from numba import cfunc, float32, float64, int64, njit, void
+from numba import cfunc, njit, types
+from numba.extending import overload
 
 from .functions import exp32, exp64, plus
 from .programs import Apart, fast, floats32_at, floats64_at, integers_at, rows, word
+
+
+def _exp(x):
+    """That of the dtype."""
+
+
+@overload(_exp)
+def _exp_of(x):
+    return (lambda x: exp32(x)) if x == types.float32 else (lambda x: exp64(x))
 
 
 @njit(forceinline=True, fastmath={"nnan", "nsz"})
@@ -15,65 +25,62 @@ def _larger(x, y):
     return x if x > y else y
 
 
-def _powers(exp, F, real):
-    A = real[::1]
-
-    @njit(void(int64, int64, int64, A, int64[::1], A, A, A, A), pipeline_class=Apart, **fast)
-    def powers(first, last, V, x, t, e, sums, ms, named):
-        for r in range(first, last):
-            x_r, m = x[r * V : r * V + V], F(-np.inf)
-            for j in range(V):
-                m = _larger(x_r[j], m)
-            ms[r] = m if abs(m) < F(np.inf) else F(0)
-        for r in range(first, last):  # LLVM computes several at once in either loop, and not if they are one
-            x_r, e_r, m, total = x[r * V : r * V + V], e[r * V : r * V + V], ms[r], F(0)
-            for j in range(V):
-                power = exp(x_r[j] - m)
-                e_r[j] = power
-                total = plus(total, power)
-            sums[r], named[r] = total, x_r[t[r]]
-
-    return powers
+@njit(pipeline_class=Apart, **fast)
+def _powers(first, last, V, x, t, e, sums, ms, named):
+    """e = exp(x - m), with m the row's largest entry, or 0 where that is infinite; Σ e; and x_t."""
+    F = x.dtype.type
+    for r in range(first, last):
+        x_r, m = x[r * V : r * V + V], F(-np.inf)
+        for j in range(V):
+            m = _larger(x_r[j], m)
+        ms[r] = m if abs(m) < F(np.inf) else F(0)
+    for r in range(first, last):  # LLVM computes several at once in either loop, and not if they are one
+        x_r, e_r, m, total = x[r * V : r * V + V], e[r * V : r * V + V], ms[r], F(0)
+        for j in range(V):
+            power = _exp(x_r[j] - m)
+            e_r[j] = power
+            total = plus(total, power)
+        sums[r], named[r] = total, x_r[t[r]]
 
 
-def _surplus(real):
-    A = real[::1]
+@njit(pipeline_class=Apart, **fast)
+def _surplus(first, last, V, e, t, u, v, dx):
+    """dx = e u - v onehot(t), with numbers u and v a row."""
+    for r in range(first, last):
+        e_r, dx_r, u_r = e[r * V : r * V + V], dx[r * V : r * V + V], u[r]
+        for j in range(V):
+            dx_r[j] = e_r[j] * u_r
+        dx_r[t[r]] -= v[r]
 
-    @njit(void(int64, int64, int64, A, int64[::1], A, A, A), pipeline_class=Apart, **fast)
-    def surplus(first, last, V, e, t, u, v, dx):
-        for r in range(first, last):
-            e_r, dx_r, u_r = e[r * V : r * V + V], dx[r * V : r * V + V], u[r]
-            for j in range(V):
-                dx_r[j] = e_r[j] * u_r
-            dx_r[t[r]] -= v[r]
 
-    return surplus
+def _powers32(given, first, last):
+    V, x, t, e = word(given, 0), floats32_at(word(given, 1)), integers_at(word(given, 2)), floats32_at(word(given, 3))
+    sums, ms, named = floats32_at(word(given, 4)), floats32_at(word(given, 5)), floats32_at(word(given, 6))
+    _powers(first, last, V, x, t, e, sums, ms, named)
+
+
+def _powers64(given, first, last):
+    V, x, t, e = word(given, 0), floats64_at(word(given, 1)), integers_at(word(given, 2)), floats64_at(word(given, 3))
+    sums, ms, named = floats64_at(word(given, 4)), floats64_at(word(given, 5)), floats64_at(word(given, 6))
+    _powers(first, last, V, x, t, e, sums, ms, named)
+
+
+def _surplus32(given, first, last):
+    V, e, t, u = word(given, 0), floats32_at(word(given, 1)), integers_at(word(given, 2)), floats32_at(word(given, 3))
+    _surplus(first, last, V, e, t, u, floats32_at(word(given, 4)), floats32_at(word(given, 5)))
+
+
+def _surplus64(given, first, last):
+    V, e, t, u = word(given, 0), floats64_at(word(given, 1)), integers_at(word(given, 2)), floats64_at(word(given, 3))
+    _surplus(first, last, V, e, t, u, floats64_at(word(given, 4)), floats64_at(word(given, 5)))
 
 
 @functools.cache
 def powers(size):
-    """The address of e = exp(x - m), with m the row's largest entry, or 0 where that is infinite; Σ e; and x_t."""
-    real, floats = (float32, floats32_at) if size == 4 else (float64, floats64_at)
-    of_rows = _powers(exp32, np.float32, real) if size == 4 else _powers(exp64, np.float64, real)
-
-    @cfunc(rows, cache=True)
-    def part(given, first, last):
-        x, t, e = floats(word(given, 1)), integers_at(word(given, 2)), floats(word(given, 3))
-        sums, ms, named = floats(word(given, 4)), floats(word(given, 5)), floats(word(given, 6))
-        of_rows(first, last, word(given, 0), x, t, e, sums, ms, named)
-
-    return part.address
+    """The address of the powers of numbers of 4 bytes or of 8."""
+    return cfunc(rows, cache=True)(_powers32 if size == 4 else _powers64).address
 
 
 @functools.cache
 def surplus(size):
-    """The address of dx = e u - v onehot(t), with numbers u and v a row."""
-    real, floats = (float32, floats32_at) if size == 4 else (float64, floats64_at)
-    of_rows = _surplus(real)
-
-    @cfunc(rows, cache=True)
-    def part(given, first, last):
-        e, t, u = floats(word(given, 1)), integers_at(word(given, 2)), floats(word(given, 3))
-        of_rows(first, last, word(given, 0), e, t, u, floats(word(given, 4)), floats(word(given, 5)))
-
-    return part.address
+    return cfunc(rows, cache=True)(_surplus32 if size == 4 else _surplus64).address

@@ -274,6 +274,14 @@ def test_entries_of_small_arrays_are_written_as_norms_when_asked() -> None:
     assert norms["t4_cell"][0].startswith("∇ ‖")
 
 
+def test_the_ribbon_is_left_out_when_asked_and_at_last_for_want_of_height() -> None:
+    loss = network("LSTM", T=30)
+    assert tg.draw(loss, grads=True).ribbons and not tg.draw(loss, grads=True, show={"ribbon": False}).ribbons
+    assert tg.draw(loss, "strip", show={"ribbon": False}).ribbons  # there it is all there is
+    high, low = (tg.draw(loss, grads=True, width="8.5cm", height=height, legend=False) for height in ("8cm", "5cm"))
+    assert high.ribbons and not low.ribbons and size(low)[1] <= 5.0
+
+
 @pytest.mark.parametrize("graph", ["lstm", "three layers"])
 def test_the_ribbons_of_several_states_stand_side_by_side_where_there_is_room(graph: str) -> None:
     picture = tg.draw(FIGURES[graph](), "layer", grads=True, width="8.5cm")

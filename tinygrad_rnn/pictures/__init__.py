@@ -110,9 +110,9 @@ def draw(
             steps are called by
     title   the title; "" for none. None says what there is
     direction  where time goes: "right", "left", "up" or "down"
-    show    what is said of "shapes" and "weights" (False leaves them out), "entries" of small arrays (False takes their
-            norm), "values" (as `values`) and "gradients" (as `grads`; or "strokes" beside the edges or "numbers" in the
-            boxes alone)
+    show    what is said of "shapes", "weights" and the "ribbon" of the gradients of all steps (False leaves them out),
+            "entries" of small arrays (False takes their norm), "values" (as `values`) and "gradients" (as `grads`; or
+            "strokes" beside the edges or "numbers" in the boxes alone)
     scale   the norms at the foot and the top of the scale of gradients, such as ``(1e-3, 1)``. None takes the decades
             that occur, twelve at most
     colors  a palette, "default", "muted" or "grey", or colours for some of state, weight, input, op, cut, edge, text,

@@ -102,6 +102,8 @@ class Drawing(Output):
         if overlay is None or (picture.full and not self.hidden and not picture.all_steps):
             return []
         n = len(picture.reading.times)
+        if picture.cells and not picture.options.shows("ribbon"):
+            return []
         tall, widest = (34.0, 10) if picture.cells else (90.0, max(4, min(20, 600 // n)))  # it may be all there is
         if picture.page is not None:
             page = picture.page - 2 * PAGE_MARGIN

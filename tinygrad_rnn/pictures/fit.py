@@ -35,13 +35,15 @@ FEWEST = 3
 
 MOST = 12  # steps that are shown of a sequence at a stated width, unless the caller chooses
 TALLEST = "20cm"  # of a picture of a stated width, unless the caller says it: a column of a page has 20 to 24
-WORDS: tuple[dict[str, bool | str], ...] = (
+FEWER: tuple[dict[str, bool | str], ...] = (
     {},
     {"shapes": False},
-    {"shapes": False, "entries": False},
-    {"shapes": False, "entries": False, "weights": False},
-    {"shapes": False, "entries": False, "weights": False, "gradients": "strokes"},
+    {"entries": False},
+    {"weights": False},
+    {"gradients": "strokes"},
+    {"ribbon": False},
 )
+WORDS = [dict(pair for less in FEWER[: k + 1] for pair in less.items()) for k in range(len(FEWER))]
 """Ever fewer words, where the author says nothing of them."""
 
 
@@ -177,7 +179,7 @@ class Paper:
         self.reading, self.steps, self.flow, self.options = reading, steps, flow, options
         self.width = pixels(options.width, "width")
         self.height = pixels(TALLEST if options.height is None else options.height, "height")
-        self.words = WORDS if options.shows("gradients") is True else WORDS[:-1]
+        self.words = WORDS if options.gradients else WORDS[:4]
         self.made: dict[Any, Made] = {}
 
     def picture(self, level: str | None) -> Picture:
@@ -209,8 +211,10 @@ class Paper:
         most = min(MOST, len(times))
         yield from self.folding(3, range(most, FEWEST, -1), LIMIT)
         for fewest in range(FEWEST, 0, -1):
-            for words in range(3, len(self.words)):
+            for words in range(3, len(self.words[:5])):
                 yield from self.folding(words, range(most, fewest - 1, -1))
+        if self.words[5:]:
+            yield from self.folding(5, range(most, 0, -1))
 
     def folding(self, words: int, room: range, most: int = 0) -> Iterator[Way]:
         """Those with ever fewer steps.

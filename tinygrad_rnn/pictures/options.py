@@ -20,6 +20,7 @@ SHOWN: Mapping[str, tuple[Any, ...]] = {
     "shapes": (True, False),
     "weights": (True, False),
     "entries": (True, False),
+    "ribbon": (True, False),
     "values": (True, False),
     "gradients": (True, False, "strokes", "numbers"),
 }

@@ -190,10 +190,10 @@ FIGURES = {
 }
 
 
-def size(picture: Any) -> tuple[float, float]:
+def size(picture: Any) -> tuple[float, ...]:
     """Width and height, in cm."""
     root = ET.fromstring(picture.svg())
-    return float(root.attrib["width"]) / 96 * 2.54, float(root.attrib["height"]) / 96 * 2.54
+    return tuple(round(float(root.attrib[name]) / 96 * 2.54, 2) for name in ("width", "height"))
 
 
 def emptiest(drawn: Any) -> float:

@@ -496,6 +496,22 @@ def test_weights_of_several_dtypes_are_left_to_the_composed_step() -> None:
 # ---------------------------------------------------------------- memory
 
 
+@pytest.mark.parametrize("first", [True, False], ids=["one first", "two first"])
+def test_one_weight_in_two_places_is_another_program_than_two_weights(first: bool) -> None:
+    """Peepholes of two gates: one weight for both, or one each. A program is kept for later cells of its kind."""
+    for shared in (first, not first):
+        found = []
+        for layer in pair("LSTM", hidden_size=7 + first, peepholes=True):
+            cell = layer.cells[0]
+            if shared:
+                cell.W_cf = cell.W_ci
+            loss_of(*layer(RNG(1).standard_normal((5, 2, 3)))).backward()
+            found.append([cell.W_ci.grad, cell.W_cf.grad, cell.W_hh.grad])
+        assert shared or not np.allclose(found[0][0], found[0][1])
+        for composed, fused in zip(*found, strict=True):
+            close(composed, fused)
+
+
 def test_what_a_user_holds_is_never_written_to_again() -> None:
     """Outputs, states and gradients are views of arrays over steps: no later training step may change them."""
     layer, head = nn.LSTM(24, 32, rng=0), nn.Linear(32, 3, rng=1)

@@ -65,6 +65,15 @@ def test_settings_left_in_any_order_leave_nothing_and_take_only_their_own() -> N
             assert in_force() == UNTOUCHED
 
 
+def test_a_step_that_is_moved_on_within_a_block_stays_when_the_block_is_left() -> None:
+    with tg.scope("rnn") as at:
+        at(1)
+        with tg.no_grad():
+            at(2)
+        assert mode().step == ("rnn", 2) and mode().recording
+    assert in_force() == UNTOUCHED
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("within", SETTINGS)
 @pytest.mark.parametrize("around", SETTINGS)

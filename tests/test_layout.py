@@ -522,6 +522,13 @@ def calls(work: Callable[[], Any]) -> int:
     return count
 
 
+def test_the_work_for_ops_grows_as_the_number_of_steps() -> None:
+    losses = [loss_of(nn.RNN, T) for T in (100, 200, 400)]
+    draw = lambda loss: tg.draw(loss, level="op", steps="all").svg()  # noqa: E731
+    counts = [calls(lambda loss=loss: draw(loss)) for loss in losses]  # type: ignore[misc]
+    assert counts[2] - counts[1] < 2.5 * (counts[1] - counts[0])
+
+
 def test_the_work_for_gradients_grows_as_the_number_of_steps() -> None:
     losses = [loss_of(nn.RNN, T) for T in (200, 400, 800)]
     counts = [calls(lambda loss=loss: tg.draw(loss, grads=True)) for loss in losses]  # type: ignore[misc]

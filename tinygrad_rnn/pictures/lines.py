@@ -24,6 +24,8 @@ def breaks(columns: Sequence[Column], places: Sequence[float], width: float, roo
     places   where a break would be before each column but the first
     """
     n = len(columns)
+    if width <= room:  # as it always is where no width is stated
+        return []
     starts, ends = [0.0, *(x - STUB for x in places)], [*(x + STUB for x in places), width]
     best: list[tuple[tuple[float, ...], list[float]]] = [((0.0,) * 4, [])]  # of the first columns: cost, breaks
     for k in range(1, n + 1):

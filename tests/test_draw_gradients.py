@@ -501,3 +501,51 @@ def test_brackets_below_a_ribbon_span_the_steps_that_are_drawn():
 
 def test_the_steps_of_a_comparison_are_those_of_any_of_its_graphs():
     assert tg.draw([long_memory(2), long_memory(4)], level="cell", steps="all").steps == [1, 2, 3, 4]
+
+
+def one_unit(layer, weight=0.5):
+    for parameter in layer.parameters():
+        parameter.data = np.full(parameter.shape, weight)
+    return layer
+
+
+def windows_of_one_unit(layers=1):
+    rnn, state, loss = one_unit(tg.nn.RNN(1, 1, layers, dtype=float)), None, 0.0
+    for x in tg.bptt.windows(np.ones((9, 1, 1)), 3):
+        output, state = rnn(x, state)
+        loss = loss + (output * output).mean()
+        state = tg.bptt.detach(state)
+    return loss
+
+
+def looked_at_by_a_decoder():
+    memory, last = one_unit(tg.nn.RNN(1, 1, dtype=float))(np.ones((4, 1, 1)))
+    cell = one_unit(tg.nn.RNNCell(1, 1, dtype=float))
+
+    def decoder(x, s):
+        s = cell(memory.sum(0) + x, s)
+        return s, s
+
+    output, _ = tg.nn.unroll(decoder, np.ones((3, 1, 1)), last[0], name="decoder", first=5)
+    return (output * output).sum()
+
+
+@pytest.mark.parametrize("steps", ["all", [1, 2, "...", -1], [1, 2, 3, 6, "...", -1]])
+@pytest.mark.parametrize(
+    "make", [windows_of_one_unit, lambda: windows_of_one_unit(2), looked_at_by_a_decoder], ids=["1", "2", "decoder"]
+)
+def test_the_gradient_of_a_state_is_what_comes_back_along_its_edges_into_folded_steps_too(make, steps):
+    """No gradient of these is negative, so that the norms add up."""
+    picture = tg.draw(make(), "cell", steps, grads=True)
+    for layer, amounts in picture.gradients.items():
+        for t, amount in amounts.items():
+            start = next((node.id for node in picture.nodes if node.step == (layer, t) and node.kind == "cell"), None)
+            back = [edge.gradient for edge in picture.edges if edge.source == start]
+            if start is not None:
+                assert sum(g.norm for g in back if g is not None) == pytest.approx(amount.norm), start
+
+
+def test_folded_steps_say_which_of_their_own_layer_they_are():
+    picture = tg.draw(looked_at_by_a_decoder(), "cell", [1, 2, 3, "...", -1])
+    folds = {node.step or node.id: node.lines for node in picture.nodes if node.kind == "fold"}
+    assert sorted(lines[2] for lines in folds.values()) == ["t = 4", "t = 5 … 6"]

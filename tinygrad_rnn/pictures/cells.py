@@ -273,11 +273,15 @@ class Cells:
         return column.t in self._folds
 
     def _entering_hidden(self, hidden: list[tuple[Record, int]]) -> Iterator[Any]:
-        """What the records need that are hidden with folded steps, of others outside the steps."""
+        """What the records need that are hidden with folded steps: of others outside the steps, and of other steps."""
         for record, t in hidden:
             for i, x in enumerate(self.reading.inputs(record)):
-                if x is not None and x.record in self.reading.after:
-                    yield self._fold_at(t), Entry(Enters.HIDDEN), Origin("forward", x), (record, i)
+                made = None if x is None else self.reading.taken(x).record
+                step = self.reading.where.get(made) if made is not None else None
+                elsewhere = step is not None and self._folds.get(step.t or 0) is not self._folds[t]
+                if elsewhere or made in self.reading.after:
+                    kind = "gather" if elsewhere and self.reading.stacked(record) else "forward"
+                    yield self._fold_with(record, t), Entry(Enters.HIDDEN), Origin(kind, x), (record, i)
 
     def _add_group(self, column: Column, records: list[Record], ends: set[Record | None]) -> tuple[Cell, list[Outside]]:
         """The records outside the steps that stand in one column; `ends` are to have boxes of their own."""
@@ -316,6 +320,6 @@ class Cells:
         template.add(name, kind, tuple(filter(None, (name, shape_text(root.shape)))), f"{name}: a leaf")
         self.cells["plain", 0] = Cell(template, Column("plain", 0), None, "n")
 
-    def _fold_at(self, t: int) -> Cell:
-        """The folded steps in which the loose records of this step are hidden."""
+    def _fold_with(self, record: Record, t: int) -> Cell:
+        """The folded steps with which a record outside the steps is hidden that would stand at step t."""
         raise NotImplementedError

@@ -52,6 +52,7 @@ class Steps(Picture):
 
     def _build(self) -> None:
         self._templates: dict[Any, Template] = {}
+        self._hidden_with: dict[Record, Cell] = {}
         waiting: list[Any] = []
         folds, looks = self._folds, bool(self.reading.memories)
         begun: dict[str, tuple[int, int]] = {}  # the fold that a layer is in
@@ -88,11 +89,12 @@ class Steps(Picture):
         first, last = self._folds[step.t]
         _, outside = self._described_step(step, records)
         count, ops = self.reading.count(step.layer, first, last)
-        span = f"t = {first} … {last}" if first != last else f"t = {first}"
+        own = [t for t in self.reading.runs[step.layer].records if first <= t <= last]  # another layer may have others
+        span = f"t = {min(own)} … {max(own)}" if len(own) > 1 else f"t = {own[0]}"
         template = Template(True, self._show)
         cuts = sum(first <= t <= last for _, t in self.reading.network.cuts)
-        lowest = next(layer for layer in self.reading.layers if self.reading.count(layer, first, last)[0])
-        losses = sum(first <= t <= last for (t,) in loss_places(self.reading)) if step.layer == lowest else 0
+        upmost = [layer for layer in self.reading.layers if self.reading.count(layer, first, last)[0]][-1]
+        losses = sum(first <= t <= last for (t,) in loss_places(self.reading)) if step.layer == upmost else 0
         inside = [f"{words} inside" for words in counted(cuts, losses)]
         lines = (f"{count} step{'s' * (count != 1)}", "not shown", span, f"{ops} ops", *inside)
         words = f"{count} steps of {step.layer} are not shown: {span}"
@@ -115,9 +117,15 @@ class Steps(Picture):
                 if x is not None and key_of(x) in self.reading.memories and not (entry and i == 0):
                     yield cell, Entry(Enters.INPUT), Origin("forward", x), (record, i)
 
-    def _fold_at(self, t: int) -> Cell:
-        first = self._folds[t][0]
-        return next(self.cells["fold", layer, first] for layer in self.rows if ("fold", layer, first) in self.cells)
+    def _fold_with(self, record: Record, t: int) -> Cell:
+        """That of the layer which it is made of, or the uppermost."""
+        if record not in self._hidden_with:
+            first, where = self._folds[t][0], self.reading.where
+            layers = [layer for layer in self.rows if ("fold", layer, first) in self.cells]
+            made = {where[x.record].layer for x in self.reading.inputs(record) if x is not None and x.record in where}
+            layer = ([layer for layer in layers if layer in made] or layers)[-1]
+            self._hidden_with[record] = self.cells["fold", layer, first]
+        return self._hidden_with[record]
 
     def _made_in_step(self, record: Record, output: int) -> Start:
         step = self.reading.where[record]
@@ -277,7 +285,7 @@ class LayerPicture(Picture):
         self.cells["loop", cell.layer] = loop
         return loop
 
-    def _fold_at(self, t: int) -> Cell:
+    def _fold_with(self, record: Record, t: int) -> Cell:
         return self.cells["step", self.reading.layers[-1]]
 
     def _made_in_step(self, record: Record, output: int) -> Start:

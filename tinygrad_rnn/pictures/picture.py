@@ -93,7 +93,7 @@ class Picture(Cells):
         if start is None or start[0] is cell:
             return
         if cell.template.folded and cell.layer is not None:
-            if name in self._state_names(cell.layer):  # two uses of h in one box are one edge
+            if entry.what is not Enters.HIDDEN and name in self._state_names(cell.layer):  # two uses of h in one box are one edge
                 entry = self._state_entry(self._state_names(cell.layer).index(name))
             else:  # and so are two uses of anything else
                 entry = self._entered.setdefault((*start, cell), entry)
@@ -126,7 +126,7 @@ class Picture(Cells):
         if record in self._places:
             return *self._places[record], Port(Leaves.RESULT, 0, output)
         t = self.reading.after.get(record)
-        return (self._fold_at(t), 0, Port(Leaves.HIDDEN)) if t is not None and t in self._folds else None
+        return (self._fold_with(record, t), 0, Port(Leaves.HIDDEN)) if t is not None and t in self._folds else None
 
     def _made_in_step(self, record: Record, output: int) -> Start:
         """Where an output of a record of a step is drawn."""

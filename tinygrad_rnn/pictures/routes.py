@@ -62,7 +62,7 @@ class Routes:
         if (memory or join.kind == "gather") and low is not None and high is not None and low < high:
             through = high > low + 1  # up to a loss above a later step, or from a memory to those who look at it
             return Route(key, "top", "bottom", [j] if through else [], [low, high - 1] if through else [low])
-        if low is not None and high is None and (join.kind == "gather" or out != into):
+        if low is not None and (join.kind == "gather" or (high is None and out != into)):
             first, last = sorted((i, into - 1))
             if low == self.top or not self._spanned(first, last + 1) - self.spanning[i]:
                 return Route(key, "top", "side", [into], [low])

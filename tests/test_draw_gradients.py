@@ -538,11 +538,11 @@ def test_the_gradient_of_a_state_is_what_comes_back_along_its_edges_into_folded_
     """No gradient of these is negative, so that the norms add up."""
     picture = tg.draw(make(), "cell", steps, grads=True)
     for layer, amounts in picture.gradients.items():
-        for t, amount in amounts.items():
+        for t, whole in amounts.items():
             start = next((node.id for node in picture.nodes if node.step == (layer, t) and node.kind == "cell"), None)
             back = [edge.gradient for edge in picture.edges if edge.source == start]
             if start is not None:
-                assert sum(g.norm for g in back if g is not None) == pytest.approx(amount.norm), start
+                assert sum(g.norm for g in back if g is not None) == pytest.approx(whole.norm), start
 
 
 def test_folded_steps_say_which_of_their_own_layer_they_are():

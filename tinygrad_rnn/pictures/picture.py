@@ -93,8 +93,9 @@ class Picture(Cells):
         if start is None or start[0] is cell:
             return
         if cell.template.folded and cell.layer is not None:
-            if entry.what is not Enters.HIDDEN and name in self._state_names(cell.layer):  # two uses of h in one box are one edge
-                entry = self._state_entry(self._state_names(cell.layer).index(name))
+            names = self._state_names(cell.layer) if entry.what is not Enters.HIDDEN else []
+            if name in names:  # two uses of h in one box are one edge
+                entry = self._state_entry(names.index(name))
             else:  # and so are two uses of anything else
                 entry = self._entered.setdefault((*start, cell), entry)
             cell.template.entries.setdefault(entry, 0)

@@ -138,3 +138,12 @@ def test_what_cannot_be_compared() -> None:
     gone.backward()
     with pytest.raises(DrawError, match="graph 2 of 2: nothing is left to draw"):
         tg.draw([network("RNN", T=3), gone])
+
+
+@pytest.mark.parametrize("width", [None, "8.5cm", "17cm"])
+def test_the_title_of_a_graph_stands_clear_of_the_one_above_it(width: str | None) -> None:
+    picture = tg.draw({"first": network("RNN", T=3), "second": network("LSTM", T=3)}, "cell", width=width)
+    canvas = recorded(picture)
+    title = max(y for line, _, y in canvas.texts if line.startswith("second: "))
+    feet = [y + h for look, _, y, _, h, *_ in canvas.fields if look == "panel" and y < title]
+    assert title - max(feet) > 20

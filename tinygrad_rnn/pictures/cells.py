@@ -275,12 +275,13 @@ class Cells:
     def _entering_hidden(self, hidden: list[tuple[Record, int]]) -> Iterator[Any]:
         """What the records need that are hidden with folded steps: of others outside the steps, and of other steps."""
         for record, t in hidden:
+            stacked = self.reading.stacked(record)
             for i, x in enumerate(self.reading.inputs(record)):
-                made = None if x is None else self.reading.taken(x).record
+                made = None if x is None else x.record if stacked else self.reading.taken(x).record
                 step = self.reading.where.get(made) if made is not None else None
                 elsewhere = step is not None and self._folds.get(step.t or 0) is not self._folds[t]
                 if elsewhere or made in self.reading.after:
-                    kind = "gather" if elsewhere and self.reading.stacked(record) else "forward"
+                    kind = "gather" if elsewhere and stacked else "forward"
                     yield self._fold_with(record, t), Entry(Enters.HIDDEN), Origin(kind, x), (record, i)
 
     def _add_group(self, column: Column, records: list[Record], ends: set[Record | None]) -> tuple[Cell, list[Outside]]:

@@ -26,6 +26,7 @@ MARGIN = 16.0
 TITLE = 19.0  # of a line of the title
 BOLD = 15.4  # px, the letters of which are as wide as those of a title
 RIBBON_GAP = 10.0
+BETWEEN = 20.0  # from what one of several pictures shows to the title of the next
 
 EDGES = {"forward": "forward", "state": "handed on", "gather": "gather", "cut": "severed"}
 """The look of each kind of edge."""
@@ -46,7 +47,8 @@ class Page:
         self.margin, inner = self.figures[0].margin, self.figures[0].inner
         self.titles = wrapped((len(sheets) > 1 and self.options.title) or "", inner)
         self.top = self.margin + TITLE * len(self.titles) if self.titles else 0.0
-        self.foot = self.top + sum(figure.height for figure in self.figures) - self.margin
+        self.between = max(0.0, BETWEEN - 2 * self.margin)
+        self.foot = self.top + sum(f.height + self.between for f in self.figures) - self.between - self.margin
         self.legend = legend.Legend(sheets)
         room = sum(sheet.picture.tallest for sheet in sheets) - self.foot - 16 - self.margin
         self.legend.fit(inner, self.foot / 3, room)  # a quarter of all
@@ -61,7 +63,7 @@ class Page:
         for figure in self.figures:
             with canvas.group(0.0, y, title=figure.title if len(self.figures) > 1 else ""):
                 figure.draw(canvas)
-            y += figure.height
+            y += figure.height + self.between
         with canvas.group(self.margin, self.foot + 16):
             self.legend.draw(canvas)
 

@@ -320,8 +320,9 @@ class Tiling:
     def _place_head(self, tiles: dict[Cell, Tile], cell: Cell, _: float) -> None:
         """Put the loss where its edges come from: at the height of a state, or below the rails."""
         if any(join.target is cell and route.leaves == "side" for join, route in self.routes.all):
-            tall = tiles[cell].layout.height
-            self._place_fold(tiles, cell, self.ceiling + tall / 2)  # what leads straight to it has no kink
+            tall, upright = tiles[cell].layout.height, TURNS[self.picture.options.direction][1]
+            spare = 0.0 if upright else tall / 2  # it may stand out, so that what leads straight to it has no kink
+            self._place_fold(tiles, cell, self.ceiling + spare)
             self.height = max(self.height, tiles[cell].y + tall)
         else:
             tiles[cell].y = self.ceiling - tiles[cell].layout.height

@@ -6,6 +6,7 @@ What compiles takes seconds the first time and is slow; the rest needs no compil
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -401,6 +402,38 @@ def test_where_nothing_can_be_written_a_folder_of_the_process_is_used(tmp_path, 
     assert not cache.has_machine_code("test", text)
 
 
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_damaged_files_of_machine_code_are_removed(folder, tmp_path, monkeypatch, elsewhere):
+    there = tmp_path / "numba" / "some_folder" if elsewhere else folder / "__pycache__"
+    if elsewhere:
+        monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "numba"))
+    there.mkdir(parents=True)
+    index, code = pickle.dumps("0.60") + pickle.dumps(({}, [1])), pickle.dumps(("code", b"1" * 1000))
+    files = {"good.f.nbi": index, "good.f.nbc": code, "short.f.nbi": index[:-3], "half.f.nbi": pickle.dumps("0.60")}
+    files |= {"short.f.nbc": code[:500], "empty.f.nbc": b"", "other.f.nbi": b"garbage\n", "text.py": b""}
+    for name, content in files.items():
+        (there / name).write_bytes(content)
+    assert cache.forget_damaged() and not cache.forget_damaged()
+    assert sorted(p.name for p in there.iterdir()) == ["good.f.nbc", "good.f.nbi", "text.py"]
+
+
+def test_machine_code_that_cannot_be_loaded_is_made_again(asked, monkeypatch):
+    damaged = [True]
+
+    def compile(self):
+        if damaged:
+            raise EOFError("Ran out of input")
+
+    monkeypatch.setattr(Always, "compile", compile)
+    monkeypatch.setattr(cache, "forget_damaged", lambda: bool(damaged and damaged.pop()))
+    assert isinstance(asked.program([]), Always)
+
+
+def test_a_numba_that_compiles_nothing_is_not_asked(asked, monkeypatch):
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    assert "NUMBA_DISABLE_JIT" in Fast("other", asked.step, [], asked.numpy).refused
+
+
 def test_no_home_is_no_trouble(monkeypatch):
     for name in ("TINYGRAD_RNN_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
         monkeypatch.delenv(name, raising=False)
@@ -575,7 +608,7 @@ def test_what_is_in_the_cache_is_used_from_the_first_step_on(asked, monkeypatch,
 def test_it_can_be_switched_off(said, asked, monkeypatch):
     monkeypatch.setenv("TINYGRAD_RNN_FAST", said)
     off = Fast("mine", asked.step, [], asked.numpy)
-    assert off.program([]) is None and off.refused == "TINYGRAD_RNN_FAST=0"
+    assert off.program([]) is None and "TINYGRAD_RNN_FAST" in off.refused
 
 
 def test_without_numba_it_says_what_to_install(asked, monkeypatch):

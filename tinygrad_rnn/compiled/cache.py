@@ -11,6 +11,7 @@ import functools
 import hashlib
 import importlib.util
 import os
+import pickletools
 import re
 import shutil
 import sys
@@ -52,19 +53,51 @@ def load(kind: str, text: str) -> ModuleType:
     with _lock:
         if name in sys.modules:
             return sys.modules[name]
-        try:
-            return _imported(name, _written(users_folder(), f"{kind}_{key}.py", text))
-        except Exception:  # no such folder, no room, files that were damaged
-            return _imported(name, _written(own_folder(), f"{kind}_{key}.py", text))
+        for _ in range(2):
+            try:
+                return _imported(name, _written(users_folder(), f"{kind}_{key}.py", text))
+            except Exception:  # no such folder, no room, files that were damaged
+                if not forget_damaged():
+                    break
+        return _imported(name, _written(own_folder(), f"{kind}_{key}.py", text))
 
 
 def has_machine_code(kind: str, text: str) -> bool:
     """Whether a module of this text was compiled before, so that it will be there at once."""
     key = hashlib.sha256(text.encode()).hexdigest()[:20]
+    return any(_machine_code(f"{kind}_{key}.*.nbc"))
+
+
+def _machine_code(pattern: str) -> list[Path]:
+    """Files of numba's: beside the texts, or in a folder of their own which numba was told to use."""
+    elsewhere = os.environ.get("NUMBA_CACHE_DIR")
     try:
-        return any((users_folder() / "__pycache__").glob(f"{kind}_{key}.*.nbc"))
+        return list(
+            Path(elsewhere).glob(f"*/{pattern}") if elsewhere else users_folder().glob(f"__pycache__/{pattern}")
+        )
     except (OSError, RuntimeError):  # no home
+        return []
+
+
+def forget_damaged() -> bool:
+    """Remove files of machine code that end too soon, or are something else; whether there were any."""
+    damaged = []
+    for path in _machine_code("*.nb[ic]"):
+        try:
+            with open(path, "rb") as file:
+                for _ in range(1 + (path.suffix == ".nbi")):  # an index is two pickles
+                    for _ in pickletools.genops(file):
+                        pass
+        except ValueError:
+            damaged.append(path)
+        except OSError:
+            continue
+    try:
+        for path in damaged:
+            path.unlink(missing_ok=True)
+    except OSError:
         return False
+    return bool(damaged)
 
 
 @functools.cache

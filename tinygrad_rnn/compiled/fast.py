@@ -35,6 +35,8 @@ PATIENCE = 10
 
 def mode() -> str:
     """What the variable says: "0", "wait", or "" for the usual."""
+    if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):  # numba was told to compile nothing
+        return "0"
     said = os.environ.get("TINYGRAD_RNN_FAST", "").strip().lower()
     return "0" if said in ("0", "no", "off", "false") else "wait" if said == "wait" else ""
 
@@ -84,7 +86,7 @@ class Fast:
         if version() is None:
             self.refused = "numba is not installed: pip install tinygrad_rnn[fast]"
         elif mode() == "0":
-            self.refused = "TINYGRAD_RNN_FAST=0"
+            self.refused = "it is switched off (TINYGRAD_RNN_FAST or NUMBA_DISABLE_JIT)"
 
     def program(self, weights: Sequence[np.ndarray]) -> NumbaProgram | None:
         """The program to run, or None: NumPy's. The weights are those of now, with which it is tried."""
@@ -138,8 +140,12 @@ class Fast:
                 return
             _at_work.add(id(self))
             try:
-                candidate.compile()
-                wrong = differences(self.numpy, candidate, weights)
+                try:
+                    wrong = self._tried(candidate, weights)
+                except Exception:
+                    if not cache.forget_damaged():
+                        raise
+                    wrong = self._tried(candidate, weights)
             except Exception as error:
                 wrong = f"{type(error).__name__}: {error}"
             finally:
@@ -149,6 +155,10 @@ class Fast:
                 return
             blas.kernels.setdefault(np.dtype(self.step.dtype), candidate.kernels)
             self.ready = candidate
+
+    def _tried(self, candidate: NumbaProgram, weights: Sequence[np.ndarray]) -> str:
+        candidate.compile()
+        return differences(self.numpy, candidate, weights)
 
     def _tell(self) -> None:
         if self.trouble is not None and not self.refused:

@@ -17,6 +17,10 @@ LARGE = 1 << 12
 """From so many scores on machine code is sooner than NumPy."""
 
 
+log = np.errstate(divide="ignore")(np.log)
+"""Of sums, without a warning: that of a row of -inf alone is log 0 = -inf."""
+
+
 class CrossEntropy(Op):
     """y = s - x_t, and beside it s, which the rule needs.  dy/dx = softmax(x) - onehot(t),  dl/dx = softmax(x).
 
@@ -37,8 +41,7 @@ class CrossEntropy(Op):
             e = x - m
             np.exp(e, out=e)
             sums, m, named = e @ np.ones(x.shape[-1], x.dtype), m[..., 0], x[self.places]
-        with np.errstate(divide="ignore"):  # a row of -inf alone has log 0 = -inf
-            s = np.log(sums) + m
+        s = log(sums) + m
         self.kept = x, e, sums
         return s - named, s
 

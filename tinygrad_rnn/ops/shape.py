@@ -15,7 +15,7 @@ from numpy.lib.array_utils import normalize_axis_index
 from ..engine.arrays import A, Array, Arrays, Axis, Casting, DType, Shape
 from ..engine.tape import Op
 from ..errors import NotDifferentiableError
-from .blas import product
+from .blas import column_sums
 from .registry import implements
 
 
@@ -105,10 +105,7 @@ class SumTo(Op):
     def forward(self, x: np.ndarray) -> np.ndarray:
         extra, size = x.ndim - len(self.shape), math.prod(self.shape)
         if x.shape[extra:] == self.shape and x.flags.c_contiguous and size > 1:
-            rows = x.reshape(-1, size)
-            if x.size <= 4096:
-                return np.add.reduce(rows, 0).reshape(self.shape)
-            return product(np.ones(len(rows), x.dtype), rows).reshape(self.shape)  # faster than np.sum adds up rows
+            return column_sums(x.reshape(-1, size)).reshape(self.shape)
         stretched = tuple(k for k, n in enumerate(self.shape, extra) if n == 1 and x.shape[k] != 1)
         return np.sum(x, axis=(*range(extra), *stretched)).reshape(self.shape)
 

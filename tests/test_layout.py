@@ -231,6 +231,7 @@ def test_sums_of_losses_are_joined_by_straight_thin_lines() -> None:
         strokes = sum(bool(re.fullmatch(r"grad \d+ head", look)) for look, _ in recorded(picture).ways)
         amounts = [picture.overlay.along(e) for e in picture.picture.edges() if not picture.picture.adds_losses(e)]
         assert strokes == sum(a is not None and a.kind == "number" for a in amounts)
+        assert picture.dot(pinned=False).count('∇ 1"') == 0
 
 
 def added_in_a_loop() -> tg.Tensor:

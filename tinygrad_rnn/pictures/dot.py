@@ -62,6 +62,8 @@ def digraph(sheets: Sequence[Sheet], pinned: bool = True) -> Any:
     whole = (len(sheets) > 1 and first.options.title) or ""
     title = "; ".join(filter(None, (whole, *(about.title for about in legend.abouts))))
     graph.attr(newrank="true", nodesep="0.2", ranksep="0.55", labelloc="t", label=escape(title))
+    if not all(sheet.picture.full for sheet in sheets):  # many steps are placed as well in a fifth of the time
+        graph.attr(nslimit="0.3")
     last = [Free(graph, sheet).write() for sheet in sheets]
     Explained(graph, first, legend).write([name for column in last for name in column[:1]])
     return graph
@@ -119,7 +121,8 @@ class Free:
         look = strokes(self.looks[EDGES[edge.kind]]) | {"edgetooltip": tooltip(edge.name)}
         if edge.kind == "cut" and not (isinstance(edge, Join) and edge.source in severed):  # once for each state
             look |= {"label": "✂ detach", "fontsize": "9"}
-        amount = None if self.overlay is None else self.overlay.along(edge)
+        told = self.overlay is not None and not self.picture.adds_losses(edge)
+        amount = self.overlay.along(edge) if self.overlay is not None and told else None
         if amount is not None:
             look |= {"label": f"∇ {amount:.2g}", "fontsize": "8", **self.stroke(amount)}
         look["constraint"] = "false"  # of ranks: what stands where is said by `in_order`

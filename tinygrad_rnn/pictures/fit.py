@@ -241,10 +241,12 @@ class Paper:
         least = min(of, key=lambda made: getattr(made, name))
         needs = f"{getattr(least, name) / UNITS['cm']:.1f} cm for letters of {least.unit * LETTER:.2g} pt"
         cure = ""
-        if self.options.direction in ("up", "down"):
+        if name == "width" and self.options.direction in ("up", "down"):
             cure = '; direction="right" needs less where there are several layers or ops'
-        elif level == "op":
+        elif level == "op" and self.reading.times:
             cure = '; level="cell" needs less'
+        elif name == "height" and self.options.legend:
+            cure = "; legend=False needs less"
         stated = getattr(self.options, name)
         return f"{name}={stated!r} is too {TOO[name]} for this picture, which needs {needs}{cure}"
 

@@ -254,7 +254,7 @@ def test_the_steps_that_are_asked_for_are_shown_however_tall_that_is() -> None:
     loss = network("RNN", T=6)
     assert tg.draw(loss, width="8.5cm", steps="all", grads=True).steps == [1, 2, 3, 4, 5, 6]
     with pytest.raises(
-        DrawError, match=r"height='5cm' is too low .* needs \d+\.\d cm .* 6.5 pt; legend=False needs less"
+        DrawError, match=r"height='5cm' is too low .* needs \d+\.\d cm .* legend=False needs less"
     ):
         tg.draw(loss, width="8.5cm", height="5cm", steps="all")
     with pytest.raises(DrawError, match=r"height='1cm' is too low .* 6.5 pt$"):

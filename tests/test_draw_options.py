@@ -253,9 +253,7 @@ def test_what_is_folded_for_want_of_height_is_said_where_it_is_folded() -> None:
 def test_the_steps_that_are_asked_for_are_shown_however_tall_that_is() -> None:
     loss = network("RNN", T=6)
     assert tg.draw(loss, width="8.5cm", steps="all", grads=True).steps == [1, 2, 3, 4, 5, 6]
-    with pytest.raises(
-        DrawError, match=r"height='5cm' is too low .* needs \d+\.\d cm .* legend=False needs less"
-    ):
+    with pytest.raises(DrawError, match=r"height='5cm' is too low .* needs \d+\.\d cm .* legend=False needs less"):
         tg.draw(loss, width="8.5cm", height="5cm", steps="all")
     with pytest.raises(DrawError, match=r"height='1cm' is too low .* 6.5 pt$"):
         tg.draw(GRAPHS["mlp"](), width="8.5cm", height="1cm", legend=False)

@@ -54,11 +54,12 @@ class Routes:
         out = i if source.back else i + 1  # the gutter on the side where time goes on
         into = j + 1 if target.back else j
         key, low, high = join.lanes, source.row, target.row
-        if i == j and low is not None and high is not None and low < high and join.kind != "gather":
+        memory = source.layer is None and low is not None and low < self.loss_row
+        straight = i == j and join.kind != "gather" and not memory
+        if straight and low is not None and high is not None and low < high:
             if high == low + 1:
                 return Route(key, "top", "bottom", [], [])
             return Route(key, "top", "bottom", [i], [low, high - 1])
-        memory = source.layer is None and low is not None and low < self.loss_row
         if (memory or join.kind == "gather") and low is not None and high is not None and low < high:
             through = high > low + 1  # up to a loss above a later step, or from a memory to those who look at it
             return Route(key, "top", "bottom", [j] if through else [], [low, high - 1] if through else [low])

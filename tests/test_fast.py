@@ -341,7 +341,7 @@ def test_the_program_is_short_and_named_as_the_equations_are():
     text = str(NumbaProgram(recorded(tg.nn.LSTMCell(3, 4, rng=0), "float32")))
     for line in ("o_ = sigmoid(", "g_ = tanh(", "h_ = o_ * ", "for j in range(H):", "multiply(product,"):
         assert line in text
-    assert len(text.splitlines()) < 136
+    assert len(text.splitlines()) < 140
 
 
 def test_what_numba_cannot_say_is_refused_up_front():

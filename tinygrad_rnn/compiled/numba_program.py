@@ -53,8 +53,10 @@ def {name}_rows(given, b0, b1):
 """
 
 
-def _all(place: Place) -> str:
-    return place.text("b", 0, place.blocks)
+def _row(to: Place, *terms: Place) -> list[str]:
+    """All columns of row b: a sum. (numba compiles a loop in a third of the time of an assignment of slices.)"""
+    entries = [f"{place.array}[{place.start('b')} + j]" for place in (to, *terms)]
+    return [f"for j in range({columns(to.blocks)}):", f"    {entries[0]} = {' + '.join(entries[1:]) or 'F(0)'}"]
 
 
 class NumbaProgram:
@@ -207,23 +209,21 @@ class NumbaProgram:
     def _held(self) -> list[str]:
         """A sequence that has ended keeps its state."""
         states = [Place(f"s{k}", AFTER, self.widths[f"s{k}"]) for k in range(len(self.step.states))]
-        return [f"{_all(x)} = {_all(x._replace(row=BEFORE))}" for x in states]
+        return [line for x in states for line in _row(x, x._replace(row=BEFORE))]
 
     def _passed(self) -> list[str]:
         """The gradient of a sequence that has ended passes by, and nothing else has any."""
         step, lines = self.step, []
         for k, after in enumerate(step.after):
             e = Place(f"e{k}", OUT, self.widths[f"s{k}"])
-            lines.append(f"{_all(e)} = {_all(e._replace(row=IN))}")
+            arriving = [e._replace(row=IN)]
             if step.y is after and k == step.after.index(step.y):
-                dy = e._replace(array="dy", row=ARRIVING)
-                lines += [
-                    f"for j in range({columns(e.blocks)}):",
-                    f"    e{k}[{e.start('b')} + j] += dy[{dy.start('b')} + j]",
-                ]
+                arriving.append(e._replace(array="dy", row=ARRIVING))
+            lines += _row(e, *arriving)
         whole = [d for d in self.over.values() if d.blocks == self.widths[d.array] and not d.slot]
-        nothing = [f"{_all(d)} = F(0)" if d.blocks else f"{d.number()} = F(0)" for d in whole]
-        return [*lines, *dict.fromkeys(nothing)]  # a gradient and its first columns begin at the same place
+        for d in dict.fromkeys(whole):  # a gradient and its first columns begin at the same place
+            lines += _row(d) if d.blocks else [f"{d.number()} = F(0)"]
+        return lines
 
     @property
     def text(self) -> str:

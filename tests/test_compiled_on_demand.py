@@ -222,3 +222,27 @@ def test_nothing_of_a_cell_is_kept_when_it_is_gone():
     del y, _, w
     gc.collect()
     assert kept() is None
+
+
+@pytest.mark.parametrize("options", [{}, {"reverse": True}], ids=str)
+def test_who_looks_at_the_last_state_sees_what_comes_from_the_last_y_too(options):
+    W = tg.tensor(np.eye(4) * 0.5, requires_grad=True)
+
+    def cell(x, state):
+        h, c = state
+        c = 0.5 * c + np.tanh(h @ W + x)
+        h = np.tanh(c)
+        return h, (h, c)
+
+    found = []
+    for compiled in (False, True):
+        start = tuple(tg.tensor(np.full((2, 4), v), requires_grad=True) for v in (0.1, 0.2))
+        y, (h, c) = tg.nn.unroll(cell, tg.tensor(np.ones((3, 2, 4))), start, compiled=compiled, **options)
+        seen = [g.data for g in tg.grad((y**2).sum() + c.sum(), [h, *start], retain_graph=True)]
+        h.register_hook(lambda g: seen.append(np.array(g)))  # noqa: B023
+        h.register_hook(lambda g: 2 * g)
+        h.retain_grad()
+        ((y**2).sum() + h.sum()).backward()
+        found.append([*seen, h.grad, *[s.grad for s in start]])
+    for composed, ours in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, composed, rtol=1e-12)

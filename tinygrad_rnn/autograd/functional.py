@@ -11,7 +11,7 @@ from ..engine.arrays import Array
 from ..engine.backward import sweep
 from ..engine.modes import enable_grad, no_grad
 from ..engine.tape import Op, Record
-from ..engine.visitors import hooked, hooked_leaves
+from ..engine.visitors import hooked, hooked_leaves, maker
 from ..errors import GraphError, NonScalarError
 from .checks import start_gradient
 from .tensor import Tensor, as_tensors
@@ -94,7 +94,7 @@ def grad(
     else:
         starts = [g if isinstance(g, Tensor) else Tensor(g) for g in starts]
 
-    results = {x.record for x in xs if x.record is not None}
+    results = {maker(x) for x in xs if x.record is not None}
     found: dict[tuple[Record, int], Any] = {}
 
     def visit(record: Record, gs: tuple[Any, ...]) -> tuple[Any, ...]:

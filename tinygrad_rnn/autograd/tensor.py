@@ -20,7 +20,7 @@ from ..engine.backward import sweep
 from ..engine.lending import seal
 from ..engine.modes import Step, mode
 from ..engine.tape import Op, Record
-from ..engine.visitors import filled, hooked_leaves
+from ..engine.visitors import filled, hooked_leaves, maker
 from ..errors import DtypeError, GraphError, OverwrittenError, ShapeError
 from .checks import as_array, as_operand, as_outputs, explained, start_gradient
 from .copying import Copied
@@ -229,7 +229,7 @@ class Tensor(ArrayLike, Copied):
     def retain_grad(self) -> None:
         """Let `backward` fill the `grad` of this result too, as it does for leaves."""
         if self.record is not None:
-            self.record.kept = (self.record.kept or {}) | {self.output: weakref.ref(self)}
+            maker(self).kept = (maker(self).kept or {}) | {self.output: weakref.ref(self)}
 
     def register_hook(self, f: Callable[[Any], Any]) -> Callable[[], None]:
         """Call ``f(g)`` with the complete gradient of this tensor, read-only; what it returns (unless None) replaces g.
@@ -241,7 +241,7 @@ class Tensor(ArrayLike, Copied):
         if self.record is None:
             self.hooks = hooks = self.hooks or []
         else:
-            self.record.hooks = table = self.record.hooks or {}
+            maker(self).hooks = table = maker(self).hooks or {}
             hooks = table.setdefault(self.output, [])
         hooks.append(f)
         return lambda: hooks.remove(f) if f in hooks else None

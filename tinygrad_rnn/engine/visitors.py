@@ -24,6 +24,17 @@ Visitor = Callable[[Record, Gradients], Gradients]
 """Sees each record with its complete gradients; gives those to go on with."""
 
 
+def maker(tensor: Any) -> Record:
+    """The record that a result came out of, for whoever is to see its gradient.
+
+    The state after a run of steps (`Op.open_steps`) has a part in the last y, which is within the run: it is opened.
+    """
+    record: Record = tensor.record
+    if tensor.output and record.op.open_steps is not None and not record.freed:
+        record.op.open_steps(record)
+    return tensor.record
+
+
 def noting(found: dict[Any, Gradients]) -> Visitor:
     """A visitor that writes down the gradients of every record, and changes nothing."""
 

@@ -29,6 +29,7 @@ from graphs import (
 import tinygrad_rnn as tg
 from tinygrad_rnn.errors import DrawError
 from tinygrad_rnn.pictures.marks import Path
+from tinygrad_rnn.pictures.text import pieces
 from tinygrad_rnn.pictures.theme import looks, ramp
 
 needs_dot = pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")
@@ -504,6 +505,12 @@ def test_the_legend_lists_each_shared_weight_once():
     words = re.sub(r"<[^>]+>", "", svg[svg.index("Weights: ") :])
     assert words.startswith("Weights: Wxh (4,32) in 10 steps")
     assert words.count("Whh (8,32) in 10 steps") == 1 and "Computed at once for all 10 steps" in words
+
+
+def test_a_number_is_an_index_behind_a_word_too_as_a_state_with_a_long_name_has_it():
+    assert pieces("h_12 memory_12") == [("h", False), ("12", True), (" memory", False), ("12", True)]
+    assert pieces("my_tensor_2 h2o_x a_memory_2") == [("my_tensor_2 h2o_x a", False), ("memory 2", True)]
+    assert pieces("lstm_l1") == [("lstm_l1", False)]
 
 
 def test_weights_in_the_notes_are_told_apart_by_more_than_spaces_and_a_number_has_no_shape():

@@ -150,6 +150,8 @@ def test_without_matplotlib_the_message_tells_the_cure(tmp_path, monkeypatch):
         ("W_hh_reverse", r"$W_{hh\,\mathrm{reverse}}$"),
         ("h#2_3", r"$h\#2_{3}$"),
         ("φ_1", r"$\varphi{}_{1}$"),
+        ("memory_3", r"$\mathrm{memory}_{3}$"),
+        ("my_tensor_3", r"my\_tensor\_3"),
         ("∇ ‖2.5‖", r"$\nabla$ $\Vert$2.5$\Vert$"),
         ("-0.5 to 1e-05", r"$-$0.5 to 1e{-}05"),
         ("my_tensor", r"my\_tensor"),

@@ -48,6 +48,8 @@ def latex(line: str) -> str:
 
 
 def _letter(name: str) -> str:
+    if name[1:].isalpha():
+        return rf"\mathrm{{{name}}}"
     name = name.replace("#", r"\#")  # h#2 is the second part of a state
     return "\\" + GREEK[name[0]] + f"{{}}{name[1:]}" if name[0] in GREEK else name
 

@@ -30,9 +30,11 @@ def advance(line: str, size: float, small: float = INDEX) -> float:
 
 
 NAME = re.compile(
-    rf"(?<![A-Za-z0-9_])([A-Za-zφσ][0-9]*(?:#[0-9.]+)?)_([A-Za-z0-9{MARK}]+(?:_[A-Za-z0-9{MARK}]+)*)(?![A-Za-z0-9_])"
+    rf"(?<![A-Za-z0-9_])([A-Za-zφσ][0-9]*(?:#[0-9.]+)?|[A-Za-z]+(?=_[0-9{MARK}]+(?![A-Za-z0-9_])))"
+    rf"_([A-Za-z0-9{MARK}]+(?:_[A-Za-z0-9{MARK}]+)*)(?![A-Za-z0-9_])"
 )
-"""A letter, with a number or not, and an index: ``h_3``, ``h#1_3``, ``W_xh_l1``; but not ``my_tensor``."""
+"""A letter, with a number or not, and an index: ``h_3``, ``h#1_3``, ``W_xh_l1``; or a word and a number, as a state
+that is called so has: ``memory_3``; but not ``my_tensor``."""
 
 
 def escape(text: str) -> str:

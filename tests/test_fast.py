@@ -367,6 +367,14 @@ def test_widths_without_a_common_part_are_refused():
         NumbaProgram(record(lambda a, h: (h[:, :3], np.tanh(a + h)), 4, [4], float))
 
 
+@pytest.mark.parametrize("dtype", ["float16", np.longdouble])
+def test_other_numbers_than_floats_of_four_and_eight_bytes_are_refused(dtype):
+    if np.dtype(dtype) == np.float64:
+        pytest.skip("a longdouble is a float64 here")
+    with pytest.raises(CompileError, match=f"float32 and float64, not with {np.dtype(dtype)}"):
+        NumbaProgram(recorded(tg.nn.GRUCell(3, 4, dtype=dtype, rng=0), dtype))
+
+
 # ------------------------------------------------------------------ the cache
 
 

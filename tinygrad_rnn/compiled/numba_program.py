@@ -8,6 +8,7 @@ from itertools import accumulate
 
 import numpy as np
 
+from ..errors import CompileError
 from . import cache
 from .kernels import Kernels
 from .numba_printer import AFTER, ARRIVING, BEFORE, GRADIENT, IN, NOW, OUT, Loop, Place, columns, common_width, is_row
@@ -69,6 +70,8 @@ class NumbaProgram:
 
     def __init__(self, step: Recorded, weights: Sequence[Value] | None = None) -> None:
         self.step, self.dtype = step, step.dtype
+        if step.dtype not in (np.float32, np.float64):
+            raise CompileError(f"machine code computes with float32 and float64, not with {step.dtype}")
         self.H = H = common_width(step)
         everything = ordered([step.y, *step.after, *step.gradients])
         self.weights = step.weights if weights is None else list(weights)

@@ -51,7 +51,7 @@ def test_there_is_nothing_to_draw_in_an_empty_container(empty: Any) -> None:
 
 def test_the_graph_that_is_no_tensor_is_named() -> None:
     layer, x = gru()
-    with pytest.raises(TypeError, match=r"needs a Tensor for the graph 'mine', not tuple\. A layer returns"):
+    with pytest.raises(TypeError, match=r"the graph 'mine': draw\(\) needs a Tensor, not tuple\. A layer returns"):
         tg.draw({"mine": layer(x)})
 
 

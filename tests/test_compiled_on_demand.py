@@ -246,3 +246,19 @@ def test_who_looks_at_the_last_state_sees_what_comes_from_the_last_y_too(options
         found.append([*seen, h.grad, *[s.grad for s in start]])
     for composed, ours in zip(*found, strict=True):
         np.testing.assert_allclose(ours, composed, rtol=1e-12)
+
+
+def test_a_state_of_one_part_in_a_tuple():
+    U = tg.tensor(np.eye(4) * 0.5, requires_grad=True)
+
+    def cell(x, state):
+        (h,) = state
+        h = np.tanh(x + h @ U)
+        return h, (h,)
+
+    x, found = tg.tensor(np.linspace(-1, 1, 24).reshape(3, 2, 4)), []
+    for compiled in (False, True):
+        y, (h,) = tg.nn.unroll(cell, x, (np.zeros((2, 4)),), compiled=compiled, check=compiled)
+        found.append([y.data, h.data, tg.grad((y**2).sum() + h.sum(), U).data])
+    for composed, ours in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, composed, rtol=1e-12)

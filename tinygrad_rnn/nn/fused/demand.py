@@ -34,13 +34,25 @@ def unroll_compiled(
                 f"{what} is {t.dtype}{list(t.shape)}"
             )
     widths = [part.shape[1] for part in parts]
+    alone = isinstance(state, tuple) and len(parts) == 1
+    cell = _within_a_tuple(cell) if alone else cell
     bound = on_demand(cell, name, (), x.shape[2], widths, x.dtype)
-    given = tuple(parts) if isinstance(state, tuple) else parts[0]
+    given = tuple(parts) if len(parts) > 1 else parts[0]
     options = lengths, name, first, reverse
     if check is not None:
         _compare(bound, x, given, options, check)
     output, end = unroll_fused(bound, x, given, *options)
-    return output, (end,) if isinstance(state, tuple) and len(state) == 1 else end
+    return output, (end,) if alone else end
+
+
+def _within_a_tuple(cell: Any) -> Any:
+    """As a cell whose state has one part, for one that has it in a tuple."""
+
+    def step(x: Any, part: Any) -> Any:
+        y, (part,) = cell(x, (part,))
+        return y, part
+
+    return step
 
 
 def _sequence(x: Any) -> Tensor:

@@ -117,8 +117,8 @@ def draw(
             that occur, twelve at most
     colors  a palette, "default", "muted" or "grey", or colours for some of state, weight, input, op, cut, edge, text,
             page, gradient and highlight, such as ``{"state": "#AA3377"}``
-    highlight  what is to stand out: a time step, the name of a state, whose path is meant, a Tensor, whose ways to the
-            root are, or several of these
+    highlight  what is to stand out: a time step, the name of a state, wherever it is handed on, a Tensor, whose ways
+            to the root are, or several of these
     font    the name of a font, such as "serif"
     size    the size of the smallest letters, in pt
     legend  False leaves out what explains the boxes and the scale

@@ -6,8 +6,9 @@ on a little before the start of the next line. A line is as high as what is on i
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 
 from .layout import Point
 from .marks import Block, Drawn, Path, Rule, Tile
@@ -23,6 +24,8 @@ def breaks(columns: Sequence[Column], places: Sequence[float], width: float, roo
 
     places   where a break would be before each column but the first
     """
+    if width <= room:  # there is no better way than none, and there may be thousands of columns
+        return []
     n = len(columns)
     if width <= room:  # as it always is where no width is stated
         return []
@@ -58,7 +61,7 @@ class Lines:
         ends = [*(x + STUB for x in breaks), width]
         self.width = max(end - start for start, end in zip(self.starts, ends, strict=True))
         self.rows = {(self.of(middle(tile)), tile.cell.row) for tile in drawn.tiles}  # which rows are on which lines
-        self.spans = [self.span(drawn, line) for line in range(len(self.starts))]
+        self.spans = self.reach(drawn)
         self.height = 0.0
         self.up: list[float] = []  # how far each line moves up: the last one stands at the bottom
         for low, high in reversed(self.spans):
@@ -67,20 +70,24 @@ class Lines:
         self.height -= between
         self.up.reverse()
 
-    def span(self, drawn: Drawn, line: int) -> tuple[float, float]:
-        """From where to where a line goes up: as far as there is something on it."""
+    def reach(self, drawn: Drawn) -> list[tuple[float, float]]:
+        """From where to where each line goes up: as far as there is something on it."""
         if not self.breaks:
-            return 0.0, drawn.height
-        ends = [span for tile in drawn.tiles if self.of(middle(tile)) == line for span in heights(tile)]
-        ends += [(0.0, rule.start[1]) for rule in drawn.rules if self.of(rule.start[0]) == line]
+            return [(0.0, drawn.height)]
+        ys: list[list[float]] = [[] for _ in self.starts]
+        for tile in drawn.tiles:
+            ys[self.of(middle(tile))] += chain.from_iterable(heights(tile))
+        for rule in drawn.rules:
+            ys[self.of(rule.start[0])] += (0.0, rule.start[1])
         for path in drawn.paths:
             for (ax, ay), (bx, by) in pairwise(path.points):
-                ends += [(ay, by)] if self.of(min(ax, bx)) <= line <= self.of(max(ax, bx)) else []
-        return min(min(a, b) for a, b in ends), max(max(a, b) for a, b in ends)
+                for line in range(self.of(min(ax, bx)), self.of(max(ax, bx)) + 1):
+                    ys[line] += (ay, by)
+        return [(min(found), max(found)) for found in ys]
 
     def of(self, x: float) -> int:
         """The line on which something at x of the strip stands."""
-        return sum(x > at for at in self.breaks)
+        return bisect_left(self.breaks, x)
 
     def move(self, x: float, y: float, line: int) -> Point:
         return x - self.starts[line], y + self.up[line]
@@ -119,7 +126,8 @@ class Lines:
         piece = [points[0]]
         for (ax, ay), (bx, by) in pairwise(points):
             step = 1 if bx > ax else -1
-            for at in sorted((at for at in self.breaks if min(ax, bx) < at < max(ax, bx)), reverse=step < 0):
+            between = self.breaks[bisect_right(self.breaks, min(ax, bx)) : bisect_left(self.breaks, max(ax, bx))]
+            for at in between[::step]:
                 yield [self.move(*point, line) for point in (*piece, (at + step * STUB, ay))]
                 line += step
                 piece = [(at - step * STUB, by)]

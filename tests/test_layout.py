@@ -323,6 +323,18 @@ def remembering(T: int = 4) -> tg.Tensor:
     return output[-1].sum()
 
 
+@pytest.mark.parametrize("width", [None, "8.5cm", "17cm"])
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_what_folded_steps_take_over_and_hand_on_is_straight(bidirectional: bool, width: str | None) -> None:
+    layer = nn.LSTM(2, 3, num_layers=2, bidirectional=bidirectional, rng=0)
+    output, _ = layer(np.random.default_rng(0).normal(size=(9, 1, 2)))
+    picture = tg.draw((output**2).sum(), grads=True, steps=[1, 2, "...", 9], width=width)
+    handed_on = [path for path in between_cells(picture.drawn) if path.edge.kind == "state"]
+    kinds = {path.edge.source.column.kind for path in handed_on}
+    assert {"fold", "step"} <= kinds
+    assert all(len({round(y, 6) for _, y in path.points}) == 1 for path in handed_on)
+
+
 @pytest.mark.parametrize("direction", ["right", "left", "up", "down"])
 @pytest.mark.parametrize("steps", ["all", [1, "...", -1]])
 def test_states_are_handed_on_straight_in_whatever_order_a_cell_computes_them(direction: str, steps: Any) -> None:

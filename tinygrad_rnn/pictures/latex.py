@@ -13,7 +13,7 @@ SIGNS = {
     "'": r"\symbol{39}", "`": r"\symbol{96}", "-": r"{-}", "\N{NO-BREAK SPACE}": "~",
     "‖": r"$\Vert$", "∇": r"$\nabla$", "∂": r"$\partial$", "×": r"$\times$", "·": r"$\cdot$", "⊙": r"$\odot$",
     "→": r"$\to$", "←": r"$\gets$", "↗": r"$\nearrow$", "▾": r"$\scriptscriptstyle\bigtriangledown$",
-    "…": r"\ldots{}", "–": r"--", "—": r"---", "−": r"$-$", "±": r"$\pm$", "≤": r"$\le$", "≥": r"$\ge$",
+    "…": r"$\ldots$", "–": r"--", "—": r"---", "−": r"$-$", "±": r"$\pm$", "≤": r"$\le$", "≥": r"$\ge$",
     "∞": r"$\infty$", "√": r"$\surd$", "∑": r"$\sum$", "∏": r"$\prod$", "²": r"$^2$", "³": r"$^3$", "ᵀ": r"$^\top$",
     "½": r"$\frac12$", "°": r"$^\circ$", "✂": r"$\succ\!\!\prec$", "ß": r"\ss{}",
 }  # fmt: skip

@@ -242,19 +242,31 @@ class Tiling:
                 if cell.column.kind in kinds:
                     place(tiles, cell, self.heights[cell.row or 0])
         for join, route in self.routes.all:
-            if join.kind == "forward" and join.source.row == join.target.row and not route.gaps:
+            if join.source.row == join.target.row and not route.gaps:
                 self._straighten(tiles, join, route)
         return tiles
 
     def _straighten(self, tiles: dict[Cell, Tile], join: Join, route: Route) -> None:
-        """Let an edge of a row arrive at the height at which it leaves, where it is alone at that side of a box."""
-        (*_, (_, start)), arriving = self._ends(tiles, join, route)
-        tile, entries, box = tiles[join.target], join.target.template.entries, join.into
-        alone = sum(entries[entry] == box for entry in tile.layout.left) == 1
-        shift = start - arriving[0][1]
-        if alone and len(arriving) == 2 and abs(shift) < tile.sizes[box][1] / 2 - 8:
-            moved = [(x, y + shift) for x, y in tile.layout.left[join.entry]]
-            tile.layout = tile.layout._replace(left={**tile.layout.left, join.entry: moved})
+        """Let an edge of a row arrive at the height at which it leaves.
+
+        What is handed to or by folded steps touches their box where it touches that of the step beside it; another edge
+        moves where it is alone at that side of a box.
+        """
+        leaving, arriving = self._ends(tiles, join, route)
+        shift, source, target = leaving[-1][1] - arriving[0][1], tiles[join.source], tiles[join.target]
+        entries, cells = join.target.template.entries, (join.source, join.target)
+        alone = join.kind == "forward" and sum(entries[entry] == join.into for entry in target.layout.left) == 1
+        handed_on = join.kind == "state" and all(cell.template.folded for cell in cells)  # from box to box
+        by_fold, to_fold = (handed_on and cell.column.kind == "fold" for cell in cells)
+        if by_fold and not to_fold and abs(shift) < source.sizes[join.box][1] / 2 - 8:
+            right, port = source.layout.right, (join.box, join.port)
+            moved = [(x, y - shift) for x, y in right[port]]
+            source.layout = source.layout._replace(right={**right, port: moved})
+        movable = (alone or (to_fold and not by_fold)) and len(arriving) == 2
+        if movable and abs(shift) < target.sizes[join.into][1] / 2 - 8:
+            left = target.layout.left
+            moved = [(x, y + shift) for x, y in left[join.entry]]
+            target.layout = target.layout._replace(left={**left, join.entry: moved})
 
     def _untwist(self, tiles: dict[Cell, Tile], cell: Cell) -> None:
         """Let edges arrive at a box in the order of the heights that they come from, so that they do not cross."""

@@ -21,7 +21,7 @@ def keep_freed() -> None:
     (A pool of one's own beside it, arrays handed out again once nobody refers to them, was tried and measured: between
     10 % slower and 9 % faster, so there is none.)
     """
-    with suppress(OSError, TypeError, AttributeError):  # there is no such function, or no such library
-        mallopt = ctypes.CDLL(None).mallopt
+    with suppress(AttributeError):  # there is no such function
+        mallopt = ctypes.pythonapi.mallopt  # of the process as it is: no library is opened
         mallopt(_MMAP_THRESHOLD, 2**25)
         mallopt(_TRIM_THRESHOLD, KEPT)

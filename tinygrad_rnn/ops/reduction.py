@@ -50,7 +50,7 @@ class Mean(Reduction):
     def forward(self, x: Array) -> Any:
         if type(x) is np.ndarray and x.dtype.char in "fd" and x.size:  # what np.mean does, without what it asks before
             total = _added_up(x, self.axis, keepdims=self.keepdims)
-            return total / (x.size // total.size)
+            return total / x.dtype.type(x.size // total.size)  # by a plain int: float64, in a thread under NumPy 2.1
         if np.size(x):
             return np.mean(x, self.axis, keepdims=self.keepdims)
         with np.errstate(invalid="ignore"):  # 0 / 0 would warn a second time

@@ -69,10 +69,10 @@ class Affine(Op):
         return {}
 
 
-def _product(a: Array, b: Array, bias: np.ndarray | None = None) -> Any:
+def _product(a: Array, b: Array) -> Any:
     if type(b) is np.ndarray and b.ndim == 2 and np.ndim(a) > 2:
-        return product(_rows(a), b, bias=bias).reshape(*a.shape[:-1], b.shape[-1])
-    return product(a, b, bias=bias)
+        return product(_rows(a), b).reshape(*a.shape[:-1], b.shape[-1])
+    return product(a, b)
 
 
 def _left(g: Array, a: Array, b: Array) -> Array:

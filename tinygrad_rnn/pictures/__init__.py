@@ -5,7 +5,8 @@
     picture, cells, levels, outside           the picture as data
     options                                   how it is to look
     flow, amount, overlay                     how much gradient goes where
-    layout, routes, tile, lines, text, fit    where everything is, and how much of it
+    layout, text, routes, align, tile, lines  where everything is
+    fit                                       how much there is room for
     marks, stretches, ribbon, sheet           the picture with coordinates
     about, legend                             what it says of itself in words
     canvas, figure, strokes, theme            the one design, drawn on a canvas: a canvas is a language

@@ -110,11 +110,9 @@ class Steps(Picture):
         """What a folded step looks at as others do, so that what goes back from there is that of all of them."""
         cell = self.cells["fold", step.layer, self._folds[step.t or 0][0]]
         for record in records:
-            entry = (
-                fused(record) or self.reading.entry(record) is not None
-            )  # its first input is taken apart, not looked at
+            taken_apart = fused(record) or self.reading.entry(record) is not None  # not looked at: the first input
             for i, x in enumerate(self.reading.inputs(record)):
-                if x is not None and key_of(x) in self.reading.memories and not (entry and i == 0):
+                if x is not None and key_of(x) in self.reading.memories and not (taken_apart and i == 0):
                     yield cell, Entry(Enters.INPUT), Origin("forward", x), (record, i)
 
     def _fold_with(self, record: Record, t: int) -> Cell:

@@ -9,15 +9,15 @@ Boxes are in cells, lanes are between cells, so no edge between cells can run th
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
 from math import fsum, inf
 from typing import Any
 
+from .align import aligned
 from .arrange import PAGE_MARGIN, PANEL, ROW_NAME, TURNS, arrange
 from .layout import GAP, LANE, TIGHT, CellLayout, Point, Request, lay_out, spread, tidy
 from .lines import breaks
 from .marks import Drawn, Panel, Path, Rule, Text, Tile
-from .parts import Cell, Column, Join
+from .parts import Cell, Join
 from .picture import Picture
 from .routes import Heights, Route, Routes, in_order
 from .stretches import stretches
@@ -27,7 +27,6 @@ from .text import FIRST, OTHER, box_size, line_width
 GUTTER = 22.0  # a gutter without lanes
 ROW_GAP = 26.0
 TIGHT_ROWS = 15.0  # and where there is little room
-ASKEW = 80.0  # px that a column may be wider to have nothing bent in it
 CUT_HEAD = 42.0  # above a cut, for its scissors and its word, below what passes over it
 CUT_ROOM = 46.0  # left of a cut, for the rule and its word
 NAME_ROOM = 4.0  # beside the name of a state over its edge
@@ -48,7 +47,7 @@ class Tiling:
         sizes = {t: [box_size(b, digits, airy) for b in t.boxes] for t in self._templates()}
         self.sizes = {t: [size[::-1] for size in row] if upright else row for t, row in sizes.items()}
         self.layouts = self._lay_out_templates()
-        self.shifts = self._aligned()
+        self.shifts = aligned(picture.cells.values(), self.layouts, self.routes)
         self._measure()
         self._stack_rows()
         tiles = self._put_cells()
@@ -122,47 +121,6 @@ class Tiling:
             entries = entering.left if route.arrives == "side" else entering.bottom
             entries[join.entry] = join.target.template.entries[join.entry]
         return {template: lay_out(request) for template, request in requests.items()}
-
-    def _aligned(self) -> dict[Cell, float]:
-        """How far right in its column each cell of several rows starts, so that what leads straight up has no kink."""
-        columns: dict[Column, list[Cell]] = {}
-        for cell in self.picture.cells.values():
-            if cell.row is not None and cell.column.kind in ("step", "layer"):
-                columns.setdefault(cell.column, []).append(cell)
-        up = {
-            (join.source, join.target): join
-            for join, route in reversed(self.routes.all)
-            if (route.leaves, route.arrives) == ("top", "bottom") and not route.gutters
-        }
-        shifts: dict[Cell, float] = {}
-        for cells in columns.values():
-            if len(cells) > 1:
-                shifts |= self._aligned_column(sorted(cells, key=lambda cell: cell.row or 0), up)
-        return shifts
-
-    def _aligned_column(self, cells: list[Cell], up: dict[tuple[Cell, Cell], Join]) -> dict[Cell, float]:
-        found = {cells[0]: 0.0}
-        for low, high in pairwise(cells):
-            join = up.get((low, high))
-            if join is None:
-                here, there = self._middle(low), self._middle(high)
-            else:
-                here = self._across(low, self.layouts[low.template].top[join.box, join.port][-1][0])
-                there = self._across(high, self.layouts[high.template].bottom[join.entry][0][0])
-            found[high] = found[low] + here - there
-        left = min(found.values())
-        widest = max(self.layouts[cell.template].width for cell in cells)
-        if max(found[cell] - left + self.layouts[cell.template].width for cell in cells) > widest + ASKEW:
-            return {}
-        return {cell: shift - left for cell, shift in found.items()}
-
-    def _across(self, cell: Cell, x: float) -> float:
-        return self.layouts[cell.template].width - x if cell.back else x
-
-    def _middle(self, cell: Cell) -> float:
-        """The middle of the box that stands for a step, or else of its cell."""
-        layout = self.layouts[cell.template]
-        return self._across(cell, layout.centres[0][0] if cell.template.folded else layout.width / 2)
 
     # ---------------------------------------------------------------- where everything is
 
